@@ -1,0 +1,22 @@
+"""Equipoise trains generative adversarial networks and keeps the game in balance.
+
+The public names; importing this package does not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from equipoise.door import GAN as GAN
+
+__version__ = "0.1.0"
+__all__ = ["GAN", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "GAN":
+        from equipoise.door import GAN
+
+        return GAN
+    raise AttributeError(f"module 'equipoise' has no attribute '{name}'")

@@ -1,0 +1,362 @@
+"""The configuration of a run: frozen models, read from a file, changed by `key.path=value`, written resolved.
+
+One truth for each value. `loss`, `optim.g.lr` and `optim.d.lr` are accepted spellings of `knobs.loss`,
+`knobs.g_lr` and `knobs.d_lr`, because these three may change while a run goes on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from equipoise.errors import ConfigError
+from equipoise.knobs import SCHEDULABLE, WHOLE, Knobs, Schedule
+
+ALIASES = {"loss": "knobs.loss", "optim.g.lr": "knobs.g_lr", "optim.d.lr": "knobs.d_lr"}
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Toy(Section):
+    kind: Literal["ring", "grid"]
+
+
+class Digits(Section):
+    kind: Literal["digits"] = "digits"
+
+
+class StackedDigits(Section):
+    kind: Literal["stacked-digits"] = "stacked-digits"
+
+
+class Folder(Section):
+    """PNG and JPEG files below a folder, cropped to a centred square and resized to `size` pixels."""
+
+    kind: Literal["folder"] = "folder"
+    path: str
+    size: int | None = Field(None, ge=8)  # None: the largest power of two up to the smallest image, at most 64
+
+
+class Npz(Section):
+    """Images [N, H, W] or [N, H, W, C] of uint8 in an .npz or .npy file, with labels under `y` if there are any."""
+
+    kind: Literal["npz"] = "npz"
+    path: str
+    size: int | None = Field(None, ge=8)
+
+
+Data = Annotated[Toy | Digits | StackedDigits | Folder | Npz, Field(discriminator="kind")]
+
+Activation = Literal["relu", "leaky-relu", "tanh", "silu"]
+Norm = Literal["none", "batch", "instance", "layer", "spectral"]
+Init = Literal["torch", "xavier", "he", "orthogonal", "normal02"]
+Conditioning = Literal["none", "projection", "concatenation"]
+
+
+class MLP(Section):
+    kind: Literal["mlp"] = "mlp"
+    z_dim: int = Field(64, ge=1)
+    g_widths: tuple[int, ...] = Field((256, 256, 256), min_length=1)
+    d_widths: tuple[int, ...] = Field((256, 256, 256), min_length=1)
+    g_act: Activation = "relu"
+    d_act: Activation = "leaky-relu"
+    g_norm: Norm = "none"
+    d_norm: Norm = "none"
+    init: Init = "torch"
+    conditioning: Conditioning = "none"
+
+    @model_validator(mode="after")
+    def norms_fit(self) -> MLP:
+        if "instance" in (self.g_norm, self.d_norm):
+            raise ValueError("instance norm needs images with space: use layer norm in an mlp, or nets.kind=dcgan")
+        return self
+
+
+class DCGAN(Section):
+    kind: Literal["dcgan"] = "dcgan"
+    z_dim: int = Field(100, ge=1)
+    g_width: int = Field(64, ge=1)
+    d_width: int = Field(64, ge=1)
+    max_width: int = Field(512, ge=1)
+    g_act: Activation = "relu"
+    d_act: Activation = "leaky-relu"
+    g_norm: Norm = "batch"
+    d_norm: Norm = "batch"
+    upsample: Literal["resize", "transposed"] = "resize"
+    init: Init = "normal02"
+    conditioning: Conditioning = "none"
+
+
+Nets = Annotated[MLP | DCGAN, Field(discriminator="kind")]
+
+
+class SGD(Section):
+    kind: Literal["sgd"] = "sgd"
+    momentum: float = Field(0.0, ge=0)
+    dampening: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class Adam(Section):
+    kind: Literal["adam"] = "adam"
+    betas: tuple[float, float] = (0.0, 0.99)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    amsgrad: bool = False
+
+
+class AdamW(Section):
+    kind: Literal["adamw"] = "adamw"
+    betas: tuple[float, float] = (0.0, 0.99)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    amsgrad: bool = False
+
+
+class RMSprop(Section):
+    kind: Literal["rmsprop"] = "rmsprop"
+    alpha: float = Field(0.99, ge=0, lt=1)
+    eps: float = Field(1e-8, gt=0)
+    momentum: float = Field(0.0, ge=0)
+    centered: bool = False
+    weight_decay: float = Field(0.0, ge=0)
+
+
+Optimizer = Annotated[SGD | Adam | AdamW | RMSprop, Field(discriminator="kind")]
+
+
+class Optim(Section):
+    """Everything about the optimizers but the learning rates, which are knobs."""
+
+    g: Optimizer = Adam()
+    d: Optimizer = Adam()
+
+
+class Every(Section):
+    """How often, in thousands of real samples; None is resolved when a run starts."""
+
+    every_kimg: float | None = Field(None, gt=0)
+
+
+class Save(Every):
+    keep: int = Field(3, ge=1)  # the newest; log-spaced milestones stay beside them
+
+
+class Machine(Section):
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32"] = "fp32"
+    threads: int | None = Field(None, ge=1)  # None is measured when a run starts
+
+
+class TrainConfig(Section):
+    """All that a run depends on: the same file and the same machine give the same run."""
+
+    recipe: str
+    seed: int = Field(0, ge=0)
+    kimg: float = Field(gt=0)  # length of the run: thousands of real samples shown to D
+    batch: int = Field(128, ge=2)
+    data: Data
+    nets: Nets
+    optim: Optim = Optim()
+    knobs: Knobs = Knobs()
+    schedules: dict[str, Schedule] = {}  # by the name of a knob
+    record: Every = Every()
+    samples: Every = Every()
+    save: Save = Save()
+    machine: Machine = Machine()
+
+    @property
+    def images(self) -> int:
+        return max(1, round(1000 * self.kimg))
+
+    @model_validator(mode="before")
+    @classmethod
+    def spelled_out(cls, raw: Any) -> Any:
+        """Moves the accepted spellings to where their values live."""
+        if not isinstance(raw, dict):
+            return raw
+        raw = json_copy(raw)
+        for alias, path in ALIASES.items():
+            if (value := pop(raw, alias)) is not None:
+                put(raw, path, value)
+        return raw
+
+    @model_validator(mode="after")
+    def players_fit(self) -> TrainConfig:
+        knobs = self.knobs
+        pairs = knobs.loss == "relativistic" or knobs.r1 or knobs.r2 or knobs.gp or "r1" in self.schedules
+        if self.nets.d_norm == "batch" and pairs:
+            raise ValueError(
+                "BatchNorm in D mixes the samples of a batch, which breaks R1, R2, the gradient penalty and "
+                "relativistic pairing: set nets.d_norm to none, layer, instance or spectral"
+            )
+        held = knobs.clip_weights or knobs.gp or self.nets.d_norm == "spectral" or knobs.r1
+        if knobs.loss == "wasserstein" and not held:
+            raise ValueError(
+                "the wasserstein loss needs a bound on D's slope: set knobs.gp=10, or knobs.clip_weights=0.01, "
+                "or nets.d_norm=spectral"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def schedules_fit(self) -> TrainConfig:
+        for name, schedule in self.schedules.items():
+            if name not in SCHEDULABLE:
+                raise ValueError(f"schedules.{name} is not a knob with a number{nearest(name, SCHEDULABLE)}")
+            if name in WHOLE and schedule.kind not in ("phases", "constant"):
+                raise ValueError(f"schedules.{name} holds whole numbers: use kind phases")
+        return self
+
+
+def read(path: Path) -> TrainConfig:
+    """A config from a YAML or JSON file: `config.json` of a run repeats that run.
+
+    Raises:
+        ConfigError: for a file that cannot be read, or keys and values that do not fit.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as a config: {first_line(error)}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} holds no config: expected keys such as recipe, data, nets.")
+    return validated(raw)
+
+
+def write(config: TrainConfig, path: Path) -> None:
+    path.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def fingerprint(config: TrainConfig) -> str:
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+
+
+def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
+    """The config with `key.path=value` changes. Values are YAML: numbers, true, [0, .99], {kind: cosine, ...}.
+
+    Raises:
+        ConfigError: for a key that does not exist (with the nearest that does) or a value that does not fit.
+    """
+    raw = config.model_dump(mode="json")
+    changes = [parsed(text) for text in assignments]
+    for key, value in sorted(changes, key=lambda change: not change[0].endswith("kind")):
+        known = set(keys(raw)) | set(ALIASES)
+        if key not in known and not key.startswith("schedules."):
+            raise ConfigError(f"unknown key '{key}'{nearest(key, known)}")
+        section, _, last = key.rpartition(".")
+        if last == "kind":  # another kind has other fields: start from its defaults
+            put(raw, section, {"kind": value})
+        else:
+            put(raw, ALIASES.get(key, key), value)
+    return validated(raw)
+
+
+def validated(raw: dict[str, Any]) -> TrainConfig:
+    try:
+        return TrainConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(explained(error, raw))) from error
+
+
+def explained(error: ValidationError, raw: dict[str, Any]) -> Iterator[str]:
+    """At most three lines: which key, what is wrong, what was meant."""
+    for e in error.errors()[:3]:
+        kinds = {str(value["kind"]) for value in sections(raw) if "kind" in value}
+        path = ".".join(str(part) for part in e["loc"] if str(part) not in kinds)
+        message = e["msg"].removeprefix("Value error, ")
+        if e["type"] == "extra_forbidden":
+            yield f"unknown key '{path}'{nearest(path, set(known_keys()))}"
+        else:
+            yield f"{path}: {message}" if path else message
+
+
+def known_keys() -> Iterator[str]:
+    """Every key that some config can have."""
+    yield from ALIASES
+    for name, field in TrainConfig.model_fields.items():
+        yield name
+        for model in models(field.annotation, *field.metadata):
+            for inner, value in model.model_fields.items():
+                yield f"{name}.{inner}"
+                for deeper in models(value.annotation, *value.metadata):
+                    yield from (f"{name}.{inner}.{last}" for last in deeper.model_fields)
+
+
+def models(*annotations: Any) -> Iterator[type[BaseModel]]:
+    for annotation in annotations:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield annotation
+        yield from models(*getattr(annotation, "__args__", ()))
+
+
+def sections(raw: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(raw, dict):
+        yield raw
+        for value in raw.values():
+            yield from sections(value)
+
+
+def parsed(assignment: str) -> tuple[str, Any]:
+    key, equals, text = assignment.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"'{assignment}' is not an assignment: write key.path=value, for example knobs.r1=0.3")
+    try:
+        return key.strip(), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"the value of '{key}' cannot be read: {first_line(error)}") from error
+
+
+def keys(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in raw.items():
+        yield prefix + key
+        if isinstance(value, dict):
+            yield from keys(value, f"{prefix}{key}.")
+
+
+def put(raw: dict[str, Any], path: str, value: Any) -> None:
+    *sections, last = path.split(".")
+    for section in sections:
+        raw = raw.setdefault(section, {})
+    raw[last] = value
+
+
+def pop(raw: dict[str, Any], path: str) -> Any:
+    *sections, last = path.split(".")
+    for section in sections:
+        raw = raw.get(section, {})
+        if not isinstance(raw, dict):
+            return None
+    return raw.pop(last, None)
+
+
+def json_copy(raw: dict[str, Any]) -> dict[str, Any]:
+    """A copy whose nested sections may be edited; models become dicts."""
+    return {
+        k: json_copy(v) if isinstance(v, dict) else json_copy(v.model_dump()) if isinstance(v, BaseModel) else v
+        for k, v in raw.items()
+    }
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """' (did you mean ...?)', or nothing when no word is near."""
+    last = word.rpartition(".")[2]
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, 1) or [k for k in known if k.rpartition(".")[2] == last]
+    if not close:
+        ends = {k.rpartition(".")[2]: k for k in known}
+        close = [ends[end] for end in difflib.get_close_matches(last, ends, 1)]
+    return f": did you mean '{close[0]}'?" if close else "."
+
+
+def first_line(error: Exception) -> str:
+    return json.dumps(str(error).splitlines()[0])[1:-1] if str(error) else type(error).__name__

@@ -1,0 +1,52 @@
+"""The order in which D is shown its training data."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from equipoise.data.source import Source
+from equipoise.streams import Stream
+
+
+class Batches:
+    """Endless batches of `size`; each epoch is a permutation, a pure function of (seed, epoch).
+
+    A batch may straddle two epochs, so that all have the same size. The state is one number, `position`: samples
+    taken so far.
+    """
+
+    def __init__(self, source: Source, size: int, seed: int, device: torch.device | str = "cpu"):
+        self.source, self.size, self.device = source, size, torch.device(device)
+        self.position = 0
+        self._orders = Stream(seed, "order")
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)  # kept between batches of one epoch
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        x, y = self.source.take(self.indices(self.position, self.size))
+        self.position += self.size
+        return x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.position = state["position"]
+
+    def indices(self, start: int, count: int) -> Tensor:
+        """The samples at places start .. start + count of the endless sequence. [count]."""
+        parts = []
+        while count:
+            epoch, offset = divmod(start, len(self.source))
+            part = self.order(epoch)[offset : offset + count]
+            parts.append(part)
+            start, count = start + len(part), count - len(part)
+        return torch.cat(parts)
+
+    def order(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, torch.randperm(len(self.source), generator=self._orders.at(epoch))
+        return self._order

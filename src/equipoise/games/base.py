@@ -1,0 +1,94 @@
+"""What all games share: the protocol that the loop sees, and the one place that descends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
+
+from equipoise.knobs import Knobs
+
+Signals = dict[str, Tensor]  # detached scalars on the device: nothing waits for them, nothing feeds back
+Batch = tuple[Tensor, Tensor]  # x [B, ...] in [-1, 1], y [B]
+
+
+class Game(Protocol):
+    """What the loop needs to know of a game."""
+
+    knobs: Knobs
+
+    def step(self, batches: Iterator[Batch]) -> Signals:
+        """One round of all players."""
+        ...
+
+    @property
+    def seen(self) -> int:
+        """Real samples shown to D so far: the clock of a run."""
+        ...
+
+    def networks(self) -> dict[str, nn.Module]: ...
+
+    def sampler(self, z: Tensor, y: Tensor) -> Tensor:
+        """Samples of the averaged generator, which changes nothing in the game. [B, ...]."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on, by name."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def descend(optimizer: Optimizer, loss: Tensor, clip_norm: float = 0.0, clip_value: float = 0.0) -> Tensor:
+    """One step of `optimizer` down the gradient of `loss`. Returns the gradient's norm before clipping.
+
+    The only place that knows the hardware. A loss that is not finite goes through: it is a signal, and hiding
+    it would hide the divergence.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = get_total_norm([p.grad for p in weights if p.grad is not None])
+    if clip_norm:
+        clip_grads_with_norm_(weights, clip_norm, norm)
+    if clip_value:
+        clip_grad_value_(weights, clip_value)
+    optimizer.step()
+    return norm
+
+
+@contextmanager
+def frozen(*nets: nn.Module) -> Iterator[None]:
+    """Gradients flow through these networks, but do not gather in their weights."""
+    params = [p for net in nets for p in net.parameters() if p.requires_grad]
+    for p in params:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in params:
+            p.requires_grad_(True)
+
+
+def detached(**values: Tensor) -> Signals:
+    return {name: value.detach() for name, value in values.items()}
+
+
+def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def weights(net: nn.Module) -> list[Tensor]:
+    """The matrices and kernels of a network: what L1, L2 and weight clipping act on; no gains, no biases."""
+    return [p for p in net.parameters() if p.ndim > 1]
+
+
+def nonfinite(*values: Tensor) -> Tensor:
+    """How many of these scalars are NaN or infinite."""
+    return (~torch.isfinite(torch.stack([v.detach() for v in values]))).sum()

@@ -1,0 +1,159 @@
+"""The two-player game: one generator G against one discriminator D (Goodfellow et al. 2014, arXiv:1406.2661).
+
+DCGAN, LSGAN, WGAN, WGAN-GP, hinge and R3GAN are settings of this file, not games of their own.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from equipoise import penalties
+from equipoise.ema import EMA
+from equipoise.games.base import Batch, Signals, descend, detached, frozen, nonfinite, set_learning_rate, weights
+from equipoise.knobs import Knobs
+from equipoise.losses import LOSSES, AdversarialLoss, least_squares, smoothed
+from equipoise.streams import Stream
+
+Augment = Callable[[Tensor], Tensor]
+
+
+def identity(x: Tensor) -> Tensor:
+    return x
+
+
+@dataclass
+class GAN:
+    G: nn.Module  # G(z, y) -> samples [B, ...]
+    D: nn.Module  # D(x, y) -> logits [B], or a PatchGAN map
+    g_opt: Optimizer
+    d_opt: Optimizer
+    ema: EMA
+    latents: Stream  # z, by the index of the first latent of a draw
+    chords: Stream  # where the gradient penalty looks, by samples seen
+    knobs: Knobs
+    augment: Augment = identity
+    seen: int = 0  # real samples shown to D
+    drawn: int = 0  # latents drawn
+
+    def step(self, reals: Iterator[Batch]) -> Signals:
+        """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
+        for _ in range(self.knobs.d_steps):
+            d_signals = self.update_D(*next(reals))
+        for _ in range(self.knobs.g_steps):
+            g_signals = self.update_G(*next(reals))
+        return d_signals | g_signals
+
+    def update_D(self, real: Tensor, y: Tensor) -> Signals:
+        knobs, loss = self.knobs, adversarial_loss(self.knobs)
+        with torch.no_grad():
+            fake = self.G(self.z(len(real)), y)
+        real = real.clone().requires_grad_(knobs.r1 > 0)
+        fake = fake.requires_grad_(knobs.r2 > 0)
+        real_logits, fake_logits = self.judge(real, y), self.judge(fake, y)
+
+        d_loss = loss.discriminator(real_logits, fake_logits).mean()
+        penalty, slopes = self.penalty_D(real, fake, y, real_logits, fake_logits)
+        set_learning_rate(self.d_opt, knobs.d_lr)
+        norm = descend(self.d_opt, d_loss + penalty, knobs.clip_norm, knobs.clip_value)
+        if knobs.clip_weights:
+            penalties.clip_weights(self.D.parameters(), knobs.clip_weights)
+        self.seen += len(real)
+
+        right = (real_logits > 0).float().mean() + (fake_logits < 0).float().mean()
+        return slopes | detached(
+            d_loss=d_loss, d_penalty=penalty, d_grad_norm=norm,
+            real_logit=real_logits.mean(), fake_logit=fake_logits.mean(),
+            d_accuracy=right / 2,  # says nothing about relativistic losses, whose logits may drift together
+            paired_sign=(real_logits - fake_logits).sign().mean(),  # of independent pairs, for any loss
+            d_nonfinite=nonfinite(d_loss, penalty, norm),
+        )  # fmt: skip
+
+    def update_G(self, real: Tensor, y: Tensor) -> Signals:
+        knobs, loss = self.knobs, adversarial_loss(self.knobs)
+        with frozen(self.D):
+            fake_logits = self.judge(self.G(self.z(len(real)), y), y)
+            real_logits = self.judge(real, y) if loss.relativistic else fake_logits  # the others ignore it
+            g_loss = loss.generator(real_logits, fake_logits).mean()
+            penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
+            set_learning_rate(self.g_opt, knobs.g_lr)
+            norm = descend(self.g_opt, g_loss + penalty, knobs.clip_norm, knobs.clip_value)
+        self.ema.update(self.G, len(real), self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
+        return detached(
+            g_loss=g_loss, g_penalty=penalty, g_grad_norm=norm, g_nonfinite=nonfinite(g_loss, penalty, norm)
+        )
+
+    def judge(self, x: Tensor, y: Tensor) -> Tensor:
+        """D's logits. The one door to D: no sample, real or fake, goes around the augmentation."""
+        logits: Tensor = self.D(self.augment(x), y)
+        return logits
+
+    def penalty_D(
+        self, real: Tensor, fake: Tensor, y: Tensor, real_logits: Tensor, fake_logits: Tensor
+    ) -> tuple[Tensor, Signals]:
+        """All penalties of D with their weights, and the slopes that they measured. R1 and R2 reuse D's graph."""
+        knobs, signals = self.knobs, {}
+        total = weight_penalty(self.D, knobs.d_l1, knobs.d_l2)
+        if knobs.r1:
+            slope2 = penalties.zero_centered(real, real_logits).mean()
+            total, signals["real_input_grad"] = total + knobs.r1 / 2 * slope2, slope2.sqrt()
+        if knobs.r2:
+            slope2 = penalties.zero_centered(fake, fake_logits).mean()
+            total, signals["fake_input_grad"] = total + knobs.r2 / 2 * slope2, slope2.sqrt()
+        if knobs.gp:
+            t = torch.rand(len(real), generator=self.chords.at(self.seen), device=real.device)
+            off = penalties.one_centered(lambda x: self.judge(x, y), real, fake, t).mean()
+            total, signals["chord_grad_off_one"] = total + knobs.gp * off, off.sqrt()
+        return total, detached(**signals)
+
+    def z(self, n: int) -> Tensor:
+        """Latents N(0, 1) [n, z_dim], a function of (seed, how many were drawn before)."""
+        generator = self.latents.at(self.drawn)
+        self.drawn += n
+        return torch.randn(n, self.G.z_dim, generator=generator, device=generator.device)
+
+    @torch.no_grad()
+    def sampler(self, z: Tensor, y: Tensor) -> Tensor:
+        x: Tensor = self.ema.net(z, y)
+        return x
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {"G": self.G, "D": self.D}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.ema.state_dict(),
+            "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(),
+            "knobs": self.knobs.model_dump(), "seen": self.seen, "drawn": self.drawn,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.G.load_state_dict(state["G"])
+        self.D.load_state_dict(state["D"])
+        self.ema.load_state_dict(state["G_ema"])
+        self.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
+        self.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
+        self.knobs = Knobs(**state["knobs"])
+        self.seen, self.drawn = state["seen"], state["drawn"]
+
+
+def adversarial_loss(knobs: Knobs) -> AdversarialLoss:
+    """The pair of losses that these knobs ask for."""
+    loss = least_squares(*knobs.ls_targets) if knobs.loss == "least-squares" else LOSSES[knobs.loss]
+    return smoothed(loss, knobs.smooth_real, knobs.smooth_fake)
+
+
+def weight_penalty(net: nn.Module, l1: float, l2: float) -> Tensor:
+    """l1 sum |w| + l2 sum w^2 / 2 over the weights of a network."""
+    total = torch.zeros((), device=next(net.parameters()).device)
+    if l1:
+        total = total + l1 * penalties.l1(weights(net))
+    if l2:
+        total = total + l2 * penalties.l2(weights(net))
+    return total

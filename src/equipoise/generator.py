@@ -1,0 +1,110 @@
+"""A trained generator on its own: sampled, saved to a file that holds no code, and loaded again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from equipoise import build
+from equipoise.config import Nets, read
+from equipoise.errors import ConfigError, StorageError
+from equipoise.runs import checkpoint
+from equipoise.runs.folder import RunFolder
+from equipoise.streams import Stream
+
+CHUNK = 256  # samples at a time: bounds the memory, changes no sample
+FORMAT = "equipoise-generator-1"
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    G: nn.Module
+    nets: Nets
+    form: build.Form
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int = 0, label: int | None = None) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Images as uint8 [n, H, W, C], points as float32 [n, d]; a function of (weights, n, seed, label).
+
+        Classes are taken in turn unless `label` asks for one.
+
+        Raises:
+            ConfigError: for a class that the generator does not have.
+        """
+        y = self.labels(n, label)
+        z = torch.randn(n, self.G.z_dim, generator=Stream(seed, "sample").at(0))
+        x = torch.cat([self.G(*part) for part in zip(z.split(CHUNK), y.split(CHUNK), strict=True)])
+        return build.as_pixels(x) if self.form.is_images else x.numpy()
+
+    def labels(self, n: int, label: int | None) -> Tensor:
+        if label is None:
+            return build.class_cycle(n, self.form.classes)
+        if not 0 <= label < self.form.classes:
+            known = f"classes 0 to {self.form.classes - 1}" if self.form.classes else "no classes"
+            raise ConfigError(f"class {label} was asked for, and this generator has {known}.")
+        return torch.full((n,), label)
+
+    def save(self, path: Path) -> None:
+        """Weights as safetensors, with all that rebuilding the network needs in the header."""
+        about = {"format": FORMAT, "nets": self.nets.model_dump(), "shape": self.form.shape, "classes": self.form.classes}
+        try:
+            weights = {name: tensor.contiguous() for name, tensor in self.G.state_dict().items()}
+            save_file(weights, path, metadata={"equipoise": json.dumps(about)})
+        except (OSError, SafetensorError) as error:
+            raise StorageError(f"cannot write {path}: {error}.") from error
+
+
+def from_file(path: Path) -> TrainedGenerator:
+    """A generator written by `save`.
+
+    Raises:
+        StorageError: for a file that is not there, is damaged, or was not made by Equipoise.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("equipoise", "{}"))
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        nets: Nets = TypeAdapter(Nets).validate_python(about["nets"])
+        form = build.Form(tuple(about["shape"]), about["classes"])
+        return with_weights(nets, form, state)
+    except (OSError, SafetensorError) as error:
+        raise StorageError(f"{path} cannot be read: {error}.") from error
+    except (KeyError, ValueError, ValidationError, RuntimeError) as error:
+        raise StorageError(f"{path} is not a generator that Equipoise saved.") from error
+
+
+def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, list[str]]:
+    """G_ema of a checkpoint: `last`, or a step number. Also what was wrong with newer checkpoints.
+
+    Raises:
+        ConfigError: for a checkpoint that is not there.
+        StorageError: when no checkpoint can be read.
+    """
+    found, complaints = chosen(run, which)
+    state, manifest = checkpoint.load(found)
+    form = build.Form(tuple(manifest["shape"]), manifest["classes"])
+    return with_weights(read(run.config).nets, form, state["game.G_ema"]), complaints
+
+
+def chosen(run: RunFolder, which: str) -> tuple[Path, list[str]]:
+    if which == "last":
+        return checkpoint.latest(run.checkpoints)
+    steps = [str(checkpoint.step_of(path)) for path in checkpoint.newest_first(run.checkpoints)]
+    if which not in steps:
+        raise ConfigError(f"{run.path} has no checkpoint '{which}'. It has: last, {', '.join(steps)}.")
+    return run.checkpoints / checkpoint.name_of(int(which)), []
+
+
+def with_weights(nets: Nets, form: build.Form, state: dict[str, Tensor]) -> TrainedGenerator:
+    G, _ = build.networks(nets, form, seed=0)
+    G.load_state_dict(state)
+    return TrainedGenerator(G.eval().requires_grad_(False), nets, form)

@@ -1,0 +1,128 @@
+"""Knobs: all that may change while a game runs, and their schedules. No torch: shared by games, diagnosis and page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LossName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "hinge", "relativistic"]
+
+
+class Knobs(BaseModel):
+    """Frozen, and replaced whole: `game.knobs = game.knobs.model_copy(update={...})`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loss: LossName = "relativistic"
+    ls_targets: tuple[float, float, float] = (0.0, 1.0, 1.0)  # a, b, c of least squares
+    smooth_real: float = Field(0.0, ge=0, lt=1)  # label smoothing: reals are labelled 1 - smooth_real
+    smooth_fake: float = Field(0.0, ge=0, lt=1)  # and fakes smooth_fake
+
+    g_lr: float = Field(2e-4, ge=0)
+    d_lr: float = Field(2e-4, ge=0)
+    d_steps: int = Field(1, ge=1)  # updates of D per round (n_critic in WGAN)
+    g_steps: int = Field(1, ge=1)  # updates of G per round
+
+    r1: float = Field(0.0, ge=0)  # gamma of R1; its half is inside, as the papers write it
+    r2: float = Field(0.0, ge=0)  # gamma of R2
+    gp: float = Field(0.0, ge=0)  # lambda of WGAN-GP
+    d_l1: float = Field(0.0, ge=0)  # weight decay of D: sum |w|
+    d_l2: float = Field(0.0, ge=0)  # sum w^2 / 2
+    g_l1: float = Field(0.0, ge=0)
+    g_l2: float = Field(0.0, ge=0)
+    clip_weights: float = Field(0.0, ge=0)  # D's weights are projected onto [-c, c]; 0 is off
+
+    clip_norm: float = Field(0.0, ge=0)  # gradients of each player, by their total norm; 0 is off
+    clip_value: float = Field(0.0, ge=0)  # gradients, each value; 0 is off
+
+    ema_halflife_kimg: float = Field(0.5, ge=0)  # thousands of real samples shown to D; 0: no average
+    ema_ramp: float | None = Field(0.05, gt=0)  # early on the half-life is at most ramp * seen; None: no ramp
+
+
+class Change(BaseModel):
+    """What an intervention does to a running game, and why. Recorded first, then applied."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    knobs: Knobs
+    reason: str
+
+
+class Constant(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["constant"] = "constant"
+    value: float
+
+    def at(self, progress: float) -> float:
+        return self.value
+
+
+class Slope(BaseModel):
+    """`start` until the part `after` of the run, `end` from the part `until` on, and the shape in between: a straight
+    line, or half a cosine wave (with after = 0 the burn-in of R3GAN)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["linear", "cosine"]
+    start: float
+    end: float = 0.0
+    after: float = Field(0.0, ge=0, lt=1)
+    until: float = Field(1.0, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def in_order(self) -> Slope:
+        if self.after >= self.until:
+            raise ValueError(f"after = {self.after:g} must come before until = {self.until:g}")
+        return self
+
+    def at(self, progress: float) -> float:
+        gone = min(max((progress - self.after) / (self.until - self.after), 0), 1)
+        if self.kind == "cosine":
+            gone = (1 - math.cos(math.pi * gone)) / 2
+        return self.start + (self.end - self.start) * gone
+
+
+class Phases(BaseModel):
+    """`values[i]` from the part `starts[i]` of the run on; the only schedule for whole numbers such as d_steps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["phases"] = "phases"
+    starts: tuple[float, ...]
+    values: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def in_order(self) -> Phases:
+        ordered = all(a < b for a, b in pairwise(self.starts))
+        if not self.starts or self.starts[0] != 0 or not ordered or len(self.starts) != len(self.values):
+            raise ValueError("phases need as many values as starts, and starts that rise from 0")
+        return self
+
+    def at(self, progress: float) -> float:
+        return self.values[sum(start <= progress for start in self.starts) - 1]
+
+
+Schedule = Annotated[Constant | Slope | Phases, Field(discriminator="kind")]
+WHOLE = frozenset({"d_steps", "g_steps"})
+SCHEDULABLE = frozenset(name for name, field in Knobs.model_fields.items() if field.annotation in (int, float))
+
+
+def two_phase(switch: float = 0.5, early_g_steps: int = 2, late_d_steps: int = 2) -> dict[str, Schedule]:
+    """More steps of G while it catches up, more of D once the samples are fine-grained."""
+    return {
+        "g_steps": Phases(starts=(0, switch), values=(early_g_steps, 1)),
+        "d_steps": Phases(starts=(0, switch), values=(1, late_d_steps)),
+    }
+
+
+def scheduled(knobs: Knobs, schedules: Mapping[str, Schedule], progress: float) -> Knobs:
+    """The knobs at `progress` (0 to 1, in real samples) of the run."""
+    if not schedules:
+        return knobs
+    values = {name: schedule.at(progress) for name, schedule in schedules.items()}
+    return knobs.model_copy(update={k: int(v) if k in WHOLE else v for k, v in values.items()})

@@ -1,0 +1,57 @@
+"""Penalties on D's gradient and on weights, and the projection of WGAN.
+
+Penalties of D are functions of tensors that D has just scored and return one value per sample, so that R1 and
+R2 reuse the graph of D's own step. They belong in the *same* backward pass as D's loss: in a pass of their own
+the processes of a distributed run drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+
+def zero_centered(samples: Tensor, logits: Tensor) -> Tensor:
+    """||grad_x D(x)||^2, summed over all dimensions of a sample: R1 on reals, R2 on fakes. Returns [B].
+
+    Mescheder et al. 2018 (arXiv:1801.04406), eq. 9-10, without their factor gamma/2. `samples` [B, ...] must
+    require grad before D scores them; `logits` is [B] or a PatchGAN map [B, ...], whose patches are summed.
+    """
+    return input_gradient(logits, samples).square().flatten(1).sum(1)
+
+
+def one_centered(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
+    """(||grad_x D(x)|| - 1)^2 at x = real + t (fake - real): the WGAN gradient penalty. Returns [B].
+
+    Gulrajani et al. 2017 (arXiv:1704.00028), eq. 3 and Algorithm 1; t ~ U(0, 1) [B], one for each sample.
+    """
+    t = t.view(-1, *[1] * (real.ndim - 1))
+    mixed = real.detach().lerp(fake.detach(), t).requires_grad_()
+    return (input_gradient(judge(mixed), mixed).flatten(1).norm(dim=1) - 1).square()
+
+
+def input_gradient(logits: Tensor, samples: Tensor) -> Tensor:
+    """grad_x of each sample's own logit, differentiable once more. Same shape as `samples`."""
+    return torch.autograd.grad(logits.sum(), samples, create_graph=True)[0]
+
+
+def l1(weights: Iterable[Tensor]) -> Tensor:
+    """Sum of |w| over all weights. Returns a scalar."""
+    return torch.stack([w.abs().sum() for w in weights]).sum()
+
+
+def l2(weights: Iterable[Tensor]) -> Tensor:
+    """Half the sum of w^2 over all weights, so that its gradient is w. Returns a scalar."""
+    return torch.stack([w.square().sum() for w in weights]).sum() / 2
+
+
+@torch.no_grad()
+def clip_weights(weights: Iterable[Tensor], limit: float) -> None:
+    """Projects every weight onto [-limit, limit], in place, after D's step.
+
+    Arjovsky et al. 2017 (arXiv:1701.07875), Algorithm 1, line 7 (limit .01).
+    """
+    for w in weights:
+        w.clamp_(-limit, limit)

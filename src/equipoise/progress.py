@@ -1,0 +1,68 @@
+"""How far a run is: on a terminal, in a log file, or nowhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+SHOWN = ("d_loss", "g_loss", "paired_sign")
+REFRESH_S = 0.5  # drawing more often would cost time that belongs to the step
+LINE_S = 30.0  # between lines, where there is no terminal to redraw
+
+
+class Reporter(Protocol):
+    def __call__(self, seen: int, signals: Mapping[str, float]) -> None:
+        """`seen` real samples so far; `signals` of the last recorded step, or nothing new."""
+        ...
+
+
+def silent(seen: int, signals: Mapping[str, float]) -> None:
+    """The reporter of those who do not watch."""
+
+
+@contextmanager
+def bar(console: Console, label: str, total: int, done: int = 0) -> Iterator[Reporter]:
+    """A bar with the time left and the last signals; on a file, a line every half minute."""
+    if not console.is_terminal:
+        yield lines(console, label, total, done)
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(), TextColumn("{task.fields[signals]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console, auto_refresh=False) as progress:
+        task = progress.add_task(label, total=total, completed=done, signals="")
+        drawn = 0.0
+
+        def report(seen: int, signals: Mapping[str, float]) -> None:
+            nonlocal drawn
+            if signals:
+                progress.update(task, signals=summary(signals))
+            if (now := time.monotonic()) - drawn >= REFRESH_S or seen >= total:
+                drawn = now
+                progress.update(task, completed=seen, refresh=True)
+
+        yield report
+
+
+def lines(console: Console, label: str, total: int, done: int) -> Reporter:
+    start = last = time.monotonic()
+
+    def report(seen: int, signals: Mapping[str, float]) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if signals and (now - last >= LINE_S or seen >= total):
+            last = now
+            left = (now - start) * (total - seen) / max(seen - done, 1)
+            console.print(f"{label} {seen / total:.0%}, {left:.0f} s left, {summary(signals)}", highlight=False)
+
+    return report
+
+
+def summary(signals: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {signals[name]:.3f}" for name in SHOWN if name in signals)

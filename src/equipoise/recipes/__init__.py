@@ -1,0 +1,36 @@
+"""Recipes: complete configurations with a source and a measured result, one family a file.
+
+A recipe is a function that returns a TrainConfig. Its docstring says where it comes from and what it reached here.
+"""
+
+from collections.abc import Callable
+
+from equipoise.config import TrainConfig
+from equipoise.errors import ConfigError
+from equipoise.recipes import classic, digits, toy
+
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    "ring": toy.ring,
+    "grid": toy.grid,
+    "digits": digits.digits,
+    "stacked-digits": digits.stacked_digits,
+    "stacked-digits-ns": digits.stacked_digits_ns,
+    "dcgan": classic.dcgan,
+    "lsgan": classic.lsgan,
+    "wgan": classic.wgan,
+    "wgan-gp": classic.wgan_gp,
+    "hinge": classic.hinge,
+}
+
+
+def recipe(name: str) -> TrainConfig:
+    """The config of a recipe.
+
+    Raises:
+        ConfigError: for a name that is not a recipe, with the nearest that is.
+    """
+    from equipoise.config import nearest
+
+    if name not in RECIPES:
+        raise ConfigError(f"unknown recipe '{name}'{nearest(name, RECIPES)}\n`equipoise recipes` lists them.")
+    return RECIPES[name]()

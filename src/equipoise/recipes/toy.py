@@ -1,0 +1,46 @@
+"""Mixtures in the plane, on which a collapse can be seen and counted in seconds."""
+
+from __future__ import annotations
+
+from equipoise.config import MLP, Adam, Optim, Toy, TrainConfig
+from equipoise.knobs import Knobs, Slope
+
+
+def ring() -> TrainConfig:
+    """Eight narrow Gaussians on a circle (VEEGAN's protocol), relativistic with R1 + R2.
+
+    R1 and R2 blur the target by about gamma, so gamma decays to well below the modes' width.
+    """
+    return TrainConfig(
+        recipe="ring",
+        kimg=160,
+        batch=64,
+        data=Toy(kind="ring"),
+        nets=MLP(z_dim=2, g_widths=(128, 128), d_widths=(128, 128)),
+        optim=Optim(g=Adam(betas=(0.0, 0.99)), d=Adam(betas=(0.0, 0.99))),
+        knobs=Knobs(loss="relativistic", g_lr=2e-3, d_lr=2e-3, r1=0.1, r2=0.1, ema_halflife_kimg=10),
+        schedules={
+            "g_lr": Slope(kind="cosine", start=2e-3, end=1e-4, after=0.3),
+            "d_lr": Slope(kind="cosine", start=2e-3, end=1e-4, after=0.3),
+            "r1": Slope(kind="cosine", start=0.1, end=1e-3, until=0.5),
+            "r2": Slope(kind="cosine", start=0.1, end=1e-3, until=0.5),
+        },
+    )
+
+
+def grid() -> TrainConfig:
+    """Twenty-five Gaussians on a square grid (VEEGAN's protocol), relativistic with R1 + R2."""
+    return TrainConfig(
+        recipe="grid",
+        kimg=640,
+        batch=128,
+        data=Toy(kind="grid"),
+        nets=MLP(z_dim=2, g_widths=(128, 128), d_widths=(128, 128)),
+        knobs=Knobs(loss="relativistic", g_lr=2e-3, d_lr=2e-3, r1=0.1, r2=0.1, ema_halflife_kimg=10),
+        schedules={
+            "g_lr": Slope(kind="cosine", start=2e-3, end=1e-4, after=0.3),
+            "d_lr": Slope(kind="cosine", start=2e-3, end=1e-4, after=0.3),
+            "r1": Slope(kind="cosine", start=0.1, end=1e-3, until=0.5),
+            "r2": Slope(kind="cosine", start=0.1, end=1e-3, until=0.5),
+        },
+    )

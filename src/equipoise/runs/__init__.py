@@ -1,0 +1,1 @@
+"""A run is a folder: its files, its record of events, its checkpoints."""

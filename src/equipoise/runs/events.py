@@ -1,0 +1,69 @@
+"""The record of a run: one JSON object a line, only ever appended. No torch.
+
+`events.jsonl` holds what happened to the game and nothing that depends on the clock or the machine, so that a
+resumed run's file equals an uninterrupted one's, byte for byte. Starts, stops and speeds are in `clock.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from equipoise.errors import StorageError
+
+
+class Log:
+    """An open JSONL file. State: its length, so that a resumed run takes back what came after its checkpoint."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._file = open(path, "ab")  # noqa: SIM115 - open as long as the run
+
+    def append(self, kind: str, **values: Any) -> None:
+        """Writes one row and hands it to the system. Numbers that are not finite become strings.
+
+        Raises:
+            StorageError: when it cannot be written; what was written before is kept.
+        """
+        row = json.dumps({"kind": kind, **{k: printable(v) for k, v in values.items()}}) + "\n"
+        try:
+            self._file.write(row.encode())
+            self._file.flush()
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.path}: {error.strerror}. Free some space, then resume.") from error
+
+    @property
+    def offset(self) -> int:
+        return self._file.tell()
+
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def state_dict(self) -> dict[str, int]:
+        self.sync()  # rows before the offset must outlive a power loss, like the checkpoint that names it
+        return {"offset": self.offset}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self._file.truncate(state["offset"])
+        self._file.seek(state["offset"])
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a log, those of a run in progress too: a last line cut short is left out."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+def printable(value: Any) -> Any:
+    """JSON has no NaN and no infinity."""
+    if isinstance(value, float) and not (-float("inf") < value < float("inf")):
+        return str(value)
+    return value

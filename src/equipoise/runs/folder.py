@@ -1,0 +1,132 @@
+"""Where the files of a run are, and the lock that lets one process write them. No torch."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from equipoise.errors import ConfigError, RunLocked, StorageError
+
+HOME = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def env(self) -> Path:
+        return self.path / "env.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def clock(self) -> Path:
+        return self.path / "clock.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def resume_note(self) -> Path:
+        return self.path / "RESUME.txt"
+
+    @property
+    def resume_command(self) -> str:
+        return f"equipoise resume {self.path}"
+
+    def grid(self, step: int) -> Path:
+        return self.samples / f"step-{step:09d}.png"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for this process. The system frees the lock however the process ends.
+
+        Raises:
+            RunLocked: while another process holds it.
+        """
+        with open(self.path / "lock", "a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunLocked(
+                    f"{self.path} is being written by {holder(file)}.\nWait for it, or stop it, and try again."
+                ) from error
+            file.seek(0)
+            file.truncate()
+            started = datetime.now().isoformat(timespec="seconds")
+            json.dump({"pid": os.getpid(), "host": socket.gethostname(), "started": started}, file)
+            file.flush()
+            yield
+
+
+def holder(file: IO[str]) -> str:
+    file.seek(0)
+    try:
+        who = json.load(file)
+        return f"process {who['pid']} on {who['host']}, since {who['started']}"
+    except (ValueError, KeyError):
+        return "another process"
+
+
+def create(recipe: str, out: Path | None) -> RunFolder:
+    """A new run folder: `out`, or runs/<date>_<time>_<recipe>.
+
+    Raises:
+        ConfigError: when `out` holds a run already.
+        StorageError: when it cannot be made.
+    """
+    path = out or HOME / f"{datetime.now():%Y-%m-%d_%H%M%S}_{recipe}"
+    run = RunFolder(path)
+    if run.config.exists():
+        raise ConfigError(f"{path} holds a run already.\nGo on with it: {run.resume_command}, or choose another --out.")
+    try:
+        run.samples.mkdir(parents=True, exist_ok=True)
+        run.checkpoints.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the run folder {path}: {error.strerror}.\nChoose a folder that can be written with --out."
+        ) from error
+    return run
+
+
+def existing(path: Path) -> RunFolder:
+    """The run at `path`.
+
+    Raises:
+        ConfigError: when there is none.
+    """
+    run = RunFolder(path)
+    if not run.config.exists():
+        near = [str(r.path) for r in all_runs(path.parent)][-3:]
+        hint = f"Runs there: {', '.join(near)}." if near else "`equipoise runs` lists the runs of a folder."
+        raise ConfigError(f"{path} is not a run: it has no config.json.\n{hint}")
+    return run
+
+
+def all_runs(home: Path) -> list[RunFolder]:
+    """The runs directly below `home`, oldest first."""
+    return [RunFolder(config.parent) for config in sorted(home.glob("*/config.json"))]

@@ -1,0 +1,248 @@
+"""The loop: it steps the game, records what it sees, and intervenes in one place, one change at a time."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import Tensor
+
+from equipoise.data.batches import Batches
+from equipoise.errors import Diverged, Stopped
+from equipoise.games.base import Game
+from equipoise.knobs import Change, Schedule, scheduled
+from equipoise.probes import examined
+from equipoise.progress import Reporter, silent
+from equipoise.runs import checkpoint
+from equipoise.runs.events import Log
+from equipoise.runs.folder import RunFolder
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Controller(Protocol):
+    """Whoever may change the knobs of a running game: at most one change for each recorded step."""
+
+    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class HandsOff:
+    """The controller that changes nothing."""
+
+    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When what happens, in real samples shown to D. A run is a function of its plan and its game, not of the clock."""
+
+    images: int
+    record_every: int
+    draw_every: int
+    save_every: int
+    keep: int
+    schedules: Mapping[str, Schedule]
+    facts: Mapping[str, Any]  # of the run, for the manifest of each checkpoint
+
+
+@dataclass
+class Counter:
+    """Rounds of the game so far."""
+
+    step: int = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.step = state["step"]
+
+
+@dataclass
+class Run:
+    """One training: a game, its data, and the folder that remembers it."""
+
+    game: Game
+    batches: Batches
+    plan: Plan
+    folder: RunFolder
+    draw: Callable[[Game], Image.Image]  # the samples of the fixed latents
+    controller: Controller
+    events: Log
+    clock: Log
+    counter: Counter
+
+    def registry(self) -> checkpoint.Registry:
+        """Everything that the next step depends on."""
+        return checkpoint.Registry(
+            game=self.game, batches=self.batches, controller=self.controller, events=self.events, loop=self.counter
+        )
+
+
+def train(run: Run, report: Reporter = silent) -> None:
+    """Plays until the plan's number of real samples. Resumes where the run's state stands.
+
+    Raises:
+        Diverged: at the first signal that is not finite; the last checkpoint is from before.
+        Stopped: after SIGINT, SIGTERM or SIGHUP, with the state saved. A second signal stops without saving.
+        StorageError: when nothing can be written; the last checkpoint is intact.
+    """
+    game, plan, clock = run.game, run.plan, Stopwatch()
+    with stoppable() as stop:
+        if run.counter.step == 0:
+            draw(run)
+        while game.seen < plan.images:
+            before = game.seen
+            game.knobs = scheduled(game.knobs, plan.schedules, before / plan.images)
+            due = Due(before)
+            soon = before + run.batches.size * game.knobs.d_steps
+            recorded = run.counter.step == 0 or due(plan.record_every, soon)
+            with clock.stepping():
+                signals = watched_step(run) if recorded else game.step(run.batches)
+            run.counter.step += 1
+            if recorded or run.batches.device.type == "cpu":  # elsewhere reading a signal waits for the device
+                check_finite(run, signals)
+            finished = game.seen >= plan.images
+            values = record(run, signals) if recorded or finished else {}
+            if due(plan.draw_every, game.seen) or finished:
+                draw(run)
+            if due(plan.save_every, game.seen) or finished:
+                save(run)
+                run.clock.append("speed", step=run.counter.step, **clock.figures())
+            report(game.seen, values)
+            if stop.number and not finished:
+                leave(run, stop.number)
+    run.clock.append("finished", step=run.counter.step, **clock.figures())
+
+
+def watched_step(run: Run) -> dict[str, Tensor]:
+    """A step with the looks that are too costly for every step."""
+    with examined(run.game.networks()) as look:
+        signals = run.game.step(run.batches)
+    return signals | look.signals()
+
+
+def record(run: Run, signals: Mapping[str, Tensor]) -> dict[str, float]:
+    """Writes the signals, then lets the controller propose a change, records it and applies it."""
+    values = {name: value.item() for name, value in signals.items()}  # waits for the device
+    run.events.append("signals", step=run.counter.step, seen=run.game.seen, **values)
+    if change := run.controller.observe(run.game.seen, values):
+        changed = {k: v for k, v in change.knobs.model_dump().items() if v != getattr(run.game.knobs, k)}
+        run.events.append("change", step=run.counter.step, seen=run.game.seen, reason=change.reason, knobs=changed)
+        run.game.knobs = change.knobs
+    return values
+
+
+def check_finite(run: Run, signals: Mapping[str, Tensor]) -> None:
+    """Stops a game that has left the finite numbers, before it is saved."""
+    bad = sum(value.item() for name, value in signals.items() if name.endswith("_nonfinite"))
+    if bad:
+        names = [name for name, value in signals.items() if not math.isfinite(value.item())]
+        run.events.append("diverged", step=run.counter.step, seen=run.game.seen, signals=names)
+        raise Diverged(
+            f"the game diverged at step {run.counter.step}: {', '.join(names)} is not finite.\n"
+            f"The last checkpoint is from before. Try a learning rate halved (--set optim.g.lr=... optim.d.lr=...), "
+            f"more knobs.r1 and knobs.r2, or knobs.clip_norm=1."
+        )
+
+
+def draw(run: Run) -> None:
+    run.draw(run.game).save(run.folder.grid(run.counter.step))
+
+
+def save(run: Run) -> None:
+    run.events.append("checkpoint", step=run.counter.step, seen=run.game.seen)
+    write_checkpoint(run)
+    checkpoint.prune(run.folder.checkpoints, run.plan.keep)
+
+
+def write_checkpoint(run: Run) -> Path:
+    return checkpoint.save(
+        run.folder.checkpoints, run.counter.step, run.registry().state(),
+        seen=run.game.seen, **run.plan.facts,
+    )  # fmt: skip
+
+
+def leave(run: Run, number: int) -> None:
+    """Saves and goes, politely. The row is in the clock's log: an interruption is not part of the game."""
+    write_checkpoint(run)
+    run.clock.append("stopped", step=run.counter.step, signal=number)
+    raise Stopped(
+        f"stopped at step {run.counter.step} with the state saved. Go on with:\n  {run.folder.resume_command}", number
+    )
+
+
+@dataclass
+class Due:
+    """Whether a multiple of `every` was passed since `before`."""
+
+    before: int
+
+    def __call__(self, every: int, now: int) -> bool:
+        return now // every > self.before // every
+
+
+class Stopwatch:
+    """Time inside the game's steps, and in all."""
+
+    def __init__(self) -> None:
+        self.start, self.inside, self.steps = time.perf_counter(), 0.0, 0
+
+    @contextmanager
+    def stepping(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.inside += time.perf_counter() - began
+        self.steps += 1
+
+    def figures(self) -> dict[str, float]:
+        total = time.perf_counter() - self.start
+        return {
+            "seconds": round(total, 3), "seconds_in_steps": round(self.inside, 3),
+            "ms_per_step": round(1000 * self.inside / max(self.steps, 1), 4),
+        }  # fmt: skip
+
+
+@dataclass
+class StopRequest:
+    number: int = 0
+
+
+@contextmanager
+def stoppable() -> Iterator[StopRequest]:
+    """Turns the first signal into a request that the loop reads, and the second into KeyboardInterrupt."""
+    request = StopRequest()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if request.number:
+            raise KeyboardInterrupt
+        request.number = number
+
+    try:
+        before = {s: signal.signal(s, ask) for s in SIGNALS}
+    except ValueError:  # not the main thread: whoever owns it decides about signals
+        yield request
+        return
+    try:
+        yield request
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
