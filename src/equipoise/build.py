@@ -24,7 +24,7 @@ from equipoise.games.base import Game
 from equipoise.games.gan import GAN, adversarial_loss
 from equipoise.init import INITIALIZERS
 from equipoise.nets import dcgan, mlp
-from equipoise.nets.layers import Conditioning, with_spectral_norm
+from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
 from equipoise.streams import Stream
 
 FIXED = 64  # samples in a grid
@@ -86,7 +86,7 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
 
 def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
     labels: Conditioning = "concatenation" if nets.conditioning == "none" else nets.conditioning
-    output = "tanh" if form.is_images else "linear"
+    output: Output = "tanh" if form.is_images else "linear"
     shape, classes = form.shape, form.classes
     match nets:
         case c.MLP():
@@ -110,7 +110,9 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
 
 def require_power_of_two(shape: Shape) -> None:
     if len(shape) != 3:
-        raise ConfigError(f"nets.kind=dcgan makes images, and this data has the shape {list(shape)}: use nets.kind=mlp.")
+        raise ConfigError(
+            f"nets.kind=dcgan makes images, and this data has the shape {list(shape)}: use nets.kind=mlp."
+        )
     _, height, width = shape
     if height != width or height < 8 or height & (height - 1):
         raise ConfigError(
@@ -153,6 +155,7 @@ def game(config: c.TrainConfig, form: Form, device: torch.device) -> GAN:
         g_opt=optimizer(config.optim.g, G, config.knobs.g_lr),
         d_opt=optimizer(config.optim.d, D, config.knobs.d_lr),
         ema=EMA(G),
+        z_dim=config.nets.z_dim,
         latents=Stream(config.seed, "latents", str(device)),
         chords=Stream(config.seed, "chords", str(device)),
         knobs=config.knobs,

@@ -54,6 +54,12 @@ class Npz(Section):
     size: int | None = Field(None, ge=8)
 
 
+BUILT_IN: dict[str, Toy | Digits | StackedDigits] = {
+    "ring": Toy(kind="ring"),
+    "grid": Toy(kind="grid"),
+    "digits": Digits(),
+    "stacked-digits": StackedDigits(),
+}
 Data = Annotated[Toy | Digits | StackedDigits | Folder | Npz, Field(discriminator="kind")]
 
 Activation = Literal["relu", "leaky-relu", "tanh", "silu"]

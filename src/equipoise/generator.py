@@ -9,17 +9,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from equipoise import build
+from equipoise import build, pictures
 from equipoise.config import Nets, read
 from equipoise.errors import ConfigError, StorageError
 from equipoise.runs import checkpoint
-from equipoise.runs.folder import RunFolder
+from equipoise.runs.folder import RunFolder, existing
 from equipoise.streams import Stream
+
+Samples = NDArray[np.uint8] | NDArray[np.float32]
 
 CHUNK = 256  # samples at a time: bounds the memory, changes no sample
 FORMAT = "equipoise-generator-1"
@@ -32,7 +35,7 @@ class TrainedGenerator:
     form: build.Form
 
     @torch.no_grad()
-    def sample(self, n: int, seed: int = 0, label: int | None = None) -> NDArray[np.uint8] | NDArray[np.float32]:
+    def sample(self, n: int, seed: int = 0, label: int | None = None) -> Samples:
         """Images as uint8 [n, H, W, C], points as float32 [n, d]; a function of (weights, n, seed, label).
 
         Classes are taken in turn unless `label` asks for one.
@@ -41,8 +44,8 @@ class TrainedGenerator:
             ConfigError: for a class that the generator does not have.
         """
         y = self.labels(n, label)
-        z = torch.randn(n, self.G.z_dim, generator=Stream(seed, "sample").at(0))
-        x = torch.cat([self.G(*part) for part in zip(z.split(CHUNK), y.split(CHUNK), strict=True)])
+        z = torch.randn(n, self.nets.z_dim, generator=Stream(seed, "sample").at(0))
+        x = torch.cat([self.G(*part) for part in zip(torch.split(z, CHUNK), torch.split(y, CHUNK), strict=True)])
         return build.as_pixels(x) if self.form.is_images else x.numpy()
 
     def labels(self, n: int, label: int | None) -> Tensor:
@@ -55,7 +58,12 @@ class TrainedGenerator:
 
     def save(self, path: Path) -> None:
         """Weights as safetensors, with all that rebuilding the network needs in the header."""
-        about = {"format": FORMAT, "nets": self.nets.model_dump(), "shape": self.form.shape, "classes": self.form.classes}
+        about = {
+            "format": FORMAT,
+            "nets": self.nets.model_dump(),
+            "shape": self.form.shape,
+            "classes": self.form.classes,
+        }
         try:
             weights = {name: tensor.contiguous() for name, tensor in self.G.state_dict().items()}
             save_file(weights, path, metadata={"equipoise": json.dumps(about)})
@@ -108,3 +116,46 @@ def with_weights(nets: Nets, form: build.Form, state: dict[str, Tensor]) -> Trai
     G, _ = build.networks(nets, form, seed=0)
     G.load_state_dict(state)
     return TrainedGenerator(G.eval().requires_grad_(False), nets, form)
+
+
+def opened(path: Path, which: str = "last") -> tuple[TrainedGenerator, list[str]]:
+    """The generator of a run or of a file. Raises as `from_run` and `from_file`."""
+    return (from_file(path), []) if path.is_file() else from_run(existing(path), which)
+
+
+def write_samples(samples: Samples, out: Path) -> None:
+    """One picture (.png), an array under the name `x` (.npz, .npy), or a folder with a picture for each sample.
+
+    Raises:
+        ConfigError: for single pictures of points.
+        StorageError: when it cannot be written.
+    """
+    try:
+        match out.suffix:
+            case ".png":
+                picture(samples).save(out)
+            case ".npz":
+                np.savez_compressed(out, x=samples)
+            case ".npy":
+                np.save(out, samples)
+            case _:
+                write_pictures(samples, out)
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
+
+
+def picture(samples: Samples) -> Image.Image:
+    if samples.dtype == np.uint8:
+        return pictures.grid(samples.astype(np.uint8, copy=False))
+    points = samples.astype(np.float32, copy=False)
+    return pictures.scatter(points, points)
+
+
+def write_pictures(samples: Samples, folder: Path) -> None:
+    if samples.dtype != np.uint8:
+        raise ConfigError(f"{folder} would be a folder of pictures, and these samples are points: use .png or .npz.")
+    if samples.shape[3] not in (1, 3):
+        raise ConfigError(f"samples of {samples.shape[3]} channels do not fit into PNG files: use .npz.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, sample in enumerate(samples):
+        Image.fromarray(sample.squeeze(2) if sample.shape[2] == 1 else sample).save(folder / f"{i:06d}.png")

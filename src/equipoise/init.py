@@ -23,8 +23,8 @@ def torch_default(net: nn.Module, generator: torch.Generator) -> None:
     for layer in weighted(net):
         bound = 1 / math.sqrt(nn.init._calculate_correct_fan(kernel(layer), "fan_in"))
         nn.init.uniform_(kernel(layer), -bound, bound, generator=generator)
-        if layer.bias is not None:
-            nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        if (b := bias(layer)) is not None:
+            nn.init.uniform_(b, -bound, bound, generator=generator)
     embeddings(net, generator)
 
 
@@ -78,8 +78,8 @@ INITIALIZERS: dict[str, Initializer] = {
 def each(net: nn.Module, fill: Callable[[Tensor], object], generator: torch.Generator) -> None:
     for layer in weighted(net):
         fill(kernel(layer))
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
+        if (b := bias(layer)) is not None:
+            nn.init.zeros_(b)
     embeddings(net, generator)
 
 
@@ -90,6 +90,11 @@ def weighted(net: nn.Module) -> list[nn.Module]:
 def kernel(layer: nn.Module) -> Tensor:
     assert isinstance(layer.weight, Tensor)
     return layer.weight
+
+
+def bias(layer: nn.Module) -> Tensor | None:
+    assert isinstance(layer.bias, Tensor | None)
+    return layer.bias
 
 
 def embeddings(net: nn.Module, generator: torch.Generator) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -22,10 +23,11 @@ from equipoise import build
 from equipoise import config as c
 from equipoise.data.images import Track, untracked
 from equipoise.data.source import Splits
-from equipoise.errors import ConfigError, StorageError
+from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
 from equipoise.progress import Reporter, silent
+from equipoise.recipes import recipe as named_recipe
 from equipoise.runs import checkpoint, folder
 from equipoise.runs.events import Log
 from equipoise.runs.folder import RunFolder
@@ -59,6 +61,67 @@ class Forecast:
 @contextmanager
 def unwatched(label: str, total: int, done: int) -> Iterator[Reporter]:
     yield silent
+
+
+def configured(
+    recipe: str | None = None,
+    *,
+    file: Path | None = None,
+    data: str | None = None,
+    steps: int | None = None,
+    kimg: float | None = None,
+    seed: int | None = None,
+    settings: Iterable[str] = (),
+) -> c.TrainConfig:
+    """A recipe, or the config in `file`, with changes. `settings` are `key.path=value`, `data` a name or a path.
+
+    Raises:
+        ConfigError: for an unknown recipe or key, or a value that does not fit.
+        DataError: when `data` is neither a known name nor a file or folder.
+    """
+    if (recipe is None) == (file is None):
+        raise ConfigError("give either a recipe or --config FILE.\n`equipoise recipes` lists the recipes.")
+    config = c.read(file) if file else named_recipe(recipe or "")
+    changes = list(settings)
+    if seed is not None:
+        changes.append(f"seed={seed}")
+    if kimg is not None:
+        changes.append(f"kimg={kimg}")
+    if data is not None:
+        config = config.model_copy(update={"data": data_at(data)})
+    config = c.override(config, changes)
+    return config if steps is None else with_steps(config, steps)
+
+
+def with_steps(config: c.TrainConfig, steps: int) -> c.TrainConfig:
+    if steps < 1:
+        raise ConfigError(f"--steps {steps}: a run has at least one step.")
+    if "d_steps" in config.schedules:
+        raise ConfigError("the D steps of this recipe change with time, so --steps has no fixed length: use --kimg.")
+    return c.override(config, [f"kimg={steps * config.batch * config.knobs.d_steps / 1000}"])
+
+
+def data_at(text: str) -> c.Data:
+    """The data behind a name (ring, grid, digits, stacked-digits) or a path (a folder, .npz, .npy)."""
+    if text in c.BUILT_IN:
+        return c.BUILT_IN[text]
+    path = Path(text)
+    if path.is_dir():
+        return c.Folder(path=str(path.resolve()))
+    if path.suffix in (".npz", ".npy") and path.is_file():
+        return c.Npz(path=str(path.resolve()))
+    raise DataError(
+        f"--data {text} is neither a folder of pictures, an .npz or .npy file, nor a built-in set.\n"
+        f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
+    )
+
+
+def seconds(text: str) -> float:
+    """'90', '90s', '30m' or '2h' in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise ConfigError(f"'{text}' is not a time: write 90s, 30m or 2h.")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def start(
@@ -224,9 +287,7 @@ def resolve(config: c.TrainConfig, data: Splits, time_s: float | None) -> tuple[
     return config, forecast
 
 
-def fastest_threads(
-    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device
-) -> tuple[int, float]:
+def fastest_threads(config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device) -> tuple[int, float]:
     """(threads, seconds of a step): on a busy machine two threads can be many times slower than one."""
     cores = len(os.sched_getaffinity(0))
     candidates = [config.machine.threads] if config.machine.threads else sorted({1, cores})

@@ -52,5 +52,3 @@ def stacked_digits(seed: int = 0) -> Splits:
         triples = torch.randint(len(x), (n, 3), generator=Stream(seed, "stacks").at(i))
         parts.append(Stacked(to_uint8(x).squeeze(1), y, triples))
     return Splits(*parts)
-
-

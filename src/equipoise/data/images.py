@@ -37,7 +37,9 @@ def folder(path: Path, size: int | None, track: Track = untracked) -> Splits:
     files = pictures(path)
     size = size or default_size(files)
     images = [opened(file, size) for file in track(files, len(files))]
-    if broken := [f"{file.name} ({image})" for file, image in zip(files, images, strict=True) if isinstance(image, str)]:
+    if broken := [
+        f"{file.name} ({image})" for file, image in zip(files, images, strict=True) if isinstance(image, str)
+    ]:
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
         raise DataError(
             f"{len(broken)} of {len(files)} pictures in {path} cannot be read: {', '.join(broken[:3])}{more}.\n"
@@ -105,7 +107,8 @@ def arrays(path: Path, size: int | None) -> Splits:
     if x is None:
         held = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in found.items())
         raise DataError(f"{path} holds no uint8 images [N, H, W] or [N, H, W, C]: it holds {held or 'nothing'}.")
-    y = first(found, ("y", "labels", "y_train"), lambda a: is_labels(a, len(x)))
+    count = len(x)
+    y = first(found, ("y", "labels", "y_train"), lambda a: is_labels(a, count))
     x = x[..., None] if x.ndim == 3 else x
     target = size or power_of_two(min(x.shape[1:3]))
     if x.shape[1:3] != (target, target):

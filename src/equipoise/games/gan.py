@@ -35,6 +35,7 @@ class GAN:
     g_opt: Optimizer
     d_opt: Optimizer
     ema: EMA
+    z_dim: int
     latents: Stream  # z, by the index of the first latent of a draw
     chords: Stream  # where the gradient penalty looks, by samples seen
     knobs: Knobs
@@ -116,7 +117,8 @@ class GAN:
         """Latents N(0, 1) [n, z_dim], a function of (seed, how many were drawn before)."""
         generator = self.latents.at(self.drawn)
         self.drawn += n
-        return torch.randn(n, self.G.z_dim, generator=generator, device=generator.device)
+        z: Tensor = torch.randn(n, self.z_dim, generator=generator, device=generator.device)
+        return z
 
     @torch.no_grad()
     def sampler(self, z: Tensor, y: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ https://distill.pub/2016/deconv-checkerboard), or the paper's transposed convolu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal, assert_never
 
 import torch
@@ -50,7 +51,7 @@ class Generator(nn.Module):
             activation(act),
         )
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [*grow(before, after, upsample), norm(norms, after, spatial=True), activation(act)]
         layers += [*grow(widths[-1], channels, upsample), activation(output)]
         self.up = nn.Sequential(*layers)
@@ -82,7 +83,7 @@ class Discriminator(nn.Module):
         widths = pyramid(size, width, max_width)[::-1]
         inputs = channels + (LABEL_DIM if concatenated else 0)
         layers: list[nn.Module] = [nn.Conv2d(inputs, widths[0], 4, stride=2, padding=1), activation(act)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [
                 nn.Conv2d(before, after, 4, stride=2, padding=1),
                 norm(norms, after, spatial=True),

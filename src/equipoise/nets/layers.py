@@ -93,8 +93,9 @@ class ProjectionHead(nn.Module):
         self.embed = nn.Embedding(classes, features)
 
     def forward(self, features: Tensor, y: Tensor) -> Tensor:
-        logits: Tensor = self.realness(features)
-        return logits.squeeze(1) + (self.embed(y) * features).sum(1)
+        realness: Tensor = self.realness(features)
+        match: Tensor = (self.embed(y) * features).sum(1)
+        return realness.squeeze(1) + match
 
 
 def head(features: int, classes: int, conditioning: Conditioning) -> nn.Module:

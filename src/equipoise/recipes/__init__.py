@@ -3,9 +3,10 @@
 A recipe is a function that returns a TrainConfig. Its docstring says where it comes from and what it reached here.
 """
 
+import inspect
 from collections.abc import Callable
 
-from equipoise.config import TrainConfig
+from equipoise.config import TrainConfig, nearest
 from equipoise.errors import ConfigError
 from equipoise.recipes import classic, digits, toy
 
@@ -29,8 +30,11 @@ def recipe(name: str) -> TrainConfig:
     Raises:
         ConfigError: for a name that is not a recipe, with the nearest that is.
     """
-    from equipoise.config import nearest
-
     if name not in RECIPES:
         raise ConfigError(f"unknown recipe '{name}'{nearest(name, RECIPES)}\n`equipoise recipes` lists them.")
     return RECIPES[name]()
+
+
+def about(name: str) -> str:
+    """The docstring of a recipe, unwrapped."""
+    return inspect.cleandoc(RECIPES[name].__doc__ or "")

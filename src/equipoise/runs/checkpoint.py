@@ -132,7 +132,9 @@ def latest(folder: Path) -> tuple[Path, list[str]]:
             complaints.append(str(error))
         else:
             return checkpoint, complaints
-    raise StorageError("\n".join(complaints[:2]) or f"{folder} holds no checkpoint: the run was stopped before its first.")
+    raise StorageError(
+        "\n".join(complaints[:2]) or f"{folder} holds no checkpoint: the run was stopped before its first."
+    )
 
 
 def set_aside(checkpoint: Path) -> Path:

@@ -20,7 +20,7 @@ class Log:
 
     def __init__(self, path: Path):
         self.path = path
-        self._file = open(path, "ab")  # noqa: SIM115 - open as long as the run
+        self._file = path.open("ab")  # noqa: SIM115 - open as long as the run
 
     def append(self, kind: str, **values: Any) -> None:
         """Writes one row and hands it to the system. Numbers that are not finite become strings.
@@ -33,7 +33,9 @@ class Log:
             self._file.write(row.encode())
             self._file.flush()
         except OSError as error:
-            raise StorageError(f"cannot write to {self.path}: {error.strerror}. Free some space, then resume.") from error
+            raise StorageError(
+                f"cannot write to {self.path}: {error.strerror}. Free some space, then resume."
+            ) from error
 
     @property
     def offset(self) -> int:

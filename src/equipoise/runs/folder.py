@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from equipoise.errors import ConfigError, RunLocked, StorageError
+from equipoise.runs.events import read
 
 HOME = Path("runs")
 
@@ -61,6 +62,17 @@ class RunFolder:
     def grid(self, step: int) -> Path:
         return self.samples / f"step-{step:09d}.png"
 
+    def is_locked(self) -> bool:
+        """Whether a process is writing to the run now."""
+        try:
+            with (self.path / "lock").open(encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False  # no lock file yet
+        return False
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the run for this process. The system frees the lock however the process ends.
@@ -68,7 +80,7 @@ class RunFolder:
         Raises:
             RunLocked: while another process holds it.
         """
-        with open(self.path / "lock", "a+", encoding="utf-8") as file:
+        with (self.path / "lock").open("a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -92,14 +104,19 @@ def holder(file: IO[str]) -> str:
         return "another process"
 
 
+def fresh_path(recipe: str, out: Path | None) -> Path:
+    """`out`, or runs/<date>_<time>_<recipe>."""
+    return out or HOME / f"{datetime.now():%Y-%m-%d_%H%M%S}_{recipe}"
+
+
 def create(recipe: str, out: Path | None) -> RunFolder:
-    """A new run folder: `out`, or runs/<date>_<time>_<recipe>.
+    """A new run folder at `fresh_path`.
 
     Raises:
         ConfigError: when `out` holds a run already.
         StorageError: when it cannot be made.
     """
-    path = out or HOME / f"{datetime.now():%Y-%m-%d_%H%M%S}_{recipe}"
+    path = fresh_path(recipe, out)
     run = RunFolder(path)
     if run.config.exists():
         raise ConfigError(f"{path} holds a run already.\nGo on with it: {run.resume_command}, or choose another --out.")
@@ -130,3 +147,26 @@ def existing(path: Path) -> RunFolder:
 def all_runs(home: Path) -> list[RunFolder]:
     """The runs directly below `home`, oldest first."""
     return [RunFolder(config.parent) for config in sorted(home.glob("*/config.json"))]
+
+
+def summary(run: RunFolder) -> dict[str, object]:
+    """What `equipoise runs` tells of a run."""
+    config = json.loads(run.config.read_text(encoding="utf-8"))
+    signals = [row for row in rows(run.events) if row["kind"] == "signals"]
+    last = signals[-1] if signals else {"step": 0, "seen": 0}
+    return {
+        "run": str(run.path), "recipe": config["recipe"], "state": state(run), "step": last["step"],
+        "progress": min(1.0, last["seen"] / (1000 * config["kimg"])), "seed": config["seed"],
+    }  # fmt: skip
+
+
+def state(run: RunFolder) -> str:
+    """running, finished, stopped (by a signal, saved), or interrupted (killed, or by an error)."""
+    if run.is_locked():
+        return "running"
+    kinds = [row["kind"] for row in rows(run.clock)]
+    return kinds[-1] if kinds and kinds[-1] in ("finished", "stopped") else "interrupted"
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return list(read(path)) if path.exists() else []

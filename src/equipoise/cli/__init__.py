@@ -1,0 +1,1 @@
+"""The command line: one verb a function, each calling one public function."""

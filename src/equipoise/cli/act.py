@@ -1,0 +1,47 @@
+"""The verbs that write: train and sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from equipoise import build, generator, launch
+from equipoise.cli import screen
+from equipoise.config import TrainConfig
+from equipoise.errors import ConfigError
+
+
+def train(
+    recipe: str | None, changes: dict[str, Any], out: Path | None, time: str | None, *, dry_run: bool, as_json: bool
+) -> None:
+    if sum(changes[length] is not None for length in ("steps", "kimg")) + (time is not None) > 1:
+        raise ConfigError("--steps, --kimg and --time each give the length of a run: choose one.")
+    config = launch.configured(recipe, **changes)
+    time_s = launch.seconds(time) if time else None
+    if dry_run:
+        forecast(config, time_s, as_json=as_json)
+        return
+    run = launch.start(config, out, time_s=time_s, watch=screen.watch, track=screen.track, announce=screen.announce)
+    screen.say(f"{run.path}: finished. Samples: equipoise sample {run.path} -o samples.png")
+    if as_json:
+        screen.show_json({"run": str(run.path)})
+
+
+def forecast(config: TrainConfig, time_s: float | None, *, as_json: bool) -> None:
+    """What --dry-run prints."""
+    resolved, expected = launch.resolve(config, build.splits(config.data, screen.track), time_s)
+    if as_json:
+        screen.show_json(launch.forecast_facts(resolved, expected))
+        return
+    print(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False), end="")
+    screen.say(screen.described(expected))
+
+
+def sample(run: Path, n: int, out: Path, seed: int, label: int | None, which: str) -> None:
+    trained, complaints = generator.opened(run, which)
+    for complaint in complaints:
+        screen.fail(f"{complaint} Using the one before.")
+    generator.write_samples(trained.sample(n, seed, label), out)
+    screen.say(f"{n} samples: {out}")

@@ -1,0 +1,125 @@
+"""The verbs. torch is imported inside them, so that --help answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equipoise.errors import EquipoiseError
+
+app = typer.Typer(
+    name="equipoise",
+    help="Trains generative adversarial networks and keeps the game in balance.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Run = Annotated[Path, typer.Argument(help="A run folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
+
+
+@app.command()
+def demo() -> None:
+    """The tour: offline, no GPU, about two minutes."""
+    from equipoise import demo as tour
+    from equipoise.cli import screen
+
+    tour.demo(screen.say, screen.watch)
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="One recipe, resolved, with its measured result.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Lists the recipes, or prints one."""
+    from equipoise.cli import show
+
+    show.recipes(name, as_json)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="See `equipoise recipes`.")] = None,
+    data: Annotated[str | None, typer.Option(help="A folder of pictures, an .npz file, or a built-in set.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder [runs/<date>_<recipe>].")] = None,
+    steps: Annotated[int | None, typer.Option(help="Length in rounds of the game.")] = None,
+    kimg: Annotated[float | None, typer.Option(help="Length in thousands of real samples shown to D.")] = None,
+    time: Annotated[str | None, typer.Option(help="Length as a time on this machine: 90s, 30m, 2h.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same run.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, as often as needed.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Instead of a recipe: a YAML or JSON file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Config, parameters, memory, time; no training.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Trains a GAN by a recipe."""
+    from equipoise.cli import act
+
+    changes = {"file": config, "data": data, "steps": steps, "kimg": kimg, "seed": seed, "settings": settings or []}
+    act.train(recipe, changes, out, time, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def resume(run: Run) -> None:
+    """Goes on with a run, to the bits that it would have had without a break."""
+    from equipoise import launch
+    from equipoise.cli import screen
+
+    launch.resume(run, watch=screen.watch, track=screen.track, warn=screen.fail)
+    screen.say(f"{run}: finished")
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a .safetensors file.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 64,
+    out: Annotated[Path, typer.Option("-o", help="grid.png, samples.npz, or a folder.")] = Path("samples.png"),
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    label: Annotated[int | None, typer.Option("--class", help="One class only.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="last, or a step.")] = "last",
+) -> None:
+    """Draws samples from a trained generator."""
+    from equipoise.cli import act
+
+    act.sample(run, n, out, seed, label, checkpoint)
+
+
+@app.command()
+def runs(
+    home: Annotated[Path, typer.Argument(help="The folder that holds the runs.")] = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Lists the runs and how far they are."""
+    from equipoise.cli import show
+
+    show.runs(home, as_json)
+
+
+@app.command()
+def env(as_json: Json = False) -> None:
+    """Versions and hardware: what to send with a question."""
+    from equipoise.cli import show
+
+    show.env(as_json)
+
+
+def main() -> None:
+    """Runs a verb. Errors are told in one to three lines, with the exit codes of errors.py."""
+    try:
+        app()
+    except EquipoiseError as error:
+        from equipoise.cli import screen
+
+        screen.fail(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

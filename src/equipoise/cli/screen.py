@@ -1,0 +1,75 @@
+"""What a person sees in a terminal. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import track as rich_track
+from rich.table import Table
+
+from equipoise import progress
+
+if TYPE_CHECKING:
+    from equipoise.launch import Forecast
+    from equipoise.runs.folder import RunFolder
+
+MANY_FILES = 500  # from here on reading them takes long enough to show
+
+console = Console(stderr=True)
+
+
+def say(text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def fail(text: str) -> None:
+    say(f"equipoise: {text}")
+
+
+def watch(label: str, total: int, done: int) -> Any:
+    return progress.bar(console, label, total, done)
+
+
+def track(paths: Iterable[Path], count: int) -> Iterable[Path]:
+    if count < MANY_FILES:
+        return paths
+    return rich_track(paths, "reading pictures", total=count, console=console)
+
+
+def announce(run: RunFolder, forecast: Forecast) -> None:
+    say(f"{run.path}: {described(forecast)}")
+
+
+def described(forecast: Forecast) -> str:
+    players = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in forecast.parameters.items())
+    return (
+        f"{players} parameters on {forecast.device} with {forecast.threads} thread(s), {forecast.ms_per_step:.1f} ms a "
+        f"step, {forecast.steps} steps in about {duration(forecast.seconds)}, {forecast.memory_mib} MiB"
+    )
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def show_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def show_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console(soft_wrap=True).print(table, markup=False, highlight=False)

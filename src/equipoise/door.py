@@ -1,0 +1,91 @@
+"""The Python door: fit, sample, save, load, with the names of scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from equipoise import generator, launch
+from equipoise.config import Npz
+from equipoise.errors import ConfigError
+from equipoise.progress import bar
+from equipoise.runs.folder import RunFolder, fresh_path
+
+
+class GAN:
+    """A generator that is trained by a recipe.
+
+    >>> gan = GAN("digits").fit(time="2m")
+    >>> images = gan.sample(16, seed=0)     # uint8 [16, H, W, C]
+    >>> gan.save("digits.safetensors")
+    >>> GAN.load("digits.safetensors").sample(4)
+    """
+
+    def __init__(self, recipe: str = "digits"):
+        self.recipe = recipe
+        self.run: RunFolder | None = None
+        self._generator: generator.TrainedGenerator | None = None
+
+    def fit(
+        self,
+        data: str | Path | NDArray[np.uint8] | None = None,
+        *,
+        time: str | None = None,
+        kimg: float | None = None,
+        steps: int | None = None,
+        seed: int = 0,
+        out: str | Path | None = None,
+        settings: Iterable[str] = (),
+        progress: bool = True,
+    ) -> GAN:
+        """Trains on `data`: a folder, an .npz or .npy file, a built-in name, or uint8 images [N, H, W(, C)].
+
+        `time` ("30m") replaces the recipe's length; `settings` are "key.path=value" as for --set. The run is kept
+        in `out`, or in runs/; `self.run` says where.
+
+        Raises:
+            ConfigError, DataError, MachineError: before training.
+            Diverged, StorageError: with the last checkpoint on disk.
+        """
+        path = fresh_path(self.recipe, Path(out) if out else None)
+        named = str(data) if isinstance(data, (str, Path)) else None
+        config = launch.configured(self.recipe, data=named, steps=steps, kimg=kimg, seed=seed, settings=settings)
+        if isinstance(data, np.ndarray):
+            path.mkdir(parents=True, exist_ok=True)
+            np.savez(path / "data.npz", x=data)  # so that the run can be resumed and repeated
+            config = config.model_copy(update={"data": Npz(path=str((path / "data.npz").resolve()))})
+        console = Console(stderr=True, quiet=not progress)
+        self.run = launch.start(
+            config,
+            path,
+            time_s=launch.seconds(time) if time else None,
+            watch=lambda label, total, done: bar(console, label, total, done),
+        )
+        self._generator = generator.from_file(self.run.model)
+        return self
+
+    def sample(self, n: int = 16, *, seed: int = 0, label: int | None = None) -> NDArray[Any]:
+        """Images uint8 [n, H, W, C], or points float32 [n, d]: a function of (generator, n, seed, label)."""
+        return self.fitted.sample(n, seed, label)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the generator as safetensors: weights and shape, no code."""
+        self.fitted.save(Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> GAN:
+        """A generator from `save`, from a run's model.safetensors, or from a run folder."""
+        gan = cls()
+        gan._generator, _ = generator.opened(Path(path))
+        return gan
+
+    @property
+    def fitted(self) -> generator.TrainedGenerator:
+        if self._generator is None:
+            raise ConfigError("this GAN has not been trained: call fit(...), or GAN.load(path).")
+        return self._generator

@@ -1,0 +1,1 @@
+"""Figures about samples, one family a file. Every function is usable alone, on tensors."""
