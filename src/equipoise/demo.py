@@ -47,7 +47,8 @@ def ring_verdict(run: RunFolder) -> str:
     found = captured(points, mixture.centres, mixture.sigma)
     return (
         f"   {found.covered()} of {len(mixture.centres)} modes covered, {found.high_quality:.0%} of the points within "
-        f"3 standard deviations of one (a perfect sampler has {PERFECT_HIGH_QUALITY:.0%}).\n   Picture: {last_grid(run)}"
+        f"3 standard deviations of one (a perfect sampler has {PERFECT_HIGH_QUALITY:.0%}).\n"
+        f"   Picture: {last_grid(run)}"
     )
 
 
@@ -59,7 +60,8 @@ def digits_verdict(run: RunFolder) -> str:
     rarest = torch.bincount(classes, minlength=10).min().item() / IMAGES
     return (
         f"   {present(classes)} of 10 digits among {IMAGES} samples, the rarest with {rarest:.1%}, as read by a "
-        f"classifier that is right on {accuracy(judge, data.test):.1%} of the real test digits.\n   Picture: {last_grid(run)}"
+        f"classifier that is right on {accuracy(judge, data.test):.1%} of the real test digits.\n"
+        f"   Picture: {last_grid(run)}"
     )
 
 

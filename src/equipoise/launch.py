@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -199,31 +199,36 @@ def damaged_checkpoints(run: RunFolder) -> Iterator[str]:
 
 def play(config: c.TrainConfig, data: Splits, folder: RunFolder, controller: Controller, watch: Watch) -> None:
     """Builds the objects, restores the newest state if there is one, trains, and writes the generator to share."""
+    checkpoint.sweep(folder.checkpoints)
+    with assembled(config, data, folder, controller) as run:
+        restore(run)
+        with watch(config.recipe, config.images, run.game.seen) as report:
+            train(run, report)
+    TrainedGenerator(run.game.ema.net.cpu(), config.nets, build.form(config, data)).save(folder.model)
+
+
+@contextmanager
+def assembled(config: c.TrainConfig, data: Splits, folder: RunFolder, controller: Controller) -> Iterator[Run[GAN]]:
+    """A run at its beginning, with its logs open."""
     fabric = Fabric(accelerator=build.device(config.machine).type, devices=1)
     fabric.launch()
     torch.set_num_threads(config.machine.threads or 1)
     form = build.form(config, data)
-    game = build.game(config, form, fabric.device)
-    z_dim = config.nets.z_dim
-    run = Run(
-        game=game,
-        batches=build.batches(config, data, fabric.device),
-        plan=plan(config, form),
-        folder=folder,
-        draw=build.drawing(form, data, config.seed, z_dim, fabric.device),
-        controller=controller,
-        events=Log(folder.events),
-        clock=Log(folder.clock),
-        counter=Counter(),
-    )
-    checkpoint.sweep(folder.checkpoints)
-    restore(run)
-    with watch(config.recipe, config.images, game.seen) as report:
-        train(run, report)
-    TrainedGenerator(game.ema.net.cpu(), config.nets, form).save(folder.model)
+    with closing(Log(folder.events)) as events, closing(Log(folder.clock)) as clock:
+        yield Run(
+            game=build.game(config, form, fabric.device),
+            batches=build.batches(config, data, fabric.device),
+            plan=plan(config, form),
+            folder=folder,
+            draw=build.drawing(form, data, config.seed, config.nets.z_dim, fabric.device),
+            controller=controller,
+            events=events,
+            clock=clock,
+            counter=Counter(),
+        )
 
 
-def restore(run: Run) -> None:
+def restore(run: Run[GAN]) -> None:
     """Puts the newest checkpoint into a run; without one, the run is at its start and its record is empty."""
     if not checkpoint.newest_first(run.folder.checkpoints):
         run.events.load_state_dict({"offset": 0})

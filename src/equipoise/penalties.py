@@ -29,13 +29,13 @@ def one_centered(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, 
     """
     t = t.view(-1, *[1] * (real.ndim - 1))
     mixed = real.detach().lerp(fake.detach(), t).requires_grad_()
-    norm = torch.linalg.vector_norm(input_gradient(judge(mixed), mixed).flatten(1), dim=1)  # [B]
+    norm: Tensor = torch.linalg.vector_norm(input_gradient(judge(mixed), mixed).flatten(1), dim=1)  # [B]
     return (norm - 1).square()
 
 
 def input_gradient(logits: Tensor, samples: Tensor) -> Tensor:
     """grad_x of each sample's own logit, differentiable once more. Same shape as `samples`."""
-    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    gradient: Tensor = torch.autograd.grad(logits.sum(), samples, create_graph=True)[0]
     return gradient
 
 

@@ -12,7 +12,7 @@ Pixels = NDArray[np.uint8]
 
 GUTTER = 2  # pixels between samples, after enlarging
 BACKGROUND = 96
-CELL = 32  # samples smaller than this are enlarged by a whole factor, without smoothing
+CELL = 48  # samples smaller than this are enlarged by a whole factor, without smoothing
 PLANE = 480  # pixels of a side of a scatter plot
 
 

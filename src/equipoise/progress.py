@@ -59,7 +59,7 @@ def lines(console: Console, label: str, total: int, done: int) -> Reporter:
         if signals and (now - last >= LINE_S or seen >= total):
             last = now
             left = (now - start) * (total - seen) / max(seen - done, 1)
-            console.print(f"{label} {seen / total:.0%}, {left:.0f} s left, {summary(signals)}", highlight=False)
+            console.print(f"{label} {seen / total:.0%}, {max(left, 0):.0f} s left, {summary(signals)}", highlight=False)
 
     return report
 

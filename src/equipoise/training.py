@@ -10,20 +10,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from PIL import Image
 from torch import Tensor
 
 from equipoise.data.batches import Batches
 from equipoise.errors import Diverged, Stopped
-from equipoise.games.base import Game
+from equipoise.games.base import Game, Signals
 from equipoise.knobs import Change, Schedule, scheduled
 from equipoise.probes import examined
 from equipoise.progress import Reporter, silent
 from equipoise.runs import checkpoint
 from equipoise.runs.events import Log
 from equipoise.runs.folder import RunFolder
+
+G = TypeVar("G", bound=Game)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -77,10 +79,10 @@ class Counter:
 
 
 @dataclass
-class Run:
+class Run(Generic[G]):
     """One training: a game, its data, and the folder that remembers it."""
 
-    game: Game
+    game: G
     batches: Batches
     plan: Plan
     folder: RunFolder
@@ -97,7 +99,7 @@ class Run:
         )
 
 
-def train(run: Run, report: Reporter = silent) -> None:
+def train(run: Run[Any], report: Reporter = silent) -> None:
     """Plays until the plan's number of real samples. Resumes where the run's state stands.
 
     Raises:
@@ -133,14 +135,14 @@ def train(run: Run, report: Reporter = silent) -> None:
     run.clock.append("finished", step=run.counter.step, **clock.figures())
 
 
-def watched_step(run: Run) -> dict[str, Tensor]:
+def watched_step(run: Run[Any]) -> Signals:
     """A step with the looks that are too costly for every step."""
     with examined(run.game.networks()) as look:
-        signals = run.game.step(run.batches)
+        signals: Signals = run.game.step(run.batches)
     return signals | look.signals()
 
 
-def record(run: Run, signals: Mapping[str, Tensor]) -> dict[str, float]:
+def record(run: Run[Any], signals: Mapping[str, Tensor]) -> dict[str, float]:
     """Writes the signals, then lets the controller propose a change, records it and applies it."""
     values = {name: value.item() for name, value in signals.items()}  # waits for the device
     run.events.append("signals", step=run.counter.step, seen=run.game.seen, **values)
@@ -151,7 +153,7 @@ def record(run: Run, signals: Mapping[str, Tensor]) -> dict[str, float]:
     return values
 
 
-def check_finite(run: Run, signals: Mapping[str, Tensor]) -> None:
+def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
     """Stops a game that has left the finite numbers, before it is saved."""
     bad = sum(value.item() for name, value in signals.items() if name.endswith("_nonfinite"))
     if bad:
@@ -164,24 +166,24 @@ def check_finite(run: Run, signals: Mapping[str, Tensor]) -> None:
         )
 
 
-def draw(run: Run) -> None:
+def draw(run: Run[Any]) -> None:
     run.draw(run.game).save(run.folder.grid(run.counter.step))
 
 
-def save(run: Run) -> None:
+def save(run: Run[Any]) -> None:
     run.events.append("checkpoint", step=run.counter.step, seen=run.game.seen)
     write_checkpoint(run)
     checkpoint.prune(run.folder.checkpoints, run.plan.keep)
 
 
-def write_checkpoint(run: Run) -> Path:
+def write_checkpoint(run: Run[Any]) -> Path:
     return checkpoint.save(
         run.folder.checkpoints, run.counter.step, run.registry().state(),
         seen=run.game.seen, **run.plan.facts,
     )  # fmt: skip
 
 
-def leave(run: Run, number: int) -> None:
+def leave(run: Run[Any], number: int) -> None:
     """Saves and goes, politely. The row is in the clock's log: an interruption is not part of the game."""
     write_checkpoint(run)
     run.clock.append("stopped", step=run.counter.step, signal=number)

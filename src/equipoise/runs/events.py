@@ -20,7 +20,7 @@ class Log:
 
     def __init__(self, path: Path):
         self.path = path
-        self._file = path.open("ab")  # noqa: SIM115 - open as long as the run
+        self._file = path.open("ab")  # as long as the run
 
     def append(self, kind: str, **values: Any) -> None:
         """Writes one row and hands it to the system. Numbers that are not finite become strings.

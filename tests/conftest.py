@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from equipoise.config import TrainConfig, override
+from equipoise.recipes import RECIPES, recipe
+
+torch.set_num_threads(1)
+
+TINY = {"mlp": ["nets.g_widths=[12,12]", "nets.d_widths=[12,12]"], "dcgan": ["nets.g_width=4", "nets.d_width=4"]}
+
+
+def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
+    """A recipe with narrow nets, and nothing left to be measured on the machine."""
+    config = recipe(name)
+    kimg = steps * 8 * config.knobs.d_steps / 1000
+    return override(
+        config,
+        [
+            *TINY[config.nets.kind],
+            "nets.z_dim=4",
+            "batch=8",
+            f"kimg={kimg}",
+            f"record.every_kimg={kimg / 20}",
+            f"samples.every_kimg={kimg / 3}",
+            f"save.every_kimg={kimg / 6}",
+            "machine.threads=1",
+            "machine.device=cpu",
+            *settings,
+        ],
+    )
+
+
+@pytest.fixture(name="tiny")
+def tiny_fixture() -> Callable[..., TrainConfig]:
+    return tiny
+
+
+@pytest.fixture(params=sorted(RECIPES))
+def recipe_name(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def run_path(tmp_path: Path) -> Path:
+    return tmp_path / "run"

@@ -1,0 +1,233 @@
+"""Resumed equals uninterrupted, bit for bit, and this test is proven: losing any registered entry turns it red."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from equipoise import launch
+from equipoise.config import TrainConfig, write
+from equipoise.errors import Stopped, StorageError
+from equipoise.knobs import Change, Knobs
+from equipoise.progress import Reporter
+from equipoise.runs import checkpoint
+from equipoise.runs.folder import RunFolder
+
+
+class Cut(Exception):
+    """The power fails."""
+
+
+def watched_by(reporter: Reporter) -> launch.Watch:
+    @contextmanager
+    def watch(label: str, total: int, done: int) -> Iterator[Reporter]:
+        yield reporter
+
+    return watch
+
+
+def cut_at(images: int) -> launch.Watch:
+    """Ends the run, without any goodbye, once `images` were seen."""
+
+    def reporter(seen: int, signals: Mapping[str, float]) -> None:
+        if seen >= images:
+            raise Cut
+
+    return watched_by(reporter)
+
+
+def stop_at(images: int) -> launch.Watch:
+    """Asks the run to stop, once `images` were seen."""
+
+    def reporter(seen: int, signals: Mapping[str, float]) -> None:
+        if seen == images:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return watched_by(reporter)
+
+
+class Meddler:
+    """A controller that changes a knob at its fifth look, once, and counts its looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.knobs = Knobs(loss="relativistic", r1=0.7, r2=0.2, g_lr=3e-3, d_lr=1e-3, ema_halflife_kimg=0.05)
+
+    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
+        self.looks += 1
+        if self.looks == 5:
+            return Change(knobs=self.knobs, reason="the fifth look")
+        return Change(knobs=self.knobs.model_copy(update={"g_lr": 1e-3}), reason="late") if self.looks == 15 else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"looks": self.looks}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.looks = state["looks"]
+
+
+def final_state(run: Path) -> dict[str, Any]:
+    state, _ = checkpoint.load(checkpoint.latest(RunFolder(run).checkpoints)[0])
+    return state
+
+
+def differences(a: Any, b: Any, where: str = "") -> list[str]:
+    """The places at which two nested states are not equal to the bit."""
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        same = a.dtype == b.dtype and a.shape == b.shape and torch.equal(a, b)
+        return [] if same else [where]
+    if isinstance(a, dict) and isinstance(b, dict):
+        if a.keys() != b.keys():
+            return [where]
+        return [d for k in a for d in differences(a[k], b[k], f"{where}/{k}")]
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b):
+        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{where}/{i}")]
+    return [] if a == b else [where]
+
+
+def files_that_differ(a: Path, b: Path) -> list[str]:
+    """Among the record, the pictures and the shared generator: everything but the checkpoints and the clock's log."""
+    names = sorted({p.relative_to(a) for p in a.glob("samples/*")} | {p.relative_to(b) for p in b.glob("samples/*")})
+    names = [Path("events.jsonl"), Path("model.safetensors"), Path("config.json"), *names]
+    return [str(n) for n in names if not (b / n).exists() or (a / n).read_bytes() != (b / n).read_bytes()]
+
+
+def assert_equal_runs(a: Path, b: Path) -> None:
+    assert differences(final_state(a), final_state(b)) == []
+    assert files_that_differ(a, b) == []
+
+
+def killed_in_mid_run(config: TrainConfig, run: Path) -> None:
+    """Trains in another process, which is sent SIGKILL after its second checkpoint."""
+    file = run.with_suffix(".yaml")
+    write(config, file)
+    command = [sys.executable, "-m", "equipoise.cli.main", "train", "--config", str(file), "--out", str(run)]
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    while len(list((run / "checkpoints").glob("step-*"))) < 2:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_a_killed_and_resumed_run_equals_one_never_killed(recipe_name, tiny, tmp_path):
+    config = tiny(recipe_name, steps=600)
+    launch.start(config, tmp_path / "whole")
+    killed_in_mid_run(config, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "model.safetensors").exists(), "the run was over before it was killed"
+    launch.resume(tmp_path / "killed")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "killed")
+
+
+@pytest.mark.parametrize("cut", [8, 80, 240, 472], ids=["step 1", "at a checkpoint", "half way", "near the end"])
+@pytest.mark.parametrize("name", ["stacked-digits", "dcgan"])
+def test_any_cut_point_gives_the_same_run(name, cut, tiny, tmp_path):
+    config = tiny(name)
+    launch.start(config, tmp_path / "whole")
+    with pytest.raises(Cut):
+        launch.start(config, tmp_path / "cut", watch=cut_at(cut))
+    launch.resume(tmp_path / "cut")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_cut_at_the_edge_of_an_epoch_gives_the_same_run(tiny, tmp_path):
+    config = tiny("digits", "batch=479", "kimg=8.622", "save.every_kimg=1.437", "record.every_kimg=0.4")
+    launch.start(config, tmp_path / "whole")
+    with pytest.raises(Cut):
+        launch.start(config, tmp_path / "cut", watch=cut_at(4 * 479))
+    launch.resume(tmp_path / "cut")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_run_stopped_by_a_signal_is_saved_and_resumes_to_the_same_bits(tiny, tmp_path):
+    config = tiny("stacked-digits")
+    launch.start(config, tmp_path / "whole")
+    with pytest.raises(Stopped) as stopped:
+        launch.start(config, tmp_path / "stopped", watch=stop_at(8 * 33))
+    assert stopped.value.exit_code == 143
+    assert "equipoise resume" in str(stopped.value)
+    assert checkpoint.latest(tmp_path / "stopped" / "checkpoints")[0].name == "step-000000033"
+    launch.resume(tmp_path / "stopped")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
+
+
+def interrupted(config: TrainConfig, run: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """(checkpoint, its state, its manifest) of a run with a controller that was cut at two thirds."""
+    with pytest.raises(Cut):
+        launch.start(config, run, watch=cut_at(2 * config.images // 3), controller=Meddler())
+    path, _ = checkpoint.latest(RunFolder(run).checkpoints)
+    return path, *checkpoint.load(path)
+
+
+def entries_of(config: TrainConfig, run: Path) -> dict[str, Any]:
+    """Every registered entry as it is when a run begins."""
+    with launch.assembled(config, launch.build.splits(config.data), RunFolder(run), Meddler()) as fresh:
+        return fresh.registry().state()
+
+
+@pytest.mark.parametrize("name", ["stacked-digits", "dcgan", "wgan-gp"])
+def test_losing_any_registered_entry_is_noticed(name, tiny, tmp_path):
+    config = tiny(name)
+    launch.start(config, tmp_path / "whole", controller=Meddler())
+    path, state, manifest = interrupted(config, tmp_path / "cut")
+    (tmp_path / "fresh").mkdir()
+    fresh = entries_of(config, tmp_path / "fresh")
+    assert fresh.keys() == state.keys()
+    facts = {k: v for k, v in manifest.items() if k not in ("schema", "step", "finite", "files")}
+
+    unnoticed = []
+    for entry in [None, *state]:
+        run = tmp_path / "again"
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(tmp_path / "cut", run)
+        damaged = state | ({entry: fresh[entry]} if entry else {})
+        checkpoint.save(run / "checkpoints", manifest["step"], damaged, **facts)
+        launch.resume(run, controller=Meddler())
+        same = not differences(final_state(tmp_path / "whole"), final_state(run))
+        same = same and not files_that_differ(tmp_path / "whole", run)
+        if entry is None:
+            assert same, "the control: nothing lost, nothing changed"
+        elif same:
+            unnoticed.append(entry)
+    assert unnoticed == []
+
+
+def test_a_missing_or_unknown_entry_is_refused(tiny, tmp_path):
+    config = tiny("digits")
+    _, state, _ = interrupted(config, tmp_path / "cut")
+    (tmp_path / "fresh").mkdir()
+    data = launch.build.splits(config.data)
+    with launch.assembled(config, data, RunFolder(tmp_path / "fresh"), Meddler()) as run:
+        for name in state:
+            with pytest.raises(StorageError, match=f"lacks {name}"):
+                run.registry().load({k: v for k, v in state.items() if k != name})
+        with pytest.raises(StorageError, match=r"unknown entries: game\.H"):
+            run.registry().load(state | {"game.H": 1})
+
+
+def test_looking_changes_nothing(tiny, tmp_path):
+    rarely = tiny("dcgan", "record.every_kimg=1000", "samples.every_kimg=1000", "save.every_kimg=1000")
+    always = tiny("dcgan", "record.every_kimg=0.008", "samples.every_kimg=0.008", "save.every_kimg=0.008")
+    launch.start(rarely, tmp_path / "rarely")
+    launch.start(always, tmp_path / "always")
+    a, b = final_state(tmp_path / "rarely"), final_state(tmp_path / "always")
+    assert [d for d in differences(a, b) if d != "/events.offset"] == []
+
+
+def test_the_same_config_gives_the_same_run_and_another_seed_another(tiny, tmp_path):
+    launch.start(tiny("digits"), tmp_path / "a")
+    launch.start(tiny("digits"), tmp_path / "b")
+    launch.start(tiny("digits", "seed=1"), tmp_path / "c")
+    assert_equal_runs(tmp_path / "a", tmp_path / "b")
+    assert differences(final_state(tmp_path / "a")["game.G"], final_state(tmp_path / "c")["game.G"])
