@@ -68,7 +68,8 @@ class Meddler:
         self.looks += 1
         if self.looks == 5:
             return Change(knobs=self.knobs, reason="the fifth look")
-        return Change(knobs=self.knobs.model_copy(update={"g_lr": 1e-3}), reason="late") if self.looks == 15 else None
+        late = self.knobs.model_copy(update={"g_lr": 1e-3})
+        return Change(knobs=late, reason="the fifteenth look") if self.looks == 15 else None
 
     def state_dict(self) -> dict[str, Any]:
         return {"looks": self.looks}
@@ -180,7 +181,7 @@ def entries_of(config: TrainConfig, run: Path) -> dict[str, Any]:
 def test_losing_any_registered_entry_is_noticed(name, tiny, tmp_path):
     config = tiny(name)
     launch.start(config, tmp_path / "whole", controller=Meddler())
-    path, state, manifest = interrupted(config, tmp_path / "cut")
+    _, state, manifest = interrupted(config, tmp_path / "cut")
     (tmp_path / "fresh").mkdir()
     fresh = entries_of(config, tmp_path / "fresh")
     assert fresh.keys() == state.keys()

@@ -175,7 +175,7 @@ class TrainConfig(Section):
     nets: Nets
     optim: Optim = Optim()
     knobs: Knobs = Knobs()
-    schedules: dict[str, Schedule] = {}  # by the name of a knob
+    schedules: dict[str, Schedule] = {}  # factors on knobs, by their names
     record: Every = Every()
     samples: Every = Every()
     save: Save = Save()
@@ -200,7 +200,7 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def players_fit(self) -> TrainConfig:
         knobs = self.knobs
-        pairs = knobs.loss == "relativistic" or knobs.r1 or knobs.r2 or knobs.gp or "r1" in self.schedules
+        pairs = knobs.loss == "relativistic" or knobs.r1 or knobs.r2 or knobs.gp
         if self.nets.d_norm == "batch" and pairs:
             raise ValueError(
                 "BatchNorm in D mixes the samples of a batch, which breaks R1, R2, the gradient penalty and "
@@ -256,7 +256,7 @@ def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
     raw = config.model_dump(mode="json")
     changes = [parsed(text) for text in assignments]
     for key, value in sorted(changes, key=lambda change: not change[0].endswith("kind")):
-        known = set(keys(raw)) | set(ALIASES)
+        known = set(keys(raw)) | set(known_keys())
         if key not in known and not key.startswith("schedules."):
             raise ConfigError(f"unknown key '{key}'{nearest(key, known)}")
         section, _, last = key.rpartition(".")
@@ -280,8 +280,11 @@ def explained(error: ValidationError, raw: dict[str, Any]) -> Iterator[str]:
         kinds = {str(value["kind"]) for value in sections(raw) if "kind" in value}
         path = ".".join(str(part) for part in e["loc"] if str(part) not in kinds)
         message = e["msg"].removeprefix("Value error, ")
-        if e["type"] == "extra_forbidden":
-            yield f"unknown key '{path}'{nearest(path, set(known_keys()))}"
+        known = set(known_keys())
+        if e["type"] == "extra_forbidden" and path in known:
+            yield f"'{path}' belongs to another kind of {path.rpartition('.')[0]}: see {path.rpartition('.')[0]}.kind"
+        elif e["type"] == "extra_forbidden":
+            yield f"unknown key '{path}'{nearest(path, known)}"
         else:
             yield f"{path}: {message}" if path else message
 

@@ -43,10 +43,13 @@ class TrainedGenerator:
         Raises:
             ConfigError: for a class that the generator does not have.
         """
-        y = self.labels(n, label)
-        z = torch.randn(n, self.nets.z_dim, generator=Stream(seed, "sample").at(0))
-        x = torch.cat([self.G(*part) for part in zip(torch.split(z, CHUNK), torch.split(y, CHUNK), strict=True)])
+        y = torch.split(self.labels(n, label), CHUNK)
+        x = torch.cat([self.G(self.latents(seed, i)[: len(part)], part) for i, part in enumerate(y)])
         return build.as_pixels(x) if self.form.is_images else x.numpy()
+
+    def latents(self, seed: int, chunk: int) -> Tensor:
+        """Always a whole chunk, so that the first samples do not depend on how many follow."""
+        return torch.randn(CHUNK, self.nets.z_dim, generator=Stream(seed, "sample").at(chunk))
 
     def labels(self, n: int, label: int | None) -> Tensor:
         if label is None:

@@ -56,7 +56,7 @@ class Constant(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["constant"] = "constant"
-    value: float
+    value: float = 1.0
 
     def at(self, progress: float) -> float:
         return self.value
@@ -64,12 +64,12 @@ class Constant(BaseModel):
 
 class Slope(BaseModel):
     """`start` until the part `after` of the run, `end` from the part `until` on, and the shape in between: a straight
-    line, or half a cosine wave (with after = 0 the burn-in of R3GAN)."""
+    line, or half a cosine wave (with after = 0 and end = .1 the burn-in of R3GAN)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["linear", "cosine"]
-    start: float
+    start: float = 1.0
     end: float = 0.0
     after: float = Field(0.0, ge=0, lt=1)
     until: float = Field(1.0, gt=0, le=1)
@@ -88,7 +88,7 @@ class Slope(BaseModel):
 
 
 class Phases(BaseModel):
-    """`values[i]` from the part `starts[i]` of the run on; the only schedule for whole numbers such as d_steps."""
+    """`values[i]` from the part `starts[i]` of the run on; for numbers of steps, whole ones."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -107,13 +107,14 @@ class Phases(BaseModel):
         return self.values[sum(start <= progress for start in self.starts) - 1]
 
 
+# A schedule is a factor on a knob over the run: turning the knob, by hand or by an intervention, keeps its shape.
 Schedule = Annotated[Constant | Slope | Phases, Field(discriminator="kind")]
 WHOLE = frozenset({"d_steps", "g_steps"})
 SCHEDULABLE = frozenset(name for name, field in Knobs.model_fields.items() if field.annotation in (int, float))
 
 
 def two_phase(switch: float = 0.5, early_g_steps: int = 2, late_d_steps: int = 2) -> dict[str, Schedule]:
-    """More steps of G while it catches up, more of D once the samples are fine-grained."""
+    """More steps of G while it catches up, more of D once the samples are fine-grained: factors on the step counts."""
     return {
         "g_steps": Phases(starts=(0, switch), values=(early_g_steps, 1)),
         "d_steps": Phases(starts=(0, switch), values=(1, late_d_steps)),
@@ -121,8 +122,8 @@ def two_phase(switch: float = 0.5, early_g_steps: int = 2, late_d_steps: int = 2
 
 
 def scheduled(knobs: Knobs, schedules: Mapping[str, Schedule], progress: float) -> Knobs:
-    """The knobs at `progress` (0 to 1, in real samples) of the run."""
+    """The knobs in force at `progress` (0 to 1, in real samples) of a run whose knobs stand at `knobs`."""
     if not schedules:
         return knobs
-    values = {name: schedule.at(progress) for name, schedule in schedules.items()}
-    return knobs.model_copy(update={k: int(v) if k in WHOLE else v for k, v in values.items()})
+    values = {name: getattr(knobs, name) * schedule.at(progress) for name, schedule in schedules.items()}
+    return knobs.model_copy(update={k: round(v) if k in WHOLE else v for k, v in values.items()})

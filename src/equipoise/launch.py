@@ -31,7 +31,7 @@ from equipoise.recipes import recipe as named_recipe
 from equipoise.runs import checkpoint, folder
 from equipoise.runs.events import Log
 from equipoise.runs.folder import RunFolder
-from equipoise.training import Controller, Counter, HandsOff, Plan, Run, train
+from equipoise.training import Controller, HandsOff, Plan, Run, Standing, train
 
 REHEARSAL_S = 0.3  # for each number of threads
 SHARE_OF_TIME = 0.94  # of --time goes to steps; the rest to pictures, checkpoints and a slower moment of the machine
@@ -224,7 +224,7 @@ def assembled(config: c.TrainConfig, data: Splits, folder: RunFolder, controller
             controller=controller,
             events=events,
             clock=clock,
-            counter=Counter(),
+            standing=Standing(config.knobs),
         )
 
 
@@ -242,7 +242,7 @@ def restore(run: Run[GAN]) -> None:
             "Put it back, or start a new run from it: equipoise train --config FILE."
         )
     run.registry().load(state)
-    run.clock.append("resumed", step=run.counter.step, **machine_facts())
+    run.clock.append("resumed", step=run.standing.step, **machine_facts())
 
 
 def plan(config: c.TrainConfig, form: build.Form) -> Plan:

@@ -18,7 +18,7 @@ from torch import Tensor
 from equipoise.data.batches import Batches
 from equipoise.errors import Diverged, Stopped
 from equipoise.games.base import Game, Signals
-from equipoise.knobs import Change, Schedule, scheduled
+from equipoise.knobs import Change, Knobs, Schedule, scheduled
 from equipoise.probes import examined
 from equipoise.progress import Reporter, silent
 from equipoise.runs import checkpoint
@@ -66,16 +66,17 @@ class Plan:
 
 
 @dataclass
-class Counter:
-    """Rounds of the game so far."""
+class Standing:
+    """How far the loop is, and where the knobs stand: those in force are these, times their schedules."""
 
-    step: int = 0
+    knobs: Knobs
+    step: int = 0  # rounds of the game so far
 
-    def state_dict(self) -> dict[str, int]:
-        return {"step": self.step}
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "knobs": self.knobs.model_dump()}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.step = state["step"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step, self.knobs = state["step"], Knobs(**state["knobs"])
 
 
 @dataclass
@@ -90,12 +91,12 @@ class Run(Generic[G]):
     controller: Controller
     events: Log
     clock: Log
-    counter: Counter
+    standing: Standing
 
     def registry(self) -> checkpoint.Registry:
         """Everything that the next step depends on."""
         return checkpoint.Registry(
-            game=self.game, batches=self.batches, controller=self.controller, events=self.events, loop=self.counter
+            game=self.game, batches=self.batches, controller=self.controller, events=self.events, loop=self.standing
         )
 
 
@@ -109,17 +110,17 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
     """
     game, plan, clock = run.game, run.plan, Stopwatch()
     with stoppable() as stop:
-        if run.counter.step == 0:
+        if run.standing.step == 0:
             draw(run)
         while game.seen < plan.images:
             before = game.seen
-            game.knobs = scheduled(game.knobs, plan.schedules, before / plan.images)
+            game.knobs = scheduled(run.standing.knobs, plan.schedules, before / plan.images)
             due = Due(before)
             soon = before + run.batches.size * game.knobs.d_steps
-            recorded = run.counter.step == 0 or due(plan.record_every, soon)
+            recorded = run.standing.step == 0 or due(plan.record_every, soon)
             with clock.stepping():
                 signals = watched_step(run) if recorded else game.step(run.batches)
-            run.counter.step += 1
+            run.standing.step += 1
             if recorded or run.batches.device.type == "cpu":  # elsewhere reading a signal waits for the device
                 check_finite(run, signals)
             finished = game.seen >= plan.images
@@ -128,11 +129,11 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
                 draw(run)
             if due(plan.save_every, game.seen) or finished:
                 save(run)
-                run.clock.append("speed", step=run.counter.step, **clock.figures())
+                run.clock.append("speed", step=run.standing.step, **clock.figures())
             report(game.seen, values)
             if stop.number and not finished:
                 leave(run, stop.number)
-    run.clock.append("finished", step=run.counter.step, **clock.figures())
+    run.clock.append("finished", step=run.standing.step, **clock.figures())
 
 
 def watched_step(run: Run[Any]) -> Signals:
@@ -145,11 +146,11 @@ def watched_step(run: Run[Any]) -> Signals:
 def record(run: Run[Any], signals: Mapping[str, Tensor]) -> dict[str, float]:
     """Writes the signals, then lets the controller propose a change, records it and applies it."""
     values = {name: value.item() for name, value in signals.items()}  # waits for the device
-    run.events.append("signals", step=run.counter.step, seen=run.game.seen, **values)
+    run.events.append("signals", step=run.standing.step, seen=run.game.seen, **values)
     if change := run.controller.observe(run.game.seen, values):
-        changed = {k: v for k, v in change.knobs.model_dump().items() if v != getattr(run.game.knobs, k)}
-        run.events.append("change", step=run.counter.step, seen=run.game.seen, reason=change.reason, knobs=changed)
-        run.game.knobs = change.knobs
+        changed = {k: v for k, v in change.knobs.model_dump().items() if v != getattr(run.standing.knobs, k)}
+        run.events.append("change", step=run.standing.step, seen=run.game.seen, reason=change.reason, knobs=changed)
+        run.standing.knobs = change.knobs
     return values
 
 
@@ -158,27 +159,27 @@ def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
     bad = sum(value.item() for name, value in signals.items() if name.endswith("_nonfinite"))
     if bad:
         names = [name for name, value in signals.items() if not math.isfinite(value.item())]
-        run.events.append("diverged", step=run.counter.step, seen=run.game.seen, signals=names)
+        run.events.append("diverged", step=run.standing.step, seen=run.game.seen, signals=names)
         raise Diverged(
-            f"the game diverged at step {run.counter.step}: {', '.join(names)} is not finite.\n"
+            f"the game diverged at step {run.standing.step}: {', '.join(names)} is not finite.\n"
             f"The last checkpoint is from before. Try a learning rate halved (--set optim.g.lr=... optim.d.lr=...), "
             f"more knobs.r1 and knobs.r2, or knobs.clip_norm=1."
         )
 
 
 def draw(run: Run[Any]) -> None:
-    run.draw(run.game).save(run.folder.grid(run.counter.step))
+    run.draw(run.game).save(run.folder.grid(run.standing.step))
 
 
 def save(run: Run[Any]) -> None:
-    run.events.append("checkpoint", step=run.counter.step, seen=run.game.seen)
+    run.events.append("checkpoint", step=run.standing.step, seen=run.game.seen)
     write_checkpoint(run)
     checkpoint.prune(run.folder.checkpoints, run.plan.keep)
 
 
 def write_checkpoint(run: Run[Any]) -> Path:
     return checkpoint.save(
-        run.folder.checkpoints, run.counter.step, run.registry().state(),
+        run.folder.checkpoints, run.standing.step, run.registry().state(),
         seen=run.game.seen, **run.plan.facts,
     )  # fmt: skip
 
@@ -186,9 +187,9 @@ def write_checkpoint(run: Run[Any]) -> Path:
 def leave(run: Run[Any], number: int) -> None:
     """Saves and goes, politely. The row is in the clock's log: an interruption is not part of the game."""
     write_checkpoint(run)
-    run.clock.append("stopped", step=run.counter.step, signal=number)
+    run.clock.append("stopped", step=run.standing.step, signal=number)
     raise Stopped(
-        f"stopped at step {run.counter.step} with the state saved. Go on with:\n  {run.folder.resume_command}", number
+        f"stopped at step {run.standing.step} with the state saved. Go on with:\n  {run.folder.resume_command}", number
     )
 
 

@@ -129,10 +129,11 @@ class GAN:
         return {"G": self.G, "D": self.D}
 
     def state_dict(self) -> dict[str, Any]:
+        """All but the knobs, which belong to whoever turns them."""
         return {
             "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.ema.state_dict(),
             "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(),
-            "knobs": self.knobs.model_dump(), "seen": self.seen, "drawn": self.drawn,
+            "seen": self.seen, "drawn": self.drawn,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -141,7 +142,6 @@ class GAN:
         self.ema.load_state_dict(state["G_ema"])
         self.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
         self.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
-        self.knobs = Knobs(**state["knobs"])
         self.seen, self.drawn = state["seen"], state["drawn"]
 
 

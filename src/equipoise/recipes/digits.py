@@ -17,10 +17,10 @@ def digits() -> TrainConfig:
         optim=Optim(g=Adam(betas=(0.0, 0.99)), d=Adam(betas=(0.0, 0.99))),
         knobs=Knobs(loss="relativistic", g_lr=5e-4, d_lr=5e-4, r1=0.3, r2=0.3, ema_halflife_kimg=20),
         schedules={
-            "g_lr": Slope(kind="cosine", start=5e-4, end=5e-5, after=0.5),
-            "d_lr": Slope(kind="cosine", start=5e-4, end=5e-5, after=0.5),
-            "r1": Slope(kind="cosine", start=0.3, end=0.03, until=0.3),
-            "r2": Slope(kind="cosine", start=0.3, end=0.03, until=0.3),
+            "g_lr": Slope(kind="cosine", end=0.1, after=0.5),
+            "d_lr": Slope(kind="cosine", end=0.1, after=0.5),
+            "r1": Slope(kind="cosine", end=0.1, until=0.3),
+            "r2": Slope(kind="cosine", end=0.1, until=0.3),
         },
     )
 

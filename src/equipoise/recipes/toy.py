@@ -20,10 +20,10 @@ def ring() -> TrainConfig:
         optim=Optim(g=Adam(betas=(0.0, 0.99)), d=Adam(betas=(0.0, 0.99))),
         knobs=Knobs(loss="relativistic", g_lr=2e-3, d_lr=2e-3, r1=0.1, r2=0.1, ema_halflife_kimg=10),
         schedules={
-            "g_lr": Slope(kind="cosine", start=2e-3, end=1e-4, after=0.3),
-            "d_lr": Slope(kind="cosine", start=2e-3, end=1e-4, after=0.3),
-            "r1": Slope(kind="cosine", start=0.1, end=1e-3, until=0.5),
-            "r2": Slope(kind="cosine", start=0.1, end=1e-3, until=0.5),
+            "g_lr": Slope(kind="cosine", end=0.05, after=0.3),
+            "d_lr": Slope(kind="cosine", end=0.05, after=0.3),
+            "r1": Slope(kind="cosine", end=0.01, until=0.5),
+            "r2": Slope(kind="cosine", end=0.01, until=0.5),
         },
     )
 
@@ -38,9 +38,9 @@ def grid() -> TrainConfig:
         nets=MLP(z_dim=2, g_widths=(128, 128), d_widths=(128, 128)),
         knobs=Knobs(loss="relativistic", g_lr=2e-3, d_lr=2e-3, r1=0.1, r2=0.1, ema_halflife_kimg=10),
         schedules={
-            "g_lr": Slope(kind="cosine", start=2e-3, end=1e-4, after=0.3),
-            "d_lr": Slope(kind="cosine", start=2e-3, end=1e-4, after=0.3),
-            "r1": Slope(kind="cosine", start=0.1, end=1e-3, until=0.5),
-            "r2": Slope(kind="cosine", start=0.1, end=1e-3, until=0.5),
+            "g_lr": Slope(kind="cosine", end=0.05, after=0.3),
+            "d_lr": Slope(kind="cosine", end=0.05, after=0.3),
+            "r1": Slope(kind="cosine", end=0.01, until=0.5),
+            "r2": Slope(kind="cosine", end=0.01, until=0.5),
         },
     )

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+from equipoise.runs.events import Log, read
+
+
+def test_rows_come_back_in_order(tmp_path):
+    with closing(Log(tmp_path / "log")) as log:
+        for step in range(5):
+            log.append("signals", step=step, d_loss=step / 10)
+    assert [row["step"] for row in read(tmp_path / "log")] == [0, 1, 2, 3, 4]
+
+
+def test_numbers_that_json_does_not_know_become_words(tmp_path):
+    with closing(Log(tmp_path / "log")) as log:
+        log.append("signals", a=float("nan"), b=float("-inf"), c=1.5)
+    text = (tmp_path / "log").read_text()
+    assert json.loads(text, parse_constant=lambda name: f"bare {name}") == {
+        "kind": "signals", "a": "nan", "b": "-inf", "c": 1.5,
+    }  # fmt: skip
+
+
+def test_a_last_line_cut_short_is_left_out(tmp_path):
+    (tmp_path / "log").write_bytes(b'{"kind": "a"}\n{"kind": "b"')
+    assert [row["kind"] for row in read(tmp_path / "log")] == ["a"]
+
+
+def test_a_restored_log_takes_back_what_came_later(tmp_path):
+    with closing(Log(tmp_path / "log")) as log:
+        log.append("a")
+        state = log.state_dict()
+        log.append("b")
+    with closing(Log(tmp_path / "log")) as log:
+        log.load_state_dict(state)
+        log.append("c")
+    assert [row["kind"] for row in read(tmp_path / "log")] == ["a", "c"]

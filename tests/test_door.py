@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import equipoise
+from equipoise import GAN
+from equipoise.errors import ConfigError, StorageError
+
+SMALL = ["nets.g_width=4", "nets.d_width=4", "batch=8", "machine.threads=1"]
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (60, 16, 16, 3), np.uint8)
+
+
+def test_fit_sample_save_load(images, tmp_path):
+    gan = GAN("dcgan").fit(images, steps=4, out=tmp_path / "run", settings=SMALL, progress=False)
+    samples = gan.sample(5, seed=3)
+    assert (samples.dtype, samples.shape) == (np.uint8, (5, 16, 16, 3))
+    gan.save(tmp_path / "cats.safetensors")
+    again = GAN.load(tmp_path / "cats.safetensors")
+    assert np.array_equal(again.sample(5, seed=3), samples)
+    assert np.array_equal(GAN.load(tmp_path / "run").sample(5, seed=3), samples)
+    assert not np.array_equal(gan.sample(5, seed=4), samples)
+
+
+def test_samples_do_not_depend_on_how_many_are_drawn_at_once(images, tmp_path):
+    gan = GAN("dcgan").fit(images, steps=2, out=tmp_path / "run", settings=SMALL, progress=False)
+    few, many = gan.sample(5, seed=1).astype(int), gan.sample(300, seed=1)[:5].astype(int)
+    assert abs(few - many).max() <= 1  # a product of other matrices may differ in its last bit
+    assert len(np.unique(many, axis=0)) == 5
+
+
+def test_a_fit_on_an_array_can_be_resumed_from_its_folder(images, tmp_path):
+    gan = GAN("dcgan").fit(images, steps=4, out=tmp_path / "run", settings=SMALL, progress=False)
+    model = (tmp_path / "run" / "model.safetensors").read_bytes()
+    equipoise.launch.resume(tmp_path / "run")
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == model
+    assert gan.run is not None
+    assert gan.run.path == tmp_path / "run"
+
+
+def test_sampling_before_fit_says_what_to_do():
+    with pytest.raises(ConfigError, match="call fit"):
+        GAN("digits").sample(1)
+
+
+def test_a_file_that_is_not_a_generator_is_refused(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(b"nothing")
+    with pytest.raises(StorageError):
+        GAN.load(tmp_path / "x.safetensors")
+
+
+def test_importing_the_package_imports_no_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, equipoise; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

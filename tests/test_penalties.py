@@ -1,0 +1,149 @@
+"""Penalties of networks whose gradient is known, and their own gradients against finite differences."""
+
+import pytest
+import torch
+from torch import nn, randn
+from torch.autograd import gradcheck
+from torch.testing import assert_close
+
+from equipoise.penalties import clip_weights, input_gradient, l1, l2, one_centered, zero_centered
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def scored(D, x):
+    x = x.clone().requires_grad_()
+    return x, D(x)
+
+
+def test_r1_of_a_linear_D_is_its_squared_norm():
+    w = randn(5)
+    x, logits = scored(lambda x: x @ w + 3, randn(7, 5))
+    assert_close(zero_centered(x, logits), w.square().sum().expand(7))
+
+
+def test_r1_of_a_quadratic_D_grows_with_the_sample():
+    a = randn(5, 5)
+    a = a + a.T
+    x, logits = scored(lambda x: (x @ a * x).sum(1) / 2, randn(7, 5))
+    assert_close(zero_centered(x, logits), (x @ a).square().sum(1).detach())
+
+
+def test_r1_of_a_constant_D_is_zero():
+    x, logits = scored(lambda x: 0 * x.sum(1) + 2, randn(7, 5))
+    assert_close(zero_centered(x, logits), torch.zeros(7))
+
+
+def test_r1_sums_over_channels_and_pixels():
+    w = randn(3, 4, 4)
+    x, logits = scored(lambda x: (x * w).flatten(1).sum(1), randn(7, 3, 4, 4))
+    assert_close(zero_centered(x, logits), w.square().sum().expand(7))
+
+
+def test_r1_of_a_PatchGAN_is_that_of_the_sum_of_its_patches():
+    conv = nn.Conv2d(3, 1, 4, stride=2)
+    x, patches = scored(lambda x: conv(x).tanh(), randn(7, 3, 6, 6))
+    assert patches.shape == (7, 1, 2, 2)
+    flat, sums = scored(lambda x: conv(x).tanh().flatten(1).sum(1), x.detach())
+    assert_close(zero_centered(x, patches), zero_centered(flat, sums))
+
+
+def critic(norm):
+    D = nn.Sequential(nn.Linear(5, 16), norm, nn.Tanh(), nn.Linear(16, 1), nn.Flatten(0))
+    return lambda x: zero_centered(*scored(D, x))
+
+
+@pytest.mark.parametrize("norm", [nn.Identity(), nn.LayerNorm(16)])
+def test_r1_of_a_sample_does_not_depend_on_its_batch(norm):
+    penalty, x = critic(norm), randn(8, 5)
+    alone = torch.cat([penalty(row[None]) for row in x])
+    assert_close(penalty(x), alone)
+    assert_close(penalty(x.flip(0)), alone.flip(0))
+
+
+def test_with_BatchNorm_r1_of_a_sample_depends_on_its_batch():
+    penalty, x = critic(nn.BatchNorm1d(16)), randn(8, 5)
+    among_others = torch.cat([x[:1], randn(7, 5)])
+    assert abs(penalty(x)[0] - penalty(among_others)[0]) > 0.1 * penalty(x)[0]
+
+
+@pytest.mark.parametrize("slope", [0.25, 1.0, 3.0])
+@pytest.mark.parametrize("shape", [(5,), (3, 4, 4)])
+def test_gp_of_a_linear_D_is_the_squared_distance_of_its_slope_from_one(slope, shape):
+    w = randn(shape)
+    w = slope * w / w.norm()
+    real, fake = randn(2, 7, *shape)
+    penalty = one_centered(lambda x: (x * w).flatten(1).sum(1), real, fake, torch.rand(7))
+    assert_close(penalty, torch.full((7,), (slope - 1) ** 2), atol=1e-6, rtol=1e-5)
+
+
+def test_gp_looks_between_real_and_fake():
+    real, fake, t = randn(7, 5), randn(7, 5), torch.linspace(0, 1, 7)
+    penalty = one_centered(lambda x: x.square().sum(1) / 2, real, fake, t)  # grad_x D = x
+    place = (1 - t)[:, None] * real + t[:, None] * fake
+    assert_close(penalty, (place.norm(dim=1) - 1) ** 2)
+    assert_close(penalty[0], (real[0].norm() - 1) ** 2)
+    assert_close(penalty[-1], (fake[-1].norm() - 1) ** 2)
+
+
+def test_gp_sends_no_gradient_into_the_samples():
+    real, fake = randn(7, 5, requires_grad=True), randn(7, 5, requires_grad=True)
+    w = randn(5, requires_grad=True)
+    one_centered(lambda x: (x @ w).tanh(), real, fake, torch.rand(7)).sum().backward()
+    assert real.grad is None
+    assert fake.grad is None
+    assert w.grad.abs().sum() > 0
+
+
+def test_input_gradient_of_each_sample_is_its_own():
+    w = randn(7, 5)
+    x, logits = scored(lambda x: (x * w).sum(1), randn(7, 5))
+    assert_close(input_gradient(logits, x), w)
+
+
+def test_gradients_of_the_penalties_match_finite_differences():
+    x, fake, t = randn(3, 4).double(), randn(3, 4).double(), torch.rand(3).double()
+    weights = (randn(4, 6).double().requires_grad_(), randn(6).double().requires_grad_())
+
+    def r1(v, w):
+        return zero_centered(*scored(lambda x: (x @ v).tanh() @ w, x))
+
+    def gp(v, w):
+        return one_centered(lambda x: (x @ v).tanh() @ w, x, fake, t)
+
+    assert gradcheck(r1, weights)
+    assert gradcheck(gp, weights)
+
+
+def test_the_gradient_of_r1_of_a_linear_D_is_twice_its_weights():
+    w = randn(5, requires_grad=True)
+    x, logits = scored(lambda x: x @ w, randn(7, 5))
+    (gradient,) = torch.autograd.grad(zero_centered(x, logits).mean(), w)
+    assert_close(gradient, 2 * w.detach())
+
+
+def test_l1_sums_absolute_values_and_its_gradient_is_the_sign():
+    weights = [torch.tensor([[1.0, -2.0]]), torch.tensor([-0.5, 4.0])]
+    for w in weights:
+        w.requires_grad_()
+    assert l1(weights).item() == 7.5
+    assert [g.flatten().tolist() for g in torch.autograd.grad(l1(weights), weights)] == [[1, -1], [-1, 1]]
+
+
+def test_l2_is_half_the_sum_of_squares_and_its_gradient_is_the_weight():
+    weights = [torch.tensor([[1.0, -2.0]]), torch.tensor([-0.5, 4.0])]
+    for w in weights:
+        w.requires_grad_()
+    assert l2(weights).item() == 10.625
+    for g, w in zip(torch.autograd.grad(l2(weights), weights), weights, strict=True):
+        assert_close(g, w.detach())
+
+
+def test_clip_weights_projects_onto_the_box_and_leaves_the_inside_alone():
+    w = nn.Parameter(torch.tensor([-3.0, -0.01, 0.0, 0.005, 0.02]))
+    clip_weights([w], 0.01)
+    assert_close(w.data, torch.tensor([-0.01, -0.01, 0.0, 0.005, 0.01]))
+    assert w.requires_grad
