@@ -1,0 +1,60 @@
+"""python benchmarks/ring.py    `ring` for 20 s on one thread, ten seeds; and two generators that must fail.
+
+Targets: 8 modes with at least 5% of their fair share each, at least half of 2,500 points within 3 sigma of a mode, in
+9 of 10 seeds. `grid` is measured beside it, for 60 s and three seeds.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+from record import Record
+
+from equipoise import generator, launch
+from equipoise.data.toy import MIXTURES
+from equipoise.metrics.modes import captured
+
+POINTS = 2500
+PLAN = [("ring", 20.0, range(10)), ("grid", 60.0, range(3))]
+
+
+def figures(points: torch.Tensor, name: str) -> dict[str, float | bool]:
+    mixture = MIXTURES[name]()
+    found = captured(points, mixture.centres, mixture.sigma)
+    covered = found.covered()
+    return {
+        "modes": covered, "high_quality": found.high_quality, "spread": found.spread,
+        "smallest_share_of_fair": float(found.shares.min()) * len(mixture.centres),
+        "passed": covered == len(mixture.centres) and found.high_quality >= 0.5,
+    }  # fmt: skip
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    record = Record("ring")
+    for name, seconds, seeds in PLAN:
+        for seed in seeds:
+            key = {"recipe": name, "seed": seed, "seconds": seconds}
+            if not record.has(key):
+                print(record.append(key, **trained(name, seed, ["machine.threads=1"], seconds)), flush=True)
+    key = {"recipe": "ring", "control": "untrained"}
+    if not record.has(key):
+        still = ["machine.threads=1", "knobs.g_lr=0", "kimg=0.064", "knobs.ema_halflife_kimg=0"]
+        print(record.append(key, **trained("ring", 0, still, None)), flush=True)
+    key = {"recipe": "ring", "control": "constant"}
+    if not record.has(key):
+        print(record.append(key, **figures(MIXTURES["ring"]().centres[:1].repeat(POINTS, 1), "ring")), flush=True)
+
+
+def trained(name: str, seed: int, settings: list[str], seconds: float | None) -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as folder:
+        config = launch.configured(name, seed=seed, settings=settings)
+        run = launch.start(config, Path(folder) / "run", time_s=seconds)
+        points = torch.from_numpy(generator.from_file(run.model).sample(POINTS))
+        return {**figures(points, name), "clock": launch.folder.rows(run.clock)[-1]}
+
+
+if __name__ == "__main__":
+    main()
