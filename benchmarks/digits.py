@@ -1,8 +1,8 @@
 """python benchmarks/digits.py    `digits` for 120 s, five seeds, then the classical recipes at their own lengths.
 
-Judged by a classifier of the real digits. Targets of `digits`: every class at least 4% of 2,000 samples; precision and coverage at least .8 (k = 5, in the classifier's
-features, against held-out images); copies of training images at most as frequent as among held-out images, plus two
-standard errors.
+Judged by a classifier of the real digits. Targets of `digits`: every class at least 4% of 2,000 samples; precision and
+coverage at least .8 (k = 5, in the classifier's features, against held-out images); copies of training images at most
+as frequent as among held-out images, plus two standard errors.
 """
 
 from __future__ import annotations

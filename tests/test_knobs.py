@@ -62,6 +62,7 @@ def test_phases_must_rise_from_zero_with_a_value_each(starts, values):
     ("written", "value_in_the_middle"),
     [
         ({"kind": "constant", "value": 2}, 2),
+        ({"kind": "linear"}, 0.5),
         ({"kind": "linear", "start": 1}, 0.5),
         ({"kind": "cosine", "start": 1}, 0.5),
         ({"kind": "phases", "starts": [0, 0.5], "values": [1, 2]}, 2),
@@ -78,11 +79,25 @@ def test_two_phases_favour_G_first_and_D_later(progress, g_steps, d_steps):
     assert type(knobs.g_steps) is type(knobs.d_steps) is int
 
 
-def test_scheduled_changes_the_named_knobs_only():
-    knobs = Knobs(loss="hinge", r1=7, g_lr=1e-3)
-    now = scheduled(knobs, {"r1": Slope(kind="linear", start=4)}, 0.25)
-    assert now == knobs.model_copy(update={"r1": 3.0})
-    assert knobs.r1 == 7
+def test_a_schedule_is_a_factor_on_the_named_knob_and_no_other():
+    knobs = Knobs(loss="hinge", r1=8, g_lr=1e-3)
+    now = scheduled(knobs, {"r1": Slope(kind="linear", start=1, end=0)}, 0.25)
+    assert now == knobs.model_copy(update={"r1": 6.0})
+    assert knobs.r1 == 8
+
+
+def test_a_knob_that_is_turned_keeps_its_schedule():
+    decay = {"r1": Slope(kind="cosine", start=1, end=0.1)}
+    low, high = (scheduled(Knobs(r1=gamma), decay, 0.3).r1 for gamma in (1, 10))
+    assert high == pytest.approx(10 * low)
+    assert scheduled(Knobs(r1=0), decay, 0.3).r1 == 0
+
+
+@pytest.mark.parametrize(("d_steps", "factor", "steps"), [(1, 5, 5), (3, 2, 6), (5, 0.2, 1), (3, 1 / 3, 1)])
+def test_a_number_of_steps_stays_whole(d_steps, factor, steps):
+    now = scheduled(Knobs(d_steps=d_steps), {"d_steps": Constant(value=factor)}, 0.5).d_steps
+    assert now == steps
+    assert type(now) is int
 
 
 def test_without_schedules_the_knobs_are_the_same_object():

@@ -15,7 +15,7 @@ def digits() -> TrainConfig:
         data=Digits(),
         nets=MLP(z_dim=64, g_widths=(256, 256), d_widths=(256, 256)),
         optim=Optim(g=Adam(betas=(0.0, 0.99)), d=Adam(betas=(0.0, 0.99))),
-        knobs=Knobs(loss="relativistic", g_lr=5e-4, d_lr=5e-4, r1=0.3, r2=0.3, ema_halflife_kimg=20),
+        knobs=Knobs(loss="relativistic", g_lr=7e-4, d_lr=7e-4, r1=3.0, r2=3.0, ema_halflife_kimg=20),
         schedules={
             "g_lr": Slope(kind="cosine", end=0.1, after=0.5),
             "d_lr": Slope(kind="cosine", end=0.1, after=0.5),
@@ -29,12 +29,18 @@ def stacked_digits() -> TrainConfig:
     """Three digits as the channels of one image: 1,000 modes, relativistic with R1 + R2."""
     return TrainConfig(
         recipe="stacked-digits",
-        kimg=1536,
+        kimg=1280,
         batch=128,
         data=StackedDigits(),
-        nets=MLP(z_dim=64, g_widths=(256, 256, 256), d_widths=(256, 256, 256)),
+        nets=MLP(z_dim=64, g_widths=(256, 256), d_widths=(256, 256)),
         optim=Optim(g=Adam(betas=(0.0, 0.99)), d=Adam(betas=(0.0, 0.99))),
-        knobs=Knobs(loss="relativistic", g_lr=2e-4, d_lr=2e-4, r1=0.3, r2=0.3, ema_halflife_kimg=20),
+        knobs=Knobs(loss="relativistic", g_lr=1e-3, d_lr=1e-3, r1=1.0, r2=1.0, ema_halflife_kimg=20),
+        schedules={
+            "g_lr": Slope(kind="cosine", end=0.1, after=0.3),
+            "d_lr": Slope(kind="cosine", end=0.1, after=0.3),
+            "r1": Slope(kind="cosine", end=0.1, until=0.3),
+            "r2": Slope(kind="cosine", end=0.1, until=0.3),
+        },
     )
 
 

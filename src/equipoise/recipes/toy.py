@@ -32,8 +32,8 @@ def grid() -> TrainConfig:
     """Twenty-five Gaussians on a square grid (VEEGAN's protocol), relativistic with R1 + R2."""
     return TrainConfig(
         recipe="grid",
-        kimg=640,
-        batch=128,
+        kimg=576,
+        batch=64,
         data=Toy(kind="grid"),
         nets=MLP(z_dim=2, g_widths=(128, 128), d_widths=(128, 128)),
         knobs=Knobs(loss="relativistic", g_lr=2e-3, d_lr=2e-3, r1=0.1, r2=0.1, ema_halflife_kimg=10),

@@ -1,0 +1,75 @@
+"""The order of the data: permutations, one after another, and a function of (seed, position) alone."""
+
+import pytest
+import torch
+
+from equipoise.data.batches import Batches
+from equipoise.data.source import InMemory
+
+
+def batches(n=10, size=4, seed=0):
+    return Batches(InMemory(torch.arange(n, dtype=torch.float32)[:, None], torch.arange(n)), size, seed)
+
+
+def shown(source, count):
+    return [y.tolist() for _, (_, y) in zip(range(count), source, strict=False)]
+
+
+def flat(lists):
+    return [i for part in lists for i in part]
+
+
+@pytest.mark.parametrize(("n", "size"), [(10, 4), (10, 5), (12, 12), (7, 3), (5, 12), (3, 1)])
+def test_each_epoch_is_a_permutation_even_where_batches_straddle_two(n, size):
+    epochs = 4 * size
+    order = flat(shown(batches(n, size), epochs * n // size))
+    assert len(order) == epochs * n
+    for start in range(0, len(order), n):
+        assert sorted(order[start : start + n]) == list(range(n))
+
+
+def test_all_batches_have_the_same_size():
+    assert {len(batch) for batch in shown(batches(10, 4), 20)} == {4}
+
+
+def test_epochs_and_seeds_have_orders_of_their_own():
+    orders = [tuple(batches(50, seed=seed).order(epoch).tolist()) for seed in (0, 1) for epoch in (0, 1, 2)]
+    assert len(set(orders)) == 6
+
+
+def test_the_order_is_a_function_of_the_seed():
+    torch.manual_seed(1)
+    first = shown(batches(seed=3), 9)
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    assert shown(batches(seed=3), 9) == first
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, 3, 7, 25])
+def test_from_a_position_the_same_batches_follow(done):
+    straight, resumed = batches(), batches()
+    shown(straight, done)
+    shown(resumed, 5)
+    resumed.load_state_dict(straight.state_dict())
+    assert straight.state_dict() == {"position": 4 * done}
+    assert shown(resumed, 8) == shown(straight, 8)
+
+
+def test_another_batch_size_goes_on_in_the_same_order():
+    small, large = batches(size=2), batches(size=6)
+    assert flat(shown(small, 15)) == flat(shown(large, 5))
+
+
+def test_looking_back_does_not_disturb_the_order():
+    source, other = batches(), batches()
+    shown(source, 4)
+    shown(other, 4)
+    source.indices(0, 25)
+    assert shown(source, 4) == shown(other, 4)
+
+
+def test_samples_come_with_their_labels():
+    x, y = next(batches())
+    assert x.shape == (4, 1)
+    assert x.flatten().tolist() == y.tolist()
