@@ -34,6 +34,7 @@ class Record:
             "hardware": f"{env['processor']}, {env['cores']} cores, {env['cpu_capability']}",
             "torch": env["packages"]["torch"],
         }  # fmt: skip
+        RESULTS.mkdir(exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         return row

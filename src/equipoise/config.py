@@ -17,13 +17,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from equipoise.errors import ConfigError
-from equipoise.knobs import SCHEDULABLE, WHOLE, Knobs, Schedule
+from equipoise.knobs import SCHEDULABLE, WHOLE, Knobs, Schedule, scheduled
 
 ALIASES = {"loss": "knobs.loss", "optim.g.lr": "knobs.g_lr", "optim.d.lr": "knobs.d_lr"}
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Toy(Section):
@@ -221,6 +221,9 @@ class TrainConfig(Section):
                 raise ValueError(f"schedules.{name} is not a knob with a number{nearest(name, SCHEDULABLE)}")
             if name in WHOLE and schedule.kind not in ("phases", "constant"):
                 raise ValueError(f"schedules.{name} holds whole numbers: use kind phases")
+            starts = schedule.starts if schedule.kind == "phases" else (0, 1)  # between these a slope is monotone
+            for progress in starts:
+                Knobs.model_validate(scheduled(self.knobs, {name: schedule}, progress).model_dump())
         return self
 
 
@@ -336,6 +339,8 @@ def put(raw: dict[str, Any], path: str, value: Any) -> None:
     *sections, last = path.split(".")
     for section in sections:
         raw = raw.setdefault(section, {})
+        if not isinstance(raw, dict):
+            raise ConfigError(f"{section}: {raw!r} was given where keys such as {path} belong.")
     raw[last] = value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import torch
 from torch import Tensor, nn
@@ -38,4 +37,4 @@ def decay(images: int, seen: int, halflife: float, ramp: float | None) -> float:
     """The share of the old average that stays after `images` more images: 2^(-images / halflife)."""
     if ramp is not None:
         halflife = min(halflife, ramp * seen)
-    return 0.5 ** (images / halflife) if halflife > 0 and math.isfinite(halflife) else 0.0
+    return 0.5 ** (images / halflife) if halflife > 0 else 0.0

@@ -15,7 +15,7 @@ LossName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "
 class Knobs(BaseModel):
     """Frozen, and replaced whole: `game.knobs = game.knobs.model_copy(update={...})`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     loss: LossName = "relativistic"
     ls_targets: tuple[float, float, float] = (0.0, 1.0, 1.0)  # a, b, c of least squares
@@ -46,14 +46,14 @@ class Knobs(BaseModel):
 class Change(BaseModel):
     """What an intervention does to a running game, and why. Recorded first, then applied."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     knobs: Knobs
     reason: str
 
 
 class Constant(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["constant"] = "constant"
     value: float = 1.0
@@ -66,7 +66,7 @@ class Slope(BaseModel):
     """`start` until the part `after` of the run, `end` from the part `until` on, and the shape in between: a straight
     line, or half a cosine wave (with after = 0 and end = .1 the burn-in of R3GAN)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["linear", "cosine"]
     start: float = 1.0
@@ -90,7 +90,7 @@ class Slope(BaseModel):
 class Phases(BaseModel):
     """`values[i]` from the part `starts[i]` of the run on; for numbers of steps, whole ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["phases"] = "phases"
     starts: tuple[float, ...]

@@ -22,7 +22,7 @@ class PRDC(NamedTuple):
 def prdc(real: Tensor, fake: Tensor, k: int = 5) -> PRDC:
     """Features real [N, d] and fake [M, d], both with more than k rows."""
     real_radius, fake_radius = radii(real, k), radii(fake, k)  # [N], [M]
-    distance = torch.cdist(real, fake)  # [N, M]
+    distance = distances(real, fake)  # [N, M]
     in_real = distance < real_radius[:, None]
     in_fake = distance < fake_radius[None, :]
     return PRDC(
@@ -35,12 +35,17 @@ def prdc(real: Tensor, fake: Tensor, k: int = 5) -> PRDC:
 
 def radii(features: Tensor, k: int) -> Tensor:
     """Distance of each row to its k-th nearest other row. [N]."""
-    return torch.cdist(features, features).kthvalue(k + 1, dim=1).values  # the nearest of all is the row itself
+    return distances(features, features).kthvalue(k + 1, dim=1).values  # the nearest of all is the row itself
 
 
 def nearest_distance(samples: Tensor, references: Tensor) -> Tensor:
     """Distance of each sample [M, d] to the nearest reference [N, d]. [M]."""
-    return torch.cdist(samples, references).min(dim=1).values
+    return distances(samples, references).min(dim=1).values
+
+
+def distances(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean, [N, M]. In float64: cdist's matrix product loses small distances far from the origin in float32."""
+    return torch.cdist(a.double(), b.double())
 
 
 def copy_rate(samples: Tensor, train: Tensor, held_out: Tensor, quantile: float = 0.05) -> float:
