@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from equipoise.launch import environment
+from equipoise.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 

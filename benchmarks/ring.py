@@ -1,7 +1,7 @@
-"""python benchmarks/ring.py    `ring` for 20 s on one thread, ten seeds; and two generators that must fail.
+"""python benchmarks/ring.py    `ring` on one thread, ten seeds; and two generators that must fail.
 
-Targets: 8 modes with at least 5% of their fair share each, at least half of 2,500 points within 3 sigma of a mode, in
-9 of 10 seeds. `grid` is measured beside it, for 60 s and three seeds.
+Targets: within 20 s, 8 modes with at least 5% of their fair share each and at least half of 2,500 points within 3 sigma
+of a mode, in 9 of 10 seeds. `grid` is measured beside it, within 60 s and with three seeds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from equipoise.data.toy import MIXTURES
 from equipoise.metrics.modes import captured
 
 POINTS = 2500
-PLAN = [("ring", 20.0, range(10)), ("grid", 60.0, range(3))]
+PLAN = [("ring", 20.0, range(10)), ("grid", 60.0, range(3))]  # recipe, seconds allowed, seeds
 
 
 def figures(points: torch.Tensor, name: str) -> dict[str, float | bool]:
@@ -36,24 +36,25 @@ def main() -> None:
     record = Record("ring")
     for name, seconds, seeds in PLAN:
         for seed in seeds:
-            key = {"recipe": name, "seed": seed, "seconds": seconds}
+            key = {"recipe": name, "seed": seed}
             if not record.has(key):
                 print(record.append(key, **trained(name, seed, ["machine.threads=1"], seconds)), flush=True)
     key = {"recipe": "ring", "control": "untrained"}
     if not record.has(key):
         still = ["machine.threads=1", "knobs.g_lr=0", "kimg=0.064", "knobs.ema_halflife_kimg=0"]
-        print(record.append(key, **trained("ring", 0, still, None)), flush=True)
+        print(record.append(key, **trained("ring", 0, still, 20.0)), flush=True)
     key = {"recipe": "ring", "control": "constant"}
     if not record.has(key):
         print(record.append(key, **figures(MIXTURES["ring"]().centres[:1].repeat(POINTS, 1), "ring")), flush=True)
 
 
-def trained(name: str, seed: int, settings: list[str], seconds: float | None) -> dict[str, object]:
+def trained(name: str, seed: int, settings: list[str], seconds: float) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         config = launch.configured(name, seed=seed, settings=settings)
-        run = launch.start(config, Path(folder) / "run", time_s=seconds)
+        run = launch.start(config, Path(folder) / "run")
         points = torch.from_numpy(generator.from_file(run.model).sample(POINTS))
-        return {**figures(points, name), "clock": launch.folder.rows(run.clock)[-1]}
+        clock, found = launch.folder.rows(run.clock)[-1], figures(points, name)
+        return found | {"passed": found["passed"] and clock["seconds"] <= seconds, "clock": clock}
 
 
 if __name__ == "__main__":

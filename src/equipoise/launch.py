@@ -1,4 +1,4 @@
-"""Starts and resumes runs: resolves what depends on the machine, makes the folder, and hands over to the loop."""
+"""Starts and resumes runs: from what was asked for to a config, a folder, and the loop."""
 
 from __future__ import annotations
 
@@ -6,24 +6,21 @@ import json
 import os
 import platform
 import re
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from equipoise import build
 from equipoise import config as c
 from equipoise.data.images import Track, untracked
 from equipoise.data.source import Splits
+from equipoise.environment import environment
 from equipoise.errors import ConfigError, DataError, StorageError
+from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
 from equipoise.progress import Reporter, silent
@@ -33,29 +30,7 @@ from equipoise.runs.events import Log
 from equipoise.runs.folder import RunFolder
 from equipoise.training import Controller, HandsOff, Plan, Run, Standing, train
 
-REHEARSAL_S = 0.3  # for each number of threads
-SHARE_OF_TIME = 0.94  # of --time goes to steps; the rest to pictures, checkpoints and a slower moment of the machine
-SAVE_S = (5.0, 300.0)  # bounds of the time between checkpoints
-PARTS = {"record": 500, "samples": 20, "save": 10}  # how often in a run, unless the config says so
-
 Watch = Callable[[str, int, int], Any]  # (label, total, done) -> context manager of a Reporter
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a run will take on this machine, measured on a few throw-away steps."""
-
-    device: str
-    threads: int
-    parameters: dict[str, int]
-    memory_mib: int  # the most that the process held during the rehearsal
-    ms_per_step: float
-    steps: int
-    images_per_s: float
-
-    @property
-    def seconds(self) -> float:
-        return self.steps * self.ms_per_step / 1000
 
 
 @contextmanager
@@ -210,6 +185,8 @@ def play(config: c.TrainConfig, data: Splits, folder: RunFolder, controller: Con
 @contextmanager
 def assembled(config: c.TrainConfig, data: Splits, folder: RunFolder, controller: Controller) -> Iterator[Run[GAN]]:
     """A run at its beginning, with its logs open."""
+    from lightning_fabric import Fabric  # two seconds to import: only for those who train
+
     fabric = Fabric(accelerator=build.device(config.machine).type, devices=1)
     fabric.launch()
     torch.set_num_threads(config.machine.threads or 1)
@@ -246,118 +223,22 @@ def restore(run: Run[GAN]) -> None:
 
 
 def plan(config: c.TrainConfig, form: build.Form) -> Plan:
-    def images(every: c.Every, name: str) -> int:
-        return round(1000 * every.every_kimg) if every.every_kimg else max(1, config.images // PARTS[name])
+    """When what happens in a run whose config was resolved."""
+
+    def images(every: c.Every) -> int:
+        assert every.every_kimg is not None, "forecast.resolve gives every cadence a number"
+        return max(1, round(1000 * every.every_kimg))
 
     return Plan(
         images=config.images,
-        record_every=images(config.record, "record"),
-        draw_every=images(config.samples, "samples"),
-        save_every=images(config.save, "save"),
+        record_every=images(config.record),
+        draw_every=images(config.samples),
+        save_every=images(config.save),
         keep=config.save.keep,
         schedules=config.schedules,
         facts={"config_sha256": c.fingerprint(config), "shape": list(form.shape), "classes": form.classes},
     )
 
 
-def resolve(config: c.TrainConfig, data: Splits, time_s: float | None) -> tuple[c.TrainConfig, Forecast]:
-    """The config with every choice that depends on the machine or the clock made, as numbers, once.
-
-    Threads, the length that fits into `time_s`, and the cadences of record, samples and checkpoints.
-    """
-    device = build.device(config.machine)
-    form = build.form(config, data)
-    threads, seconds = fastest_threads(config, form, data, device)
-    per_step = config.batch * config.knobs.d_steps
-    speed = per_step / seconds  # images a second
-    kimg = config.kimg if time_s is None else max(per_step, SHARE_OF_TIME * time_s * speed) / 1000
-    every = {name: max(kimg / parts, per_step / 1000) for name, parts in PARTS.items()}
-    every["save"] = min(max(every["save"], SAVE_S[0] * speed / 1000), SAVE_S[1] * speed / 1000)
-    sections = {
-        name: getattr(config, name).model_copy(update={"every_kimg": getattr(config, name).every_kimg or every[name]})
-        for name in PARTS
-    }
-    machine = config.machine.model_copy(update={"device": device.type, "threads": threads})
-    config = config.model_copy(update={"kimg": kimg, "machine": machine, **sections})
-    G, D = build.networks(config.nets, form, config.seed)
-    forecast = Forecast(
-        device=device.type,
-        threads=threads,
-        parameters={name: sum(p.numel() for p in net.parameters()) for name, net in (("G", G), ("D", D))},
-        memory_mib=peak_memory_mib(device),
-        ms_per_step=1000 * seconds,
-        steps=-(-config.images // per_step),
-        images_per_s=speed,
-    )
-    return config, forecast
-
-
-def fastest_threads(config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device) -> tuple[int, float]:
-    """(threads, seconds of a step): on a busy machine two threads can be many times slower than one."""
-    cores = len(os.sched_getaffinity(0))
-    candidates = [config.machine.threads] if config.machine.threads else sorted({1, cores})
-    timed = []
-    for threads in candidates:
-        torch.set_num_threads(threads)
-        timed.append((rehearsed(config, form, data, device), threads))
-    seconds, threads = timed[0]
-    for other_seconds, other in timed[1:]:
-        if other_seconds < 0.9 * seconds:  # a second thread must earn its place
-            seconds, threads = other_seconds, other
-    return threads, seconds
-
-
-def rehearsed(config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device) -> float:
-    """Seconds of a step, on a game that is thrown away."""
-    game, batches = build.game(config, form, device), build.batches(config, data, device)
-    for _ in range(3):
-        step_and_wait(game, batches, device)
-    begin, steps = time.perf_counter(), 0
-    while (spent := time.perf_counter() - begin) < REHEARSAL_S or steps < 3:
-        step_and_wait(game, batches, device)
-        steps += 1
-    return spent / steps
-
-
-def step_and_wait(game: GAN, batches: Any, device: torch.device) -> None:
-    game.step(batches)
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def peak_memory_mib(device: torch.device) -> int:
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated() / 2**20)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
-
-
-def forecast_facts(config: c.TrainConfig, forecast: Forecast) -> dict[str, Any]:
-    """For --dry-run: the resolved config and what it will take."""
-    return {"config": config.model_dump(mode="json"), "forecast": asdict(forecast) | {"seconds": forecast.seconds}}
-
-
 def machine_facts() -> dict[str, Any]:
     return {"host": platform.node(), "pid": os.getpid(), "unix_time": round(time.time())}
-
-
-def environment() -> dict[str, Any]:
-    """Versions and hardware: what a result depends on."""
-    packages = ("equipoise", "torch", "lightning-fabric", "numpy", "scipy", "scikit-learn", "pillow", "pydantic")
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "packages": {name: version(name) for name in packages},
-    }
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()

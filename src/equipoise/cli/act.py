@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from equipoise import build, generator, launch
+from equipoise import build, forecast, generator, launch
 from equipoise.cli import screen
 from equipoise.config import TrainConfig
 from equipoise.errors import ConfigError
@@ -21,7 +21,7 @@ def train(
     config = launch.configured(recipe, **changes)
     time_s = launch.seconds(time) if time else None
     if dry_run:
-        forecast(config, time_s, as_json=as_json)
+        foretell(config, time_s, as_json=as_json)
         return
     run = launch.start(config, out, time_s=time_s, watch=screen.watch, track=screen.track, announce=screen.announce)
     screen.say(f"{run.path}: finished. Samples: equipoise sample {run.path} -o samples.png")
@@ -29,11 +29,11 @@ def train(
         screen.show_json({"run": str(run.path)})
 
 
-def forecast(config: TrainConfig, time_s: float | None, *, as_json: bool) -> None:
+def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> None:
     """What --dry-run prints."""
-    resolved, expected = launch.resolve(config, build.splits(config.data, screen.track), time_s)
+    resolved, expected = forecast.resolve(config, build.splits(config.data, screen.track), time_s)
     if as_json:
-        screen.show_json(launch.forecast_facts(resolved, expected))
+        screen.show_json(forecast.facts(resolved, expected))
         return
     print(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False), end="")
     screen.say(screen.described(expected))

@@ -15,7 +15,7 @@ from rich.table import Table
 from equipoise import progress
 
 if TYPE_CHECKING:
-    from equipoise.launch import Forecast
+    from equipoise.forecast import Forecast
     from equipoise.runs.folder import RunFolder
 
 MANY_FILES = 500  # from here on reading them takes long enough to show

@@ -36,7 +36,7 @@ def runs(home: Path, as_json: bool) -> None:
 
 
 def env(as_json: bool) -> None:
-    from equipoise.launch import environment
+    from equipoise.environment import environment
 
     facts = environment()
     if as_json:
