@@ -1,8 +1,8 @@
 """python benchmarks/stacked.py    the recipe that keeps the modes and the one that loses them, on one thread.
 
-Targets: `stacked-digits` at least 950 of 1,000 modes and KL at most .3 within 5 minutes, five seeds; `stacked-digits-ns`
-below 100 modes in at least 8 of 10 seeds at its pinned config. Then both, at equal lengths, over learning rate, beta1
-and initialisation. 26,000 samples of the averaged generator, read by a classifier of single digits.
+Targets: `stacked-digits` at least 950 of 1,000 modes and KL at most .3 within 5 minutes, five seeds;
+`stacked-digits-ns` below 100 modes in at least 8 of 10 seeds at its pinned config. Then both, at equal lengths, over
+learning rate, beta1 and initialisation. 26,000 samples of the averaged generator, read by a classifier of one digit.
 """
 
 from __future__ import annotations

@@ -47,12 +47,12 @@ def cut_at(images: int) -> launch.Watch:
     return watched_by(reporter)
 
 
-def stop_at(images: int) -> launch.Watch:
+def stop_at(images: int, number: int = signal.SIGTERM) -> launch.Watch:
     """Asks the run to stop, once `images` were seen."""
 
     def reporter(seen: int, signals: Mapping[str, float]) -> None:
         if seen == images:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     return watched_by(reporter)
 
@@ -232,3 +232,13 @@ def test_the_same_config_gives_the_same_run_and_another_seed_another(tiny, tmp_p
     launch.start(tiny("digits", "seed=1"), tmp_path / "c")
     assert_equal_runs(tmp_path / "a", tmp_path / "b")
     assert differences(final_state(tmp_path / "a")["game.G"], final_state(tmp_path / "c")["game.G"])
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tiny, tmp_path):
+    """nohup equipoise train ... goes on when its terminal is closed."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run = launch.start(tiny("digits"), tmp_path / "run", watch=stop_at(8 * 33, signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert run.model.exists()

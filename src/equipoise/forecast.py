@@ -21,7 +21,7 @@ from equipoise.data.batches import Batches
 from equipoise.data.source import Splits
 from equipoise.games.gan import GAN
 
-REHEARSAL_S = 0.3  # for each number of threads
+REHEARSAL_S = 0.5  # for each number of threads
 SHARE_OF_TIME = 0.94  # of --time goes to steps; the rest to pictures, checkpoints and a slower moment of the machine
 SAVE_S = (5.0, 300.0)  # bounds of the time between checkpoints
 PARTS = {"record": 500, "samples": 20, "save": 10}  # how often in a run, unless the config says so

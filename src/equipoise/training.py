@@ -231,7 +231,10 @@ class StopRequest:
 
 @contextmanager
 def stoppable() -> Iterator[StopRequest]:
-    """Turns the first signal into a request that the loop reads, and the second into KeyboardInterrupt."""
+    """Turns the first signal into a request that the loop reads, and the second into KeyboardInterrupt.
+
+    A signal that is ignored already (SIGHUP under nohup) stays ignored.
+    """
     request = StopRequest()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -240,7 +243,7 @@ def stoppable() -> Iterator[StopRequest]:
         request.number = number
 
     try:
-        before = {s: signal.signal(s, ask) for s in SIGNALS}
+        before = {s: signal.signal(s, ask) for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN}
     except ValueError:  # not the main thread: whoever owns it decides about signals
         yield request
         return
