@@ -20,7 +20,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, net: nn.Module, images: int, seen: int, halflife: float, ramp: float | None) -> None:
-        """Moves towards `net` after a step on `images` images, `seen` in all; `halflife` in images."""
+        """Moves towards `net` after a round on `images` images, `seen` in all; `halflife` in images."""
         keep = decay(images, seen, halflife, ramp)
         torch._foreach_lerp_(list(self.net.parameters()), list(net.parameters()), 1 - keep)
         for mean, now in zip(self.net.buffers(), net.buffers(), strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from equipoise.errors import DataError
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 LIMIT_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
 LARGEST_DEFAULT = 64
-GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
+GREY_MODES = {"1", "L", "LA", "I", "F"}
 Track = Callable[[Iterable[Path], int], Iterable[Path]]
 
 
@@ -65,14 +67,28 @@ def pictures(path: Path) -> list[Path]:
 def opened(file: Path, size: int) -> Image.Image | str:
     """The picture, square and of `size` pixels, in mode L or RGB; or what is wrong with it."""
     try:
-        with Image.open(file) as image:
+        with measured(file) as image:
             if image.width * image.height > LIMIT_PIXELS:
                 return f"{image.width} x {image.height} pixels, above the limit of {LIMIT_PIXELS // 10**6} million"
-            upright = ImageOps.exif_transpose(image)
-            plain = upright.convert("L" if upright.mode in GREY_MODES else "RGB")
-            return ImageOps.fit(plain, (size, size), Image.Resampling.LANCZOS)
+            return ImageOps.fit(plain(ImageOps.exif_transpose(image)), (size, size), Image.Resampling.LANCZOS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return " ".join(str(error).split())[:80] or type(error).__name__
+
+
+def measured(file: Path) -> Image.Image:
+    """The picture, not yet decoded. Pillow's own warning of a bomb is not needed: our limit is lower."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file)
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """In mode L or RGB. 16 bits become 8 by their upper byte; what is transparent keeps its colour."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    return image.convert("L" if image.mode in GREY_MODES else "RGB")
 
 
 def default_size(files: list[Path]) -> int:
@@ -80,7 +96,7 @@ def default_size(files: list[Path]) -> int:
     sides = []
     for file in files[:100]:
         try:
-            with Image.open(file) as image:
+            with measured(file) as image:
                 sides.append(min(image.size))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             continue  # it will be named when all are opened
@@ -99,16 +115,18 @@ def arrays(path: Path, size: int | None) -> Splits:
         DataError: when the file cannot be read, or holds no such array.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        found = {name: loaded[name] for name in loaded.files} if hasattr(loaded, "files") else {"x": loaded}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        found = loaded(path)
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be read as .npz or .npy: {' '.join(str(error).split())[:120]}") from error
-    x = first(found, ("x", "images", "x_train", *found), is_images)
+    x = next((found[n] for n in ("x", "images", "x_train", *found) if n in found and is_images(found[n])), None)
     if x is None:
         held = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in found.items())
         raise DataError(f"{path} holds no uint8 images [N, H, W] or [N, H, W, C]: it holds {held or 'nothing'}.")
-    count = len(x)
-    y = first(found, ("y", "labels", "y_train"), lambda a: is_labels(a, count))
+    y = next((found[name] for name in ("y", "labels", "y_train") if name in found), None)
+    if y is not None and not is_labels(y, len(x)):
+        raise DataError(
+            f"the labels of {path} are {y.dtype}{list(y.shape)}: {len(x)} images need whole numbers from 0, one each."
+        )
     x = x[..., None] if x.ndim == 3 else x
     target = size or power_of_two(min(x.shape[1:3]))
     if x.shape[1:3] != (target, target):
@@ -117,12 +135,16 @@ def arrays(path: Path, size: int | None) -> Splits:
     return split(images, None if y is None else torch.from_numpy(y.astype(np.int64)))
 
 
-def first(found: dict[str, Any], names: Iterable[str], fits: Callable[[Any], bool]) -> NDArray[Any] | None:
-    return next((found[name] for name in names if name in found and fits(found[name])), None)
+def loaded(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a file by name; that of an .npy file is `x`."""
+    with path.open("rb") as file:
+        content = np.load(file, allow_pickle=False)
+        return {name: content[name] for name in content.files} if hasattr(content, "files") else {"x": content}
 
 
 def is_images(array: NDArray[Any]) -> bool:
-    return array.dtype == np.uint8 and (array.ndim == 3 or (array.ndim == 4 and array.shape[3] <= 16))
+    fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] <= 16)
+    return array.dtype == np.uint8 and fits and array.size > 0
 
 
 def is_labels(array: NDArray[Any], count: int) -> bool:

@@ -35,12 +35,12 @@ class Source(Protocol):
 
 
 class InMemory:
-    """x [N, *shape]: uint8 images, or floats taken as they are; y [N], or None."""
+    """x [N, *shape]: uint8 images, or floats taken as they are; y [N] in 0 .. classes - 1, or None."""
 
-    def __init__(self, x: Tensor, y: Tensor | None = None):
+    def __init__(self, x: Tensor, y: Tensor | None = None, classes: int = 0):
         self.x = x
         self.y = torch.zeros(len(x), dtype=torch.long) if y is None else y.long()
-        self.classes = 0 if y is None else int(y.max()) + 1
+        self.classes = classes
 
     @property
     def shape(self) -> Shape:
@@ -76,7 +76,8 @@ def split(x: Tensor, y: Tensor | None, *, seed: int = 0, held_out: float = 0.1) 
     order = torch.randperm(len(x), generator=Stream(seed, "split").at(0))
     held = max(1, int(len(x) * held_out))
     parts = order[2 * held :], order[:held], order[held : 2 * held]
-    return Splits(*(InMemory(x[part], None if y is None else y[part]) for part in parts))
+    classes = 0 if y is None else int(y.max()) + 1  # of all: a rare class may be missing from a part
+    return Splits(*(InMemory(x[part], None if y is None else y[part], classes) for part in parts))
 
 
 def everything(source: Source) -> tuple[Tensor, Tensor]:

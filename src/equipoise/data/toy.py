@@ -51,4 +51,4 @@ def splits(mixture: Mixture, seed: int = 0) -> Splits:
     """100,000 fixed points to train on; the mode of a point is its class."""
     draws = Stream(seed, "mixture")
     sizes = (TRAIN, HELD_OUT, HELD_OUT)
-    return Splits(*(InMemory(*mixture.sample(n, draws.at(i))) for i, n in enumerate(sizes)))
+    return Splits(*(InMemory(*mixture.sample(n, draws.at(i)), len(mixture.centres)) for i, n in enumerate(sizes)))

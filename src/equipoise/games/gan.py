@@ -45,10 +45,12 @@ class GAN:
 
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
-        for _ in range(self.knobs.d_steps):
+        before, knobs = self.seen, self.knobs
+        for _ in range(knobs.d_steps):
             d_signals = self.update_D(*next(reals))
-        for _ in range(self.knobs.g_steps):
+        for _ in range(knobs.g_steps):
             g_signals = self.update_G(*next(reals))
+        self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
         return d_signals | g_signals
 
     def update_D(self, real: Tensor, y: Tensor) -> Signals:
@@ -85,7 +87,6 @@ class GAN:
             penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
             set_learning_rate(self.g_opt, knobs.g_lr)
             norm = descend(self.g_opt, g_loss + penalty, knobs.clip_norm, knobs.clip_value)
-        self.ema.update(self.G, len(real), self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
         return detached(
             g_loss=g_loss, g_penalty=penalty, g_grad_norm=norm, g_nonfinite=nonfinite(g_loss, penalty, norm)
         )
