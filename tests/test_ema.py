@@ -49,7 +49,6 @@ def test_without_memory_the_average_is_a_copy(seen, halflife, ramp):
     assert all(torch.equal(a, b) for a, b in zip(ema.net.parameters(), net.parameters(), strict=True))
 
 
-@pytest.mark.xfail(reason="an infinite half-life copies instead of keeping")
 def test_an_endless_halflife_keeps_everything():
     assert decay(64, 1000, float("inf"), ramp=None) == 1
 

@@ -33,7 +33,8 @@ def test_all_batches_have_the_same_size():
 
 
 def test_epochs_and_seeds_have_orders_of_their_own():
-    orders = [tuple(batches(50, seed=seed).order(epoch).tolist()) for seed in (0, 1) for epoch in (0, 1, 2)]
+    sources = [batches(50, seed=0), batches(50, seed=1)]
+    orders = [tuple(source.order(epoch).tolist()) for source in sources for epoch in (0, 1, 2)]
     assert len(set(orders)) == 6
 
 

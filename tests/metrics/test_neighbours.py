@@ -41,7 +41,7 @@ def test_prdc_is_that_of_a_plain_implementation(k, shift, scale, n_fake):
 def test_radii_reach_the_kth_other_row(k):
     x = gauss(80)
     expected = NearestNeighbors(n_neighbors=k).fit(x).kneighbors()[0][:, -1]  # without x, its own rows are left out
-    assert_close(radii(x, k).double(), torch.from_numpy(expected).double(), atol=1e-3, rtol=1e-4)
+    assert_close(radii(x, k).double(), torch.from_numpy(expected).double(), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
@@ -53,7 +53,8 @@ def test_equal_distributions_have_density_one_and_a_coverage_of_one_minus_two_to
 
 def test_a_copy_of_the_reals_has_every_figure_at_one():
     real = gauss(200)
-    assert prdc(real, real[torch.randperm(200, generator=torch.Generator().manual_seed(1))]) == PRDC(1, 1, 1, 1)
+    shuffled = real[torch.randperm(200, generator=torch.Generator().manual_seed(1))]
+    assert prdc(real, shuffled) == pytest.approx((1, 1, 1, 1), abs=0.005)  # the k-th neighbour is on the edge of a ball
 
 
 def test_collapsed_fakes_have_high_precision_and_low_recall():
@@ -85,16 +86,16 @@ def test_the_order_of_the_samples_does_not_matter():
     assert prdc(real.flip(0), fake.roll(7, 0)) == pytest.approx(prdc(real, fake))
 
 
-@pytest.mark.parametrize("offset", [100, pytest.param(3000, marks=pytest.mark.xfail(reason="float32 cdist by matmul"))])
+@pytest.mark.parametrize("offset", [100, 3000])
 def test_prdc_does_not_depend_on_where_the_features_lie(offset):
     real, fake = (gauss(300) * 64).round() / 64, (gauss(300, seed=1) * 64).round() / 64  # exact after the shift, too
-    assert prdc(real + offset, fake + offset) == pytest.approx(prdc(real, fake), abs=0.01)
+    assert prdc(real + offset, fake + offset) == pytest.approx(prdc(real, fake), abs=1e-9)
 
 
 def test_nearest_distance_is_that_of_scikit_learn():
     samples, references = gauss(50), gauss(70, seed=1)
     expected = NearestNeighbors(n_neighbors=1).fit(references).kneighbors(samples)[0][:, 0]
-    assert_close(nearest_distance(samples, references).double(), torch.from_numpy(expected).double(), atol=1e-4, rtol=0)
+    assert_close(nearest_distance(samples, references).double(), torch.from_numpy(expected).double(), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("quantile", [0.05, 0.2])
