@@ -27,7 +27,6 @@ from equipoise.knobs import Constant, Knobs, Phases, Slope
 from equipoise.recipes import RECIPES
 
 PLAIN = TrainConfig(recipe="test", kimg=1, data=Digits(), nets=MLP(), knobs=Knobs(loss="nonsaturating"))
-ONLY_BUILD = pytest.mark.xfail(reason="only build.game refuses it")
 CONVOLUTIONAL = PLAIN.model_copy(update={"nets": DCGAN(z_dim=7)})
 
 
@@ -152,8 +151,8 @@ def test_a_wrong_value_is_refused_with_its_key(assignment, words):
         ["schedules.g_lr={kind: linear, start: -1}"],
         ["schedules.g_lr={kind: linear, start: .inf}"],
         ["knobs.smooth_real=.5", "schedules.smooth_real={kind: linear, start: 1, end: 2}"],
-        pytest.param(["loss=least-squares", "knobs.ls_targets=[0, 1, 0]"], marks=ONLY_BUILD),
-        pytest.param(["loss=hinge", "knobs.smooth_real=.1"], marks=ONLY_BUILD),
+        ["loss=least-squares", "knobs.ls_targets=[0, 1, 0]"],
+        ["loss=hinge", "knobs.smooth_real=.1"],
     ],
     ids=lambda assignments: assignments[-1],
 )

@@ -43,7 +43,7 @@ class Folder(Section):
 
     kind: Literal["folder"] = "folder"
     path: str
-    size: int | None = Field(None, ge=8)  # None: the largest power of two up to the smallest image, at most 64
+    size: int | None = Field(None, ge=8)  # None: the largest power of two that the first pictures have, up to 64
 
 
 class Npz(Section):
@@ -193,8 +193,10 @@ class TrainConfig(Section):
             return raw
         raw = json_copy(raw)
         for alias, path in ALIASES.items():
-            if (value := pop(raw, alias)) is not None:
-                put(raw, path, value)
+            if holds(raw, alias):
+                if holds(raw, path):
+                    raise ValueError(f"{alias} and {path} are the same value: give one of them")
+                put(raw, path, take(raw, alias))
         return raw
 
     @model_validator(mode="after")
@@ -344,13 +346,19 @@ def put(raw: dict[str, Any], path: str, value: Any) -> None:
     raw[last] = value
 
 
-def pop(raw: dict[str, Any], path: str) -> Any:
+def holds(raw: Any, path: str) -> bool:
+    for part in path.split("."):
+        if not isinstance(raw, dict) or part not in raw:
+            return False
+        raw = raw[part]
+    return True
+
+
+def take(raw: dict[str, Any], path: str) -> Any:
     *sections, last = path.split(".")
     for section in sections:
-        raw = raw.get(section, {})
-        if not isinstance(raw, dict):
-            return None
-    return raw.pop(last, None)
+        raw = raw[section]
+    return raw.pop(last)
 
 
 def json_copy(raw: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Initial weights. Each function fills the weight matrices and kernels of a network in place; biases become 0.
+"""Initial weights. Each function fills the weight matrices and kernels of a network in place, and zeroes its biases
+(`torch_default` draws them too).
 
 Everything is drawn from the given generator, so that a network is a function of (config, seed).
 """
@@ -36,6 +37,11 @@ def xavier(net: nn.Module, generator: torch.Generator) -> None:
 def he(net: nn.Module, generator: torch.Generator) -> None:
     """He et al. 2015 (arXiv:1502.01852), eq. 15: variance 2 / ((1 + slope^2) fan_in), slope .2."""
     each(net, lambda w: nn.init.kaiming_normal_(w, a=LEAKY_SLOPE, generator=generator), generator)
+    for layer in net.modules():
+        if isinstance(layer, nn.ConvTranspose2d):
+            fan_in = layer.in_channels * math.prod(layer.kernel_size) / math.prod(layer.stride)  # of an output pixel
+            std = math.sqrt(2 / ((1 + LEAKY_SLOPE**2) * fan_in))
+            nn.init.normal_(kernel(layer), 0, std, generator=generator)
 
 
 def orthogonal(net: nn.Module, generator: torch.Generator) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+LABELLED = ("minimax", "nonsaturating", "least-squares")  # losses whose D answers with labels
 LossName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "hinge", "relativistic"]
 
 
@@ -41,6 +42,22 @@ class Knobs(BaseModel):
 
     ema_halflife_kimg: float = Field(0.5, ge=0)  # thousands of real samples shown to D; 0: no average
     ema_ramp: float | None = Field(0.05, gt=0)  # early on the half-life is at most ramp * seen; None: no ramp
+
+    @model_validator(mode="after")
+    def loss_fits(self) -> Knobs:
+        """The rules of losses.py, for those who do not import torch."""
+        smoothing = self.smooth_real or self.smooth_fake
+        if smoothing and self.loss not in LABELLED:
+            raise ValueError(f"label smoothing needs a loss with labels ({', '.join(LABELLED)}), not {self.loss}")
+        if self.smooth_real + self.smooth_fake >= 1:
+            raise ValueError("smooth_real + smooth_fake must stay below 1, or the labels cross")
+        a, b, c = self.ls_targets
+        if a in (b, c):
+            raise ValueError(
+                "ls_targets a, b, c: a must differ from b, or D has nothing to tell apart, and from c, or G has no "
+                "incentive: use 0, 1, 1 or -1, 1, 0"
+            )
+        return self
 
 
 class Change(BaseModel):

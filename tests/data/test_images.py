@@ -114,7 +114,6 @@ def test_pictures_that_a_camera_has_turned_are_turned_back(tmp_path, orientation
     )
 
 
-@pytest.mark.xfail(reason="ImageOps.exif_transpose writes all of EXIF anew: struct.error", raises=struct.error)
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_a_faulty_entry_beside_the_orientation_does_no_harm(tmp_path, suffix):
     orientation, faulty = struct.pack(">HHIHxx", 0x0112, 3, 1, 3), struct.pack(">HHI4s", 0x0152, 2, 4, b"abc\0")
@@ -218,7 +217,6 @@ def test_a_broken_picture_is_named(tmp_path, suffix, kind, size):
         folder(tmp_path, size)
 
 
-@pytest.mark.xfail(reason="Pillow chooses the decoder by the content")
 def test_postscript_in_disguise_is_not_handed_to_an_interpreter(tmp_path, monkeypatch):
     interpreted = []
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *job: interpreted.append(job))
@@ -400,7 +398,6 @@ def test_a_damaged_archive_is_refused(tmp_path, save):
         arrays(path, None)
 
 
-@pytest.mark.xfail(reason="only BadZipFile and zlib.error are caught", raises=(NotImplementedError, RuntimeError))
 @pytest.mark.parametrize(("offset", "value"), [(10, 99), (8, 1)], ids=["unknown compression", "encrypted"])
 def test_an_archive_of_a_kind_that_python_cannot_read_is_refused(tmp_path, offset, value):
     path = tmp_path / "data.npz"

@@ -505,7 +505,7 @@ def test_least_squares_takes_its_targets_from_the_knobs():
     loss = adversarial_loss(Knobs(loss="least-squares", ls_targets=(-1, 1, 0)))
     assert loss.generator(torch.zeros(1), torch.tensor([3.0])).item() == 4.5
     with pytest.raises(ConfigError, match="no incentive"):
-        adversarial_loss(Knobs(loss="least-squares", ls_targets=(0, 1, 0)))
+        adversarial_loss(Knobs(loss="least-squares").model_copy(update={"ls_targets": (0, 1, 0)}))
 
 
 def test_smoothing_is_taken_from_the_knobs():
@@ -519,4 +519,4 @@ def test_smoothing_is_taken_from_the_knobs():
 @pytest.mark.parametrize("loss", ["wasserstein", "hinge", "relativistic"])
 def test_a_smoothed_game_needs_a_loss_with_labels(loss):
     with pytest.raises(ConfigError, match="needs a loss whose D answers with labels"):
-        game(Knobs(loss=loss, smooth_real=0.1)).update_D(*next(Reals()))
+        game(Knobs(loss=loss).model_copy(update={"smooth_real": 0.1})).update_D(*next(Reals()))

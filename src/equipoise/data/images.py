@@ -13,14 +13,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.Image import Transpose
 from torch import Tensor
 
 from equipoise.data.source import Splits, split
 from equipoise.errors import DataError
 
+ORIENTATION = 0x0112  # EXIF tag
 SUFFIXES = {".png", ".jpg", ".jpeg"}
+FORMATS = ("PNG", "JPEG")  # by content
+TURNS = {  # EXIF orientation -> what sets the picture upright
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+}  # fmt: skip
 LIMIT_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
 LARGEST_DEFAULT = 64
+MANY_CLASSES = 1000
 GREY_MODES = {"1", "L", "LA", "I", "F"}
 Track = Callable[[Iterable[Path], int], Iterable[Path]]
 
@@ -40,7 +48,9 @@ def folder(path: Path, size: int | None, track: Track = untracked) -> Splits:
     size = size or default_size(files)
     images = [opened(file, size) for file in track(files, len(files))]
     if broken := [
-        f"{file.name} ({image})" for file, image in zip(files, images, strict=True) if isinstance(image, str)
+        f"{file.relative_to(path)} ({image})"
+        for file, image in zip(files, images, strict=True)
+        if isinstance(image, str)
     ]:
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
         raise DataError(
@@ -70,16 +80,25 @@ def opened(file: Path, size: int) -> Image.Image | str:
         with measured(file) as image:
             if image.width * image.height > LIMIT_PIXELS:
                 return f"{image.width} x {image.height} pixels, above the limit of {LIMIT_PIXELS // 10**6} million"
-            return ImageOps.fit(plain(ImageOps.exif_transpose(image)), (size, size), Image.Resampling.LANCZOS)
+            return ImageOps.fit(plain(upright(image)), (size, size), Image.Resampling.LANCZOS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return " ".join(str(error).split())[:80] or type(error).__name__
 
 
 def measured(file: Path) -> Image.Image:
-    """The picture, not yet decoded. Pillow's own warning of a bomb is not needed: our limit is lower."""
+    """The picture, not yet decoded. Pillow's own warning of a bomb is not needed: our limit is lower.
+
+    Only the decoders named here are asked, whatever the file's name says: others start programs (EPS).
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file)
+        return Image.open(file, formats=FORMATS)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turned by its EXIF orientation. Other EXIF entries, which may be faulty, are not touched."""
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def plain(image: Image.Image) -> Image.Image:
@@ -116,7 +135,7 @@ def arrays(path: Path, size: int | None) -> Splits:
     """
     try:
         found = loaded(path)
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error, RuntimeError) as error:
         raise DataError(f"{path} cannot be read as .npz or .npy: {' '.join(str(error).split())[:120]}") from error
     x = next((found[n] for n in ("x", "images", "x_train", *found) if n in found and is_images(found[n])), None)
     if x is None:
@@ -148,7 +167,9 @@ def is_images(array: NDArray[Any]) -> bool:
 
 
 def is_labels(array: NDArray[Any], count: int) -> bool:
-    return array.shape == (count,) and np.issubdtype(array.dtype, np.integer) and int(array.min()) >= 0
+    """Whole numbers from 0, one for each image; a stray label of a billion is not a class."""
+    whole = array.shape == (count,) and np.issubdtype(array.dtype, np.integer)
+    return whole and int(array.min()) >= 0 and int(array.max()) < max(count, MANY_CLASSES)
 
 
 def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

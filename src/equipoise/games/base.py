@@ -85,7 +85,7 @@ def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
 
 
 def weights(net: nn.Module) -> list[Tensor]:
-    """The matrices and kernels of a network: what L1, L2 and weight clipping act on; no gains, no biases."""
+    """The matrices and kernels of a network: what L1 and L2 act on; no gains, no biases."""
     return [p for p in net.parameters() if p.ndim > 1]
 
 

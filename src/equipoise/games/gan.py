@@ -46,12 +46,14 @@ class GAN:
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
         before, knobs = self.seen, self.knobs
+        lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for _ in range(knobs.d_steps):
             d_signals = self.update_D(*next(reals))
+            lost = lost + d_signals["d_nonfinite"]
         for _ in range(knobs.g_steps):
             g_signals = self.update_G(*next(reals))
         self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
-        return d_signals | g_signals
+        return d_signals | g_signals | {"d_nonfinite": lost}
 
     def update_D(self, real: Tensor, y: Tensor) -> Signals:
         knobs, loss = self.knobs, adversarial_loss(self.knobs)
