@@ -42,6 +42,14 @@ def test_a_fit_on_an_array_can_be_resumed_from_its_folder(images, tmp_path):
     assert gan.run.path == tmp_path / "run"
 
 
+def test_a_second_fit_into_a_run_leaves_its_data_alone(images, tmp_path):
+    GAN("dcgan").fit(images, steps=2, out=tmp_path / "run", settings=SMALL, progress=False)
+    before = (tmp_path / "run" / "data.npz").read_bytes()
+    with pytest.raises(ConfigError, match="holds a run already"):
+        GAN("dcgan").fit(images[:9], steps=2, out=tmp_path / "run", settings=SMALL, progress=False)
+    assert (tmp_path / "run" / "data.npz").read_bytes() == before
+
+
 def test_sampling_before_fit_says_what_to_do():
     with pytest.raises(ConfigError, match="call fit"):
         GAN("digits").sample(1)

@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from equipoise import launch
 from equipoise.config import TrainConfig, write
-from equipoise.errors import Stopped, StorageError
+from equipoise.errors import DataError, Stopped, StorageError
 from equipoise.knobs import Change, Knobs
 from equipoise.progress import Reporter
 from equipoise.runs import checkpoint
@@ -173,6 +175,7 @@ def interrupted(config: TrainConfig, run: Path) -> tuple[Path, dict[str, Any], d
 
 def entries_of(config: TrainConfig, run: Path) -> dict[str, Any]:
     """Every registered entry as it is when a run begins."""
+    write(config, run / "config.json")
     with launch.assembled(config, launch.build.splits(config.data), RunFolder(run), Meddler()) as fresh:
         return fresh.registry().state()
 
@@ -209,6 +212,7 @@ def test_a_missing_or_unknown_entry_is_refused(tiny, tmp_path):
     _, state, _ = interrupted(config, tmp_path / "cut")
     (tmp_path / "fresh").mkdir()
     data = launch.build.splits(config.data)
+    write(config, tmp_path / "fresh" / "config.json")
     with launch.assembled(config, data, RunFolder(tmp_path / "fresh"), Meddler()) as run:
         for name in state:
             with pytest.raises(StorageError, match=f"lacks {name}"):
@@ -242,3 +246,66 @@ def test_a_signal_that_is_ignored_stays_ignored(tiny, tmp_path):
     finally:
         signal.signal(signal.SIGHUP, before)
     assert run.model.exists()
+
+
+UNUSUAL = {
+    "spectral norm in G": ["nets.g_norm=spectral", "nets.d_norm=spectral"],
+    "a norm for each": ["nets.g_norm=batch", "nets.d_norm=layer", "nets.conditioning=projection"],
+    "AdamW and momentum": ["optim.g={kind: adamw}", "optim.d={kind: sgd, momentum: .9, nesterov: true}"],
+    "clipping and decay": ["knobs.clip_norm=.5", "knobs.clip_value=.1", "knobs.d_l2=1e-3", "knobs.g_l1=1e-4"],
+    "two phases": [
+        "schedules.g_steps={kind: phases, starts: [0, .5], values: [2, 1]}",
+        "schedules.d_steps={kind: phases, starts: [0, .5], values: [1, 2]}",
+    ],
+}
+
+
+@pytest.mark.parametrize("settings", UNUSUAL.values(), ids=UNUSUAL.keys())
+def test_unusual_settings_resume_to_the_same_bits(settings, tiny, tmp_path):
+    config = tiny("digits", *settings)
+    launch.start(config, tmp_path / "whole")
+    with pytest.raises(Cut):
+        launch.start(config, tmp_path / "cut", watch=cut_at(330))
+    launch.resume(tmp_path / "cut")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+
+
+def pictures(folder: Path, count: int) -> None:
+    folder.mkdir(exist_ok=True)
+    for i in range(count):
+        pixels = np.random.default_rng(i).integers(0, 255, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+
+
+def test_data_that_changed_is_noticed_on_resume(tiny, tmp_path):
+    pictures(tmp_path / "photos", 20)
+    config = tiny("digits", f"data={{kind: folder, path: {tmp_path / 'photos'}}}")
+    with pytest.raises(Cut):
+        launch.start(config, tmp_path / "cut", watch=cut_at(330))
+    pictures(tmp_path / "photos", 21)
+    with pytest.raises(DataError, match="is not what"):
+        launch.resume(tmp_path / "cut")
+    (tmp_path / "photos" / "20.png").unlink()
+    assert launch.resume(tmp_path / "cut").model.exists()
+
+
+def test_a_record_that_lost_rows_is_not_resumed(tiny, tmp_path):
+    with pytest.raises(Cut):
+        launch.start(tiny("digits"), tmp_path / "cut", watch=cut_at(330))
+    (tmp_path / "cut" / "events.jsonl").write_text("")
+    with pytest.raises(StorageError, match="rows are missing"):
+        launch.resume(tmp_path / "cut")
+
+
+def test_a_terminal_that_hangs_up_does_not_cost_the_save(tiny, tmp_path):
+    """SIGHUP comes when the terminal is gone: drawing on it fails from then on."""
+
+    def gone(seen: int, signals: Mapping[str, float]) -> None:
+        if seen == 8 * 33:
+            os.kill(os.getpid(), signal.SIGHUP)
+        if seen > 8 * 33:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(Stopped):
+        launch.start(tiny("digits"), tmp_path / "run", watch=watched_by(gone))
+    assert checkpoint.latest(tmp_path / "run" / "checkpoints")[0].name == "step-000000034"

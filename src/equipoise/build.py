@@ -21,7 +21,7 @@ from equipoise.data.source import Shape, Splits, to_uint8
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError, MachineError
 from equipoise.games.base import Game
-from equipoise.games.gan import GAN, adversarial_loss
+from equipoise.games.gan import GAN
 from equipoise.init import INITIALIZERS
 from equipoise.nets import dcgan, mlp
 from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
@@ -141,12 +141,7 @@ def optimizer(choice: c.Optimizer, net: nn.Module, lr: float) -> optim.Optimizer
 
 
 def game(config: c.TrainConfig, form: Form, device: torch.device) -> GAN:
-    """The game at its start.
-
-    Raises:
-        ConfigError: when its parts do not fit together.
-    """
-    adversarial_loss(config.knobs)  # refuses smoothing without labels, and least squares without an incentive
+    """The game at its start. Raises ConfigError when its parts do not fit together."""
     G, D = networks(config.nets, form, config.seed)
     G, D = G.to(device), D.to(device)
     return GAN(

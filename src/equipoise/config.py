@@ -7,8 +7,8 @@ One truth for each value. `loss`, `optim.g.lr` and `optim.d.lr` are accepted spe
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -68,11 +68,15 @@ Init = Literal["torch", "xavier", "he", "orthogonal", "normal02"]
 Conditioning = Literal["none", "projection", "concatenation"]
 
 
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class MLP(Section):
     kind: Literal["mlp"] = "mlp"
     z_dim: int = Field(64, ge=1)
-    g_widths: tuple[int, ...] = Field((256, 256, 256), min_length=1)
-    d_widths: tuple[int, ...] = Field((256, 256, 256), min_length=1)
+    g_widths: Widths = (256, 256, 256)
+    d_widths: Widths = (256, 256, 256)
     g_act: Activation = "relu"
     d_act: Activation = "leaky-relu"
     g_norm: Norm = "none"
@@ -112,10 +116,16 @@ class SGD(Section):
     nesterov: bool = False
     weight_decay: float = Field(0.0, ge=0)
 
+    @model_validator(mode="after")
+    def nesterov_fits(self) -> SGD:
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError("nesterov needs a momentum above 0 and a dampening of 0")
+        return self
+
 
 class Adam(Section):
     kind: Literal["adam"] = "adam"
-    betas: tuple[float, float] = (0.0, 0.99)
+    betas: tuple[Beta, Beta] = (0.0, 0.99)
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     amsgrad: bool = False
@@ -123,7 +133,7 @@ class Adam(Section):
 
 class AdamW(Section):
     kind: Literal["adamw"] = "adamw"
-    betas: tuple[float, float] = (0.0, 0.99)
+    betas: tuple[Beta, Beta] = (0.0, 0.99)
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     amsgrad: bool = False
@@ -168,7 +178,7 @@ class TrainConfig(Section):
     """All that a run depends on: the same file and the same machine give the same run."""
 
     recipe: str
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     kimg: float = Field(gt=0)  # length of the run: thousands of real samples shown to D
     batch: int = Field(128, ge=2)
     data: Data
@@ -245,11 +255,13 @@ def read(path: Path) -> TrainConfig:
 
 
 def write(config: TrainConfig, path: Path) -> None:
-    path.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-
-def fingerprint(config: TrainConfig) -> str:
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
+    """All or nothing: a crash leaves no half of a config."""
+    temporary = path.with_name(f".{path.name}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(config.model_dump_json(indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
@@ -266,7 +278,9 @@ def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
             raise ConfigError(f"unknown key '{key}'{nearest(key, known)}")
         section, _, last = key.rpartition(".")
         if last == "kind":  # another kind has other fields: start from its defaults
-            put(raw, section, {"kind": value})
+            if not holds(raw, key) or take(raw, key) != value:
+                put(raw, section, {})
+            put(raw, key, value)
         else:
             put(raw, ALIASES.get(key, key), value)
     return validated(raw)

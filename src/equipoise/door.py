@@ -12,9 +12,9 @@ from rich.console import Console
 
 from equipoise import generator, launch
 from equipoise.config import Npz
-from equipoise.errors import ConfigError
+from equipoise.errors import ConfigError, StorageError
 from equipoise.progress import bar
-from equipoise.runs.folder import RunFolder, fresh_path
+from equipoise.runs.folder import RunFolder, fresh_path, refuse_existing
 
 
 class GAN:
@@ -53,12 +53,11 @@ class GAN:
             Diverged, StorageError: with the last checkpoint on disk.
         """
         path = fresh_path(self.recipe, Path(out) if out else None)
+        refuse_existing(path)
         named = str(data) if isinstance(data, (str, Path)) else None
         config = launch.configured(self.recipe, data=named, steps=steps, kimg=kimg, seed=seed, settings=settings)
         if isinstance(data, np.ndarray):
-            path.mkdir(parents=True, exist_ok=True)
-            np.savez(path / "data.npz", x=data)  # so that the run can be resumed and repeated
-            config = config.model_copy(update={"data": Npz(path=str((path / "data.npz").resolve()))})
+            config = config.model_copy(update={"data": Npz(path=str(kept(data, path).resolve()))})
         console = Console(stderr=True, quiet=not progress)
         self.run = launch.start(
             config,
@@ -89,3 +88,13 @@ class GAN:
         if self._generator is None:
             raise ConfigError("this GAN has not been trained: call fit(...), or GAN.load(path).")
         return self._generator
+
+
+def kept(data: NDArray[np.uint8], run: Path) -> Path:
+    """The array as a file beside the run, so that the run can be resumed and repeated."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        np.savez(run / "data.npz", x=data)
+    except OSError as error:
+        raise StorageError(f"cannot keep the data in {run}: {error.strerror}. Choose another `out`.") from error
+    return run / "data.npz"

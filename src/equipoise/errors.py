@@ -4,7 +4,8 @@ EquipoiseError
 ├── ConfigError      2   a wrong key, value or combination; also a ValueError
 ├── DataError        3   data that cannot be found, read or used
 ├── Diverged         4   the game left the finite numbers
-├── StorageError     5   disk or I/O: nothing could be written, or a file is damaged
+├── StorageError     5   disk or I/O: nothing could be written or read
+│   └── Damaged      5   a file is not as it was written
 ├── MachineError     6   this machine lacks what was asked for
 ├── RunLocked        7   another process is writing to the run
 └── Stopped        130   asked to stop by a signal (143 for SIGTERM), with the state saved
@@ -35,6 +36,10 @@ class Diverged(EquipoiseError):
 
 class StorageError(EquipoiseError):
     exit_code = 5
+
+
+class Damaged(StorageError):
+    pass
 
 
 class MachineError(EquipoiseError):

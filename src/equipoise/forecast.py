@@ -6,7 +6,6 @@ later has to look at a clock.
 
 from __future__ import annotations
 
-import os
 import resource
 import sys
 import time
@@ -19,6 +18,7 @@ from equipoise import build
 from equipoise import config as c
 from equipoise.data.batches import Batches
 from equipoise.data.source import Splits
+from equipoise.environment import cores
 from equipoise.games.gan import GAN
 
 REHEARSAL_S = 0.5  # for each number of threads
@@ -78,8 +78,7 @@ def resolve(config: c.TrainConfig, data: Splits, time_s: float | None) -> tuple[
 
 def fastest_threads(config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device) -> tuple[int, float]:
     """(threads, seconds of a step): on a busy machine two threads can be many times slower than one."""
-    cores = len(os.sched_getaffinity(0))
-    candidates = [config.machine.threads] if config.machine.threads else sorted({1, cores})
+    candidates = [config.machine.threads] if config.machine.threads else sorted({1, cores()})
     timed = []
     for threads in candidates:
         torch.set_num_threads(threads)

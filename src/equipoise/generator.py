@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -89,7 +89,7 @@ def from_file(path: Path) -> TrainedGenerator:
         return with_weights(nets, form, state)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"{path} cannot be read: {error}.") from error
-    except (KeyError, ValueError, ValidationError, RuntimeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # pydantic's is a ValueError
         raise StorageError(f"{path} is not a generator that Equipoise saved.") from error
 
 
@@ -103,7 +103,12 @@ def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, lis
     found, complaints = chosen(run, which)
     state, manifest = checkpoint.load(found)
     form = build.Form(tuple(manifest["shape"]), manifest["classes"])
-    return with_weights(read(run.config).nets, form, state["game.G_ema"]), complaints
+    try:
+        return with_weights(read(run.config).nets, form, state["game.G_ema"]), complaints
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{found} does not fit the networks of {run.config}, which was changed. Put it back."
+        ) from error
 
 
 def chosen(run: RunFolder, which: str) -> tuple[Path, list[str]]:

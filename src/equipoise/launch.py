@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -19,7 +20,7 @@ from equipoise import config as c
 from equipoise.data.images import Track, untracked
 from equipoise.data.source import Splits
 from equipoise.environment import environment
-from equipoise.errors import ConfigError, DataError, StorageError
+from equipoise.errors import ConfigError, Damaged, DataError, StorageError
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
@@ -65,6 +66,9 @@ def configured(
     if data is not None:
         config = config.model_copy(update={"data": data_at(data)})
     config = c.override(config, changes)
+    if isinstance(config.data, c.Folder | c.Npz):  # a run must find its data from any folder
+        here = config.data.model_copy(update={"path": str(Path(config.data.path).resolve())})
+        config = config.model_copy(update={"data": here})
     return config if steps is None else with_steps(config, steps)
 
 
@@ -82,9 +86,9 @@ def data_at(text: str) -> c.Data:
         return c.BUILT_IN[text]
     path = Path(text)
     if path.is_dir():
-        return c.Folder(path=str(path.resolve()))
+        return c.Folder(path=str(path))
     if path.suffix in (".npz", ".npy") and path.is_file():
-        return c.Npz(path=str(path.resolve()))
+        return c.Npz(path=str(path))
     raise DataError(
         f"--data {text} is neither a folder of pictures, an .npz or .npy file, nor a built-in set.\n"
         f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
@@ -155,21 +159,14 @@ def resume(
 
 
 def damaged_checkpoints(run: RunFolder) -> Iterator[str]:
-    """Sets the damaged ones aside, from the newest on, until one is good.
-
-    Raises:
-        StorageError: when none is good.
-    """
-    found = checkpoint.newest_first(run.checkpoints)
-    for path in found:
+    """Sets the damaged ones aside, from the newest on, until one is good."""
+    for path in checkpoint.newest_first(run.checkpoints):
         try:
             checkpoint.verify(path)
-        except StorageError as error:
-            yield f"{error}\nIt was set aside as {checkpoint.set_aside(path).name}; going on from the one before."
+        except Damaged as error:
+            yield f"{error}\nIt was set aside as {checkpoint.set_aside(path).name}."
         else:
             return
-    if found:
-        raise StorageError(f"no checkpoint of {run.path} is undamaged: all were set aside. Train it anew.")
 
 
 def play(config: c.TrainConfig, data: Splits, folder: RunFolder, controller: Controller, watch: Watch) -> None:
@@ -195,7 +192,7 @@ def assembled(config: c.TrainConfig, data: Splits, folder: RunFolder, controller
         yield Run(
             game=build.game(config, form, fabric.device),
             batches=build.batches(config, data, fabric.device),
-            plan=plan(config, form),
+            plan=plan(config, facts(folder.config, data, form)),
             folder=folder,
             draw=build.drawing(form, data, config.seed, config.nets.z_dim, fabric.device),
             controller=controller,
@@ -208,6 +205,7 @@ def assembled(config: c.TrainConfig, data: Splits, folder: RunFolder, controller
 def restore(run: Run[GAN]) -> None:
     """Puts the newest checkpoint into a run; without one, the run is at its start and its record is empty."""
     if not checkpoint.newest_first(run.folder.checkpoints):
+        refuse_to_start_again(run.folder)
         run.events.load_state_dict({"offset": 0})
         run.clock.append("started", **machine_facts())
         return
@@ -218,11 +216,34 @@ def restore(run: Run[GAN]) -> None:
             f"{run.folder.config} was changed after {path.name} was written.\n"
             "Put it back, or start a new run from it: equipoise train --config FILE."
         )
+    if manifest["data_sha256"] != run.plan.facts["data_sha256"]:
+        raise DataError(
+            f"the data is not what {path.name} was trained on: files were added, removed or changed.\n"
+            "Put it back, or start a new run: going on would show D what was held out."
+        )
     run.registry().load(state)
     run.clock.append("resumed", step=run.standing.step, **machine_facts())
 
 
-def plan(config: c.TrainConfig, form: build.Form) -> Plan:
+def facts(config: Path, data: Splits, form: build.Form) -> dict[str, Any]:
+    """What a checkpoint belongs to."""
+    return {
+        "config_sha256": hashlib.sha256(config.read_bytes()).hexdigest(), "data_sha256": data.sha256(),
+        "shape": list(form.shape), "classes": form.classes,
+    }  # fmt: skip
+
+
+def refuse_to_start_again(run: RunFolder) -> None:
+    """A run without a checkpoint starts at its beginning, unless it had one: then its record is worth keeping.
+
+    Raises:
+        StorageError: when there were checkpoints.
+    """
+    if any(row["kind"] == "checkpoint" for row in folder.rows(run.events)):
+        raise StorageError(f"no checkpoint of {run.path} is left undamaged, so it cannot go on. Train it anew.")
+
+
+def plan(config: c.TrainConfig, facts: dict[str, Any]) -> Plan:
     """When what happens in a run whose config was resolved."""
 
     def images(every: c.Every) -> int:
@@ -236,7 +257,7 @@ def plan(config: c.TrainConfig, form: build.Form) -> Plan:
         save_every=images(config.save),
         keep=config.save.keep,
         schedules=config.schedules,
-        facts={"config_sha256": c.fingerprint(config), "shape": list(form.shape), "classes": form.classes},
+        facts=facts,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from rich.console import Console
@@ -35,19 +35,25 @@ def bar(console: Console, label: str, total: int, done: int = 0) -> Iterator[Rep
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(), TextColumn("{task.fields[signals]}"),
     )  # fmt: skip
-    with Progress(*columns, console=console, auto_refresh=False) as progress:
-        task = progress.add_task(label, total=total, completed=done, signals="")
-        drawn = 0.0
+    progress = Progress(*columns, console=console, auto_refresh=False)
+    task = progress.add_task(label, total=total, completed=done, signals="")
+    drawn = 0.0
 
-        def report(seen: int, signals: Mapping[str, float]) -> None:
-            nonlocal drawn
-            if signals:
-                progress.update(task, signals=summary(signals))
-            if (now := time.monotonic()) - drawn >= REFRESH_S or seen >= total:
-                drawn = now
+    def report(seen: int, signals: Mapping[str, float]) -> None:
+        nonlocal drawn
+        if signals:
+            progress.update(task, signals=summary(signals))
+        if (now := time.monotonic()) - drawn >= REFRESH_S or seen >= total:
+            drawn = now
+            with suppress(OSError):  # the terminal may be gone; the run is not
                 progress.update(task, completed=seen, refresh=True)
 
+    progress.start()
+    try:
         yield report
+    finally:
+        with suppress(OSError):
+            progress.stop()
 
 
 def lines(console: Console, label: str, total: int, done: int) -> Reporter:
@@ -59,7 +65,10 @@ def lines(console: Console, label: str, total: int, done: int) -> Reporter:
         if signals and (now - last >= LINE_S or seen >= total):
             last = now
             left = (now - start) * (total - seen) / max(seen - done, 1)
-            console.print(f"{label} {seen / total:.0%}, {max(left, 0):.0f} s left, {summary(signals)}", highlight=False)
+            with suppress(OSError):
+                console.print(
+                    f"{label} {seen / total:.0%}, {max(left, 0):.0f} s left, {summary(signals)}", highlight=False
+                )
 
     return report
 

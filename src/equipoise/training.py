@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from equipoise.data.batches import Batches
-from equipoise.errors import Diverged, Stopped
+from equipoise.errors import Diverged, Stopped, StorageError
 from equipoise.games.base import Game, Signals
 from equipoise.knobs import Change, Knobs, Schedule, scheduled
 from equipoise.probes import examined
@@ -118,28 +118,37 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
             due = Due(before)
             soon = before + run.batches.size * game.knobs.d_steps
             recorded = run.standing.step == 0 or due(plan.record_every, soon)
-            with clock.stepping():
-                signals = watched_step(run) if recorded else game.step(run.batches)
+            signals = watched_step(run, clock) if recorded else timed_step(run, clock)
             run.standing.step += 1
-            if recorded or run.batches.device.type == "cpu":  # elsewhere reading a signal waits for the device
-                check_finite(run, signals)
             finished = game.seen >= plan.images
+            saving = due(plan.save_every, game.seen) or finished
+            if (
+                recorded or saving or run.batches.device.type == "cpu"
+            ):  # elsewhere reading a signal waits for the device
+                check_finite(run, signals)
             values = record(run, signals) if recorded or finished else {}
             if due(plan.draw_every, game.seen) or finished:
                 draw(run)
-            if due(plan.save_every, game.seen) or finished:
+            if saving:
                 save(run)
                 run.clock.append("speed", step=run.standing.step, **clock.figures())
-            report(game.seen, values)
             if stop.number and not finished:
-                leave(run, stop.number)
+                leave(run, stop.number, saved=saving)
+            report(game.seen, values)
     run.clock.append("finished", step=run.standing.step, **clock.figures())
 
 
-def watched_step(run: Run[Any]) -> Signals:
+def timed_step(run: Run[Any], clock: Stopwatch) -> Signals:
+    """A step. Where the device works on its own, the clock sees only how long it took to ask."""
+    with clock.stepping():
+        signals: Signals = run.game.step(run.batches)
+    return signals
+
+
+def watched_step(run: Run[Any], clock: Stopwatch) -> Signals:
     """A step with the looks that are too costly for every step."""
     with examined(run.game.networks()) as look:
-        signals: Signals = run.game.step(run.batches)
+        signals = timed_step(run, clock)
     return signals | look.signals()
 
 
@@ -162,18 +171,22 @@ def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
         run.events.append("diverged", step=run.standing.step, seen=run.game.seen, signals=names)
         raise Diverged(
             f"the game diverged at step {run.standing.step}: {', '.join(names)} is not finite.\n"
-            f"The last checkpoint is from before. Try a learning rate halved (--set optim.g.lr=... optim.d.lr=...), "
+            f"No checkpoint holds it. Try a learning rate halved (--set optim.g.lr=... optim.d.lr=...), "
             f"more knobs.r1 and knobs.r2, or knobs.clip_norm=1."
         )
 
 
 def draw(run: Run[Any]) -> None:
-    run.draw(run.game).save(run.folder.grid(run.standing.step))
+    path = run.folder.grid(run.standing.step)
+    try:
+        run.draw(run.game).save(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}. Free some space, then resume.") from error
 
 
 def save(run: Run[Any]) -> None:
     run.events.append("checkpoint", step=run.standing.step, seen=run.game.seen)
-    write_checkpoint(run)
+    checkpoint.verify(write_checkpoint(run))  # nothing older is deleted before the new one reads back
     checkpoint.prune(run.folder.checkpoints, run.plan.keep)
 
 
@@ -184,9 +197,10 @@ def write_checkpoint(run: Run[Any]) -> Path:
     )  # fmt: skip
 
 
-def leave(run: Run[Any], number: int) -> None:
+def leave(run: Run[Any], number: int, *, saved: bool) -> None:
     """Saves and goes, politely. The row is in the clock's log: an interruption is not part of the game."""
-    write_checkpoint(run)
+    if not saved:
+        write_checkpoint(run)
     run.clock.append("stopped", step=run.standing.step, signal=number)
     raise Stopped(
         f"stopped at step {run.standing.step} with the state saved. Go on with:\n  {run.folder.resume_command}", number

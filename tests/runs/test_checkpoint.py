@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from equipoise.errors import Diverged, StorageError
+from equipoise.errors import Damaged, Diverged, StorageError
 from equipoise.runs import checkpoint
 
 STATE = {
@@ -150,3 +150,40 @@ def test_a_checkpoint_cannot_run_code(tmp_path):
     with pytest.raises(Exception, match=r"weights_only|Unsupported|WeightsUnpickler"):
         checkpoint.load(path)
     assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+def test_a_crash_while_a_step_is_saved_again_leaves_one_of_the_two(after, tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, 1, STATE)
+    count = 0
+
+    class PowerCut(BaseException):
+        pass
+
+    def counted(real):
+        def call(*args, **kwargs):
+            nonlocal count
+            count += 1
+            if count == after:
+                raise PowerCut
+            return real(*args, **kwargs)
+
+        return call
+
+    for owner, name in ((os, "fsync"), (checkpoint, "write_synced"), (type(tmp_path), "rename")):
+        monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
+    with pytest.raises(PowerCut):
+        checkpoint.save(tmp_path, 1, STATE | {"game.seen": 641})
+    monkeypatch.undo()
+    checkpoint.sweep(tmp_path)
+    state, _ = checkpoint.load(checkpoint.latest(tmp_path)[0])
+    assert state["game.seen"] in (640, 641)
+
+
+def test_a_checkpoint_of_another_schema_is_not_called_damaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SCHEMA", 2)
+    path = checkpoint.save(tmp_path, 1, STATE)
+    monkeypatch.undo()
+    with pytest.raises(StorageError, match="schema 2") as error:
+        checkpoint.verify(path)
+    assert not isinstance(error.value, Damaged)

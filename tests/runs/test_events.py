@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 from contextlib import closing
 
+import pytest
+
+from equipoise.errors import StorageError
 from equipoise.runs.events import Log, read
 
 
@@ -25,6 +28,19 @@ def test_numbers_that_json_does_not_know_become_words(tmp_path):
 def test_a_last_line_cut_short_is_left_out(tmp_path):
     (tmp_path / "log").write_bytes(b'{"kind": "a"}\n{"kind": "b"')
     assert [row["kind"] for row in read(tmp_path / "log")] == ["a"]
+
+
+def test_a_torn_line_is_taken_away_when_the_log_is_opened_again(tmp_path):
+    (tmp_path / "log").write_bytes(b'{"kind": "a"}\n{"kind": "b"')
+    with closing(Log(tmp_path / "log")) as log:
+        log.append("c")
+    assert [row["kind"] for row in read(tmp_path / "log")] == ["a", "c"]
+
+
+def test_a_full_disk_is_said_once(tmp_path):
+    (tmp_path / "log").symlink_to("/dev/full")
+    with closing(Log(tmp_path / "log")) as log, pytest.raises(StorageError, match="No space left"):
+        log.append("a")
 
 
 def test_a_restored_log_takes_back_what_came_later(tmp_path):

@@ -48,6 +48,6 @@ def test_a_folder_that_cannot_be_made_is_said_so(parent):
 
 def test_a_path_without_a_run_names_the_runs_beside_it(tmp_path):
     (tmp_path / "good").mkdir()
-    (tmp_path / "good" / "config.json").write_text("{}")
+    (tmp_path / "good" / "config.json").write_text('{"recipe": "digits", "kimg": 1, "seed": 0}')
     with pytest.raises(ConfigError, match="good"):
         folder.existing(tmp_path / "godo")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, StorageError
 
 app = typer.Typer(
     name="equipoise",
@@ -117,6 +117,11 @@ def main() -> None:
 
         screen.fail(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        from equipoise.cli import screen
+
+        screen.fail(f"{error.filename or 'the system'}: {error.strerror or error}. Nothing that was saved is lost.")
+        sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
 

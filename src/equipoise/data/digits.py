@@ -41,6 +41,9 @@ class Stacked:
         hundreds_tens_ones = self.labels[triple] * torch.tensor([100, 10, 1])
         return scaled(self.images[triple]), hundreds_tens_ones.sum(1)
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.images, self.labels, self.triples
+
 
 def stacked_digits(seed: int = 0) -> Splits:
     """[3, 8, 8] stacks. Training, validation and test stacks are made of different digits."""

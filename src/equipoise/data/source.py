@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +34,10 @@ class Source(Protocol):
         """x [B, *shape] float, images in [-1, 1], and y [B] (zeros without classes)."""
         ...
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that the samples are made of: what tells one set from another."""
+        ...
+
 
 class InMemory:
     """x [N, *shape]: uint8 images, or floats taken as they are; y [N] in 0 .. classes - 1, or None."""
@@ -53,6 +58,9 @@ class InMemory:
         x = self.x[indices]
         return (scaled(x) if x.dtype == torch.uint8 else x), self.y[indices]
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.x, self.y
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -61,6 +69,15 @@ class Splits:
     train: Source
     validation: Source
     test: Source
+
+    def sha256(self) -> str:
+        """The same for the same samples in the same parts and order, and for no others."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.validation, self.test):
+            for tensor in part.tensors():
+                digest.update(f"{tensor.dtype}{list(tensor.shape)}".encode())
+                digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()
 
 
 def split(x: Tensor, y: Tensor | None, *, seed: int = 0, held_out: float = 0.1) -> Splits:

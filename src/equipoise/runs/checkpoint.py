@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import torch
 
-from equipoise.errors import Diverged, StorageError
+from equipoise.errors import Damaged, Diverged, StorageError
 
 SCHEMA = 1
 
@@ -74,10 +74,12 @@ def save(folder: Path, step: int, state: dict[str, Any], **facts: Any) -> Path:
         write_synced(temporary / "state.pt", blob)
         write_synced(temporary / "manifest.json", sealed(manifest))
         sync_folder(temporary)
-        if final.exists():  # the same step, saved before: after a resume from an older checkpoint
-            shutil.rmtree(final)
+        replaced = final.with_name(f".replaced-{final.name}")
+        if final.exists():  # the same step, saved before
+            final.rename(replaced)
         temporary.rename(final)
         sync_folder(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise StorageError(cannot_write(folder, len(blob), error)) from error
@@ -90,32 +92,33 @@ def load(checkpoint: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         StorageError: when a file is missing or differs from what was written.
     """
-    manifest = verify(checkpoint)
-    blob = (checkpoint / "state.pt").read_bytes()
+    blob, manifest = verify(checkpoint)
     return torch.load(io.BytesIO(blob), map_location="cpu", weights_only=True), manifest
 
 
-def verify(checkpoint: Path) -> dict[str, Any]:
-    """The manifest, if every file is as it was written.
+def verify(checkpoint: Path) -> tuple[bytes, dict[str, Any]]:
+    """The state's bytes and the manifest, if both are as they were written.
 
     Raises:
-        StorageError: otherwise, saying which file differs.
+        Damaged: when they are not, or a file is missing.
+        StorageError: when they cannot be read, or are of another schema.
     """
     try:
         manifest = unsealed((checkpoint / "manifest.json").read_bytes())
-        for name, expected in manifest["files"].items():
-            blob = (checkpoint / name).read_bytes()
-            if len(blob) != expected["bytes"] or hashlib.sha256(blob).hexdigest() != expected["sha256"]:
-                raise StorageError(f"{checkpoint / name} is damaged: its SHA-256 is not the one that was written.")
+        blob, expected = (checkpoint / "state.pt").read_bytes(), manifest["files"]["state.pt"]
+    except FileNotFoundError as error:
+        raise Damaged(f"{checkpoint} is incomplete: {error.strerror}.") from error
     except OSError as error:
-        raise StorageError(f"{checkpoint} is incomplete: {error.strerror}.") from error
+        raise StorageError(f"{checkpoint} cannot be read: {error.strerror}.") from error
+    if len(blob) != expected["bytes"] or hashlib.sha256(blob).hexdigest() != expected["sha256"]:
+        raise Damaged(f"{checkpoint / 'state.pt'} is damaged: its SHA-256 is not the one that was written.")
     if manifest["schema"] != SCHEMA:
         raise StorageError(f"{checkpoint} has schema {manifest['schema']}; this version reads schema {SCHEMA}.")
-    return manifest
+    return blob, manifest
 
 
 def newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"), reverse=True)
+    return sorted(folder.glob(f"step-{'[0-9]' * 9}"), reverse=True)
 
 
 def latest(folder: Path) -> tuple[Path, list[str]]:
@@ -128,7 +131,7 @@ def latest(folder: Path) -> tuple[Path, list[str]]:
     for checkpoint in newest_first(folder):
         try:
             verify(checkpoint)
-        except StorageError as error:
+        except Damaged as error:
             complaints.append(str(error))
         else:
             return checkpoint, complaints
@@ -153,9 +156,15 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what a killed process left half written."""
+    """Removes what a killed process left half written, and puts back what it was about to replace."""
     for leftover in folder.glob(".writing-*"):
         shutil.rmtree(leftover, ignore_errors=True)
+    for replaced in folder.glob(".replaced-*"):
+        final = replaced.with_name(replaced.name.removeprefix(".replaced-"))
+        if final.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+        else:
+            replaced.rename(final)
 
 
 def name_of(step: int) -> str:
@@ -197,7 +206,7 @@ def unsealed(blob: bytes) -> dict[str, Any]:
             return manifest
     except (ValueError, KeyError, TypeError):
         pass
-    raise StorageError("manifest.json of a checkpoint is damaged.")
+    raise Damaged("manifest.json of a checkpoint is damaged.")
 
 
 def write_synced(path: Path, blob: bytes) -> None:

@@ -16,11 +16,17 @@ from equipoise.errors import StorageError
 
 
 class Log:
-    """An open JSONL file. State: its length, so that a resumed run takes back what came after its checkpoint."""
+    """An open JSONL file. State: its length, so that a resumed run takes back what came after its checkpoint.
+
+    A last line that a crash cut short is taken away when the file is opened.
+    """
 
     def __init__(self, path: Path):
         self.path = path
-        self._file = path.open("ab")  # as long as the run
+        self._file = path.open("ab", buffering=0)  # a row that cannot be written must not come back at the end
+        if self.offset and not (whole := path.read_bytes()).endswith(b"\n"):
+            self._file.truncate(whole.rfind(b"\n") + 1)
+            self._file.seek(0, os.SEEK_END)
 
     def append(self, kind: str, **values: Any) -> None:
         """Writes one row and hands it to the system. Numbers that are not finite become strings.
@@ -31,7 +37,6 @@ class Log:
         row = json.dumps({"kind": kind, **{k: printable(v) for k, v in values.items()}}) + "\n"
         try:
             self._file.write(row.encode())
-            self._file.flush()
         except OSError as error:
             raise StorageError(
                 f"cannot write to {self.path}: {error.strerror}. Free some space, then resume."
@@ -49,6 +54,10 @@ class Log:
         return {"offset": self.offset}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
+        if self.offset < state["offset"]:
+            raise StorageError(
+                f"{self.path} is shorter than its checkpoint says: rows are missing, so it is not resumed."
+            )
         self._file.truncate(state["offset"])
         self._file.seek(state["offset"])
 

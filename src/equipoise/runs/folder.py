@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,7 +59,7 @@ class RunFolder:
 
     @property
     def resume_command(self) -> str:
-        return f"equipoise resume {self.path}"
+        return f"equipoise resume {shlex.quote(str(self.path))}"
 
     def grid(self, step: int) -> Path:
         return self.samples / f"step-{step:09d}.png"
@@ -80,9 +82,9 @@ class RunFolder:
         Raises:
             RunLocked: while another process holds it.
         """
-        with (self.path / "lock").open("a+", encoding="utf-8") as file:
+        with opened_lock(self.path / "lock") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                acquire(file)
             except OSError as error:
                 raise RunLocked(
                     f"{self.path} is being written by {holder(file)}.\nWait for it, or stop it, and try again."
@@ -93,6 +95,23 @@ class RunFolder:
             json.dump({"pid": os.getpid(), "host": socket.gethostname(), "started": started}, file)
             file.flush()
             yield
+
+
+def opened_lock(path: Path) -> IO[str]:
+    try:
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write to {path.parent}: {error.strerror}. A run must be writable.") from error
+
+
+def acquire(file: IO[str]) -> None:
+    """Waits a moment: `equipoise runs` asks for the lock too, to see whether somebody holds it."""
+    for _ in range(4):
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def holder(file: IO[str]) -> str:
@@ -109,6 +128,12 @@ def fresh_path(recipe: str, out: Path | None) -> Path:
     return out or HOME / f"{datetime.now():%Y-%m-%d_%H%M%S}_{recipe}"
 
 
+def refuse_existing(path: Path) -> None:
+    """Raises ConfigError when `path` holds a run."""
+    if (run := RunFolder(path)).config.exists():
+        raise ConfigError(f"{path} holds a run already.\nGo on with it: {run.resume_command}, or choose another --out.")
+
+
 def create(recipe: str, out: Path | None) -> RunFolder:
     """A new run folder at `fresh_path`.
 
@@ -118,8 +143,7 @@ def create(recipe: str, out: Path | None) -> RunFolder:
     """
     path = fresh_path(recipe, out)
     run = RunFolder(path)
-    if run.config.exists():
-        raise ConfigError(f"{path} holds a run already.\nGo on with it: {run.resume_command}, or choose another --out.")
+    refuse_existing(path)
     try:
         run.samples.mkdir(parents=True, exist_ok=True)
         run.checkpoints.mkdir(exist_ok=True)
@@ -145,8 +169,16 @@ def existing(path: Path) -> RunFolder:
 
 
 def all_runs(home: Path) -> list[RunFolder]:
-    """The runs directly below `home`, oldest first."""
-    return [RunFolder(config.parent) for config in sorted(home.glob("*/config.json"))]
+    """The runs directly below `home`, oldest first. Folders of other programs are passed over."""
+    return [RunFolder(config.parent) for config in sorted(home.glob("*/config.json")) if is_run(config)]
+
+
+def is_run(config: Path) -> bool:
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"recipe", "kimg", "seed"} <= content.keys()
 
 
 def summary(run: RunFolder) -> dict[str, object]:
