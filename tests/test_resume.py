@@ -160,7 +160,7 @@ def test_a_run_stopped_by_a_signal_is_saved_and_resumes_to_the_same_bits(tiny, t
         launch.start(config, tmp_path / "stopped", watch=stop_at(8 * 33))
     assert stopped.value.exit_code == 143
     assert "equipoise resume" in str(stopped.value)
-    assert checkpoint.latest(tmp_path / "stopped" / "checkpoints")[0].name == "step-000000033"
+    assert checkpoint.latest(tmp_path / "stopped" / "checkpoints")[0].name == "step-000000034"
     launch.resume(tmp_path / "stopped")
     assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
 
