@@ -125,7 +125,7 @@ def killed_in_mid_run(config: TrainConfig, run: Path) -> None:
 
 
 def test_a_killed_and_resumed_run_equals_one_never_killed(recipe_name, tiny, tmp_path):
-    config = tiny(recipe_name, steps=600)
+    config = tiny(recipe_name, steps=360)
     launch.start(config, tmp_path / "whole")
     killed_in_mid_run(config, tmp_path / "killed")
     assert not (tmp_path / "killed" / "model.safetensors").exists(), "the run was over before it was killed"

@@ -25,7 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to std
 
 @app.command()
 def demo() -> None:
-    """The tour: offline, no GPU, about two minutes."""
+    """The tour: offline, no GPU, two minutes."""
     from equipoise import demo as tour
     from equipoise.cli import screen
 

@@ -7,7 +7,13 @@ from equipoise.knobs import Knobs, Slope
 
 
 def digits() -> TrainConfig:
-    """1,439 real digits of 8x8 pixels, relativistic with R1 + R2 (R3GAN's loss, arXiv:2501.05441) on a small MLP."""
+    """1,439 real digits of 8x8 pixels, relativistic with R1 + R2 (R3GAN's loss, arXiv:2501.05441) on a small MLP.
+
+    Measured 2026-11-21, one thread of an AMD EPYC (AVX2), benchmarks/digits.py, --time 120s, 5 of 5 seeds: each class at
+    least 8.8% of 2,000 samples; precision .851 to .860 and coverage .909 to .930 against held-out digits (training
+    images themselves: .946 and .953); 5.1 to 5.6% of the samples nearer to a training image than 5% of the held-out
+    images are.
+    """
     return TrainConfig(
         recipe="digits",
         kimg=768,
@@ -26,7 +32,11 @@ def digits() -> TrainConfig:
 
 
 def stacked_digits() -> TrainConfig:
-    """Three digits as the channels of one image: 1,000 modes, relativistic with R1 + R2."""
+    """Three digits as the channels of one image: 1,000 modes, relativistic with R1 + R2.
+
+    Measured 2026-11-21, one thread of an AMD EPYC (AVX2), benchmarks/stacked.py, 26,000 samples: 1,000 of 1,000 modes
+    and KL .052 to .059 in 5 of 5 seeds, 126 to 200 s (real training stacks: KL .023).
+    """
     return TrainConfig(
         recipe="stacked-digits",
         kimg=1280,
@@ -45,9 +55,12 @@ def stacked_digits() -> TrainConfig:
 
 
 def stacked_digits_ns() -> TrainConfig:
-    """The same nets with the non-saturating loss and no penalty: it collapses, and is kept to study.
+    """The non-saturating loss without a penalty on nets with one layer more: it collapses, and is kept to study.
 
-    Everything is pinned: with two hidden layers and beta1 = 0 about 300 of the 1,000 modes survive.
+    Everything is pinned, for less is enough to save some modes: two hidden layers kept 89 in one seed.
+
+    Measured 2026-11-21, one thread of an AMD EPYC (AVX2), benchmarks/stacked.py, 26,000 samples: 1 to 9 of 1,000
+    modes in 10 of 10 seeds, 31 to 35 s.
     """
     momentum = Adam(betas=(0.5, 0.99))
     return TrainConfig(
