@@ -46,7 +46,7 @@ def bar(console: Console, label: str, total: int, done: int = 0) -> Iterator[Rep
         if (now := time.monotonic()) - drawn >= REFRESH_S or seen >= total:
             drawn = now
             with suppress(OSError):  # the terminal may be gone; the run is not
-                progress.update(task, completed=seen, refresh=True)
+                progress.update(task, completed=min(seen, total), refresh=True)
 
     progress.start()
     try:
@@ -67,7 +67,8 @@ def lines(console: Console, label: str, total: int, done: int) -> Reporter:
             left = (now - start) * (total - seen) / max(seen - done, 1)
             with suppress(OSError):
                 console.print(
-                    f"{label} {seen / total:.0%}, {max(left, 0):.0f} s left, {summary(signals)}", highlight=False
+                    f"{label} {min(seen / total, 1):.0%}, {max(left, 0):.0f} s left, {summary(signals)}",
+                    highlight=False,
                 )
 
     return report

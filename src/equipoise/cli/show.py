@@ -22,7 +22,11 @@ def recipes(name: str | None, as_json: bool) -> None:
     elif as_json:
         screen.show_json({"recipes": {each: about(each) for each in RECIPES}})
     else:
-        screen.show_table([{"recipe": each, "what": about(each).splitlines()[0]} for each in RECIPES])
+        screen.show_table([{"recipe": each, "what": first_paragraph(about(each))} for each in RECIPES])
+
+
+def first_paragraph(text: str) -> str:
+    return " ".join(text.partition("\n\n")[0].split())
 
 
 def runs(home: Path, as_json: bool) -> None:
