@@ -138,6 +138,14 @@ def two_phase(switch: float = 0.5, early_g_steps: int = 2, late_d_steps: int = 2
     }
 
 
+def annealed(*, lr: float, after: float, penalty: float, until: float) -> dict[str, Schedule]:
+    """R1 and R2 sink to `penalty` of their weight by the part `until`, both learning rates to `lr` of theirs from the
+    part `after` on: a wide game first, a fine one at the end."""
+    rate = Slope(kind="cosine", end=lr, after=after)
+    weight = Slope(kind="cosine", end=penalty, until=until)
+    return {"g_lr": rate, "d_lr": rate, "r1": weight, "r2": weight}
+
+
 def scheduled(knobs: Knobs, schedules: Mapping[str, Schedule], progress: float) -> Knobs:
     """The knobs in force at `progress` (0 to 1, in real samples) of a run whose knobs stand at `knobs`."""
     if not schedules:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from equipoise.config import MLP, Adam, Digits, Optim, StackedDigits, TrainConfig
-from equipoise.knobs import Knobs, Slope
+from equipoise.knobs import Knobs, annealed
 
 
 def digits() -> TrainConfig:
     """1,439 real digits of 8x8 pixels, relativistic with R1 + R2 (R3GAN's loss, arXiv:2501.05441) on a small MLP.
 
-    Measured 2026-11-21, one thread of an AMD EPYC (AVX2), benchmarks/digits.py, --time 120s, 5 of 5 seeds: each class at
-    least 8.8% of 2,000 samples; precision .851 to .860 and coverage .909 to .930 against held-out digits (training
+    Measured 2026-11-21, one thread of an AMD EPYC (AVX2), benchmarks/digits.py, --time 120s, 5 of 5 seeds: each class
+    at least 8.8% of 2,000 samples; precision .851 to .860 and coverage .909 to .930 against held-out digits (training
     images themselves: .946 and .953); 5.1 to 5.6% of the samples nearer to a training image than 5% of the held-out
     images are.
     """
@@ -22,12 +22,7 @@ def digits() -> TrainConfig:
         nets=MLP(z_dim=64, g_widths=(256, 256), d_widths=(256, 256)),
         optim=Optim(g=Adam(betas=(0.0, 0.99)), d=Adam(betas=(0.0, 0.99))),
         knobs=Knobs(loss="relativistic", g_lr=7e-4, d_lr=7e-4, r1=3.0, r2=3.0, ema_halflife_kimg=20),
-        schedules={
-            "g_lr": Slope(kind="cosine", end=0.1, after=0.5),
-            "d_lr": Slope(kind="cosine", end=0.1, after=0.5),
-            "r1": Slope(kind="cosine", end=0.1, until=0.3),
-            "r2": Slope(kind="cosine", end=0.1, until=0.3),
-        },
+        schedules=annealed(lr=0.1, after=0.5, penalty=0.1, until=0.3),
     )
 
 
@@ -45,12 +40,7 @@ def stacked_digits() -> TrainConfig:
         nets=MLP(z_dim=64, g_widths=(256, 256), d_widths=(256, 256)),
         optim=Optim(g=Adam(betas=(0.0, 0.99)), d=Adam(betas=(0.0, 0.99))),
         knobs=Knobs(loss="relativistic", g_lr=1e-3, d_lr=1e-3, r1=1.0, r2=1.0, ema_halflife_kimg=20),
-        schedules={
-            "g_lr": Slope(kind="cosine", end=0.1, after=0.3),
-            "d_lr": Slope(kind="cosine", end=0.1, after=0.3),
-            "r1": Slope(kind="cosine", end=0.1, until=0.3),
-            "r2": Slope(kind="cosine", end=0.1, until=0.3),
-        },
+        schedules=annealed(lr=0.1, after=0.3, penalty=0.1, until=0.3),
     )
 
 

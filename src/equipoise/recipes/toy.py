@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from equipoise.config import MLP, Adam, Optim, Toy, TrainConfig
-from equipoise.knobs import Knobs, Slope
+from equipoise.knobs import Knobs, annealed
 
 
 def ring() -> TrainConfig:
@@ -23,12 +23,7 @@ def ring() -> TrainConfig:
         nets=MLP(z_dim=2, g_widths=(128, 128), d_widths=(128, 128)),
         optim=Optim(g=Adam(betas=(0.0, 0.99)), d=Adam(betas=(0.0, 0.99))),
         knobs=Knobs(loss="relativistic", g_lr=2e-3, d_lr=2e-3, r1=0.1, r2=0.1, ema_halflife_kimg=10),
-        schedules={
-            "g_lr": Slope(kind="cosine", end=0.05, after=0.3),
-            "d_lr": Slope(kind="cosine", end=0.05, after=0.3),
-            "r1": Slope(kind="cosine", end=0.01, until=0.5),
-            "r2": Slope(kind="cosine", end=0.01, until=0.5),
-        },
+        schedules=annealed(lr=0.05, after=0.3, penalty=0.01, until=0.5),
     )
 
 
@@ -45,10 +40,5 @@ def grid() -> TrainConfig:
         data=Toy(kind="grid"),
         nets=MLP(z_dim=2, g_widths=(128, 128), d_widths=(128, 128)),
         knobs=Knobs(loss="relativistic", g_lr=2e-3, d_lr=2e-3, r1=0.1, r2=0.1, ema_halflife_kimg=10),
-        schedules={
-            "g_lr": Slope(kind="cosine", end=0.05, after=0.3),
-            "d_lr": Slope(kind="cosine", end=0.05, after=0.3),
-            "r1": Slope(kind="cosine", end=0.01, until=0.5),
-            "r2": Slope(kind="cosine", end=0.01, until=0.5),
-        },
+        schedules=annealed(lr=0.05, after=0.3, penalty=0.01, until=0.5),
     )
