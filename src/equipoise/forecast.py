@@ -31,6 +31,8 @@ PARTS = {"record": 500, "samples": 20, "save": 10}  # how often in a run, unless
 class Forecast:
     """What a run will take on this machine, measured on a few throw-away steps."""
 
+    samples: int  # to train on
+    shape: tuple[int, ...]  # of one, as the nets see it
     device: str
     threads: int
     parameters: dict[str, int]
@@ -65,6 +67,8 @@ def resolve(config: c.TrainConfig, data: Splits, time_s: float | None) -> tuple[
     config = config.model_copy(update={"kimg": kimg, "machine": machine, **sections})
     G, D = build.networks(config.nets, form, config.seed)
     forecast = Forecast(
+        samples=len(data.train),
+        shape=form.shape,
         device=device.type,
         threads=threads,
         parameters={name: sum(p.numel() for p in net.parameters()) for name, net in (("G", G), ("D", D))},

@@ -48,7 +48,7 @@ def announce(run: RunFolder, forecast: Forecast) -> None:
 def described(forecast: Forecast) -> str:
     players = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in forecast.parameters.items())
     return (
-        f"{players} parameters on {forecast.device} with {forecast.threads} thread(s), {forecast.ms_per_step:.1f} ms a "
+        f"{forecast.samples:,} samples of {'x'.join(map(str, forecast.shape))}; {players} parameters on {forecast.device} with {forecast.threads} thread(s), {forecast.ms_per_step:.1f} ms a "
         f"step, {forecast.steps} steps in about {duration(forecast.seconds)}, {forecast.memory_mib} MiB"
     )
 
