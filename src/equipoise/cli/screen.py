@@ -47,9 +47,11 @@ def announce(run: RunFolder, forecast: Forecast) -> None:
 
 def described(forecast: Forecast) -> str:
     players = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in forecast.parameters.items())
+    shape = "x".join(str(side) for side in forecast.shape)
     return (
-        f"{forecast.samples:,} samples of {'x'.join(map(str, forecast.shape))}; {players} parameters on {forecast.device} with {forecast.threads} thread(s), {forecast.ms_per_step:.1f} ms a "
-        f"step, {forecast.steps} steps in about {duration(forecast.seconds)}, {forecast.memory_mib} MiB"
+        f"{forecast.samples:,} samples of {shape}; {players} parameters on {forecast.device} with {forecast.threads} "
+        f"thread(s); {forecast.ms_per_step:.1f} ms a step, {forecast.steps} steps in about "
+        f"{duration(forecast.seconds)}, {forecast.memory_mib} MiB"
     )
 
 
