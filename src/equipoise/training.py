@@ -109,6 +109,7 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
         StorageError: when nothing can be written; the last checkpoint is intact.
     """
     game, plan, clock = run.game, run.plan, Stopwatch()
+    reading_is_free = run.batches.device.type == "cpu"  # elsewhere a signal that is read waits for the device
     with stoppable() as stop:
         if run.standing.step == 0:
             draw(run)
@@ -122,9 +123,7 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
             run.standing.step += 1
             finished = game.seen >= plan.images
             saving = due(plan.save_every, game.seen) or finished
-            if (
-                recorded or saving or run.batches.device.type == "cpu"
-            ):  # elsewhere reading a signal waits for the device
+            if recorded or saving or reading_is_free:
                 check_finite(run, signals)
             values = record(run, signals) if recorded or finished else {}
             if due(plan.draw_every, game.seen) or finished:
