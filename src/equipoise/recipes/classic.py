@@ -1,4 +1,9 @@
-"""The classical losses on the convolutional pair of DCGAN. `--data FOLDER` trains them on your own pictures."""
+"""The classical losses on the convolutional pair of DCGAN. `--data FOLDER` trains them on your own pictures.
+
+The figures were measured on 2026-11-21 by benchmarks/digits.py: the 8x8 digits, 400,000 real samples shown to D, one
+thread of an AMD EPYC (AVX2) with a busy neighbour. Precision and coverage (k = 5) against held-out digits, whose ceiling is .946
+and .953; the settings are the papers', not tuned for digits.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,10 @@ DCGAN_ADAM = Adam(betas=(0.5, 0.999))
 
 
 def dcgan() -> TrainConfig:
-    """Radford et al. 2015 (arXiv:1511.06434): transposed convolutions, BatchNorm, N(0, .02), Adam 2e-4 (.5, .999)."""
+    """Radford et al. 2015 (arXiv:1511.06434): transposed convolutions, BatchNorm, N(0, .02), Adam 2e-4 (.5, .999).
+
+    Measured: precision .80 and .79, coverage .86 and .85 (two seeds); 198 and 227 s.
+    """
     return TrainConfig(
         recipe="dcgan",
         kimg=KIMG,
@@ -23,7 +31,10 @@ def dcgan() -> TrainConfig:
 
 
 def lsgan() -> TrainConfig:
-    """Mao et al. 2017 (arXiv:1611.04076): least squares with a = 0, b = c = 1."""
+    """Mao et al. 2017 (arXiv:1611.04076): least squares with a = 0, b = c = 1.
+
+    Measured: precision .76, coverage .85 (one seed); 253 s.
+    """
     return TrainConfig(
         recipe="lsgan",
         kimg=KIMG,
@@ -36,7 +47,10 @@ def lsgan() -> TrainConfig:
 
 
 def wgan() -> TrainConfig:
-    """Arjovsky et al. 2017 (arXiv:1701.07875), Algorithm 1: RMSprop 5e-5, five critic steps, weights within .01."""
+    """Arjovsky et al. 2017 (arXiv:1701.07875), Algorithm 1: RMSprop 5e-5, five critic steps, weights within .01.
+
+    Measured: precision .61, coverage .22 (one seed); 193 s. A clipped critic learns slowly: 1,250 rounds are too few.
+    """
     return TrainConfig(
         recipe="wgan",
         kimg=KIMG,
@@ -50,7 +64,10 @@ def wgan() -> TrainConfig:
 
 def wgan_gp() -> TrainConfig:
     """Gulrajani et al. 2017 (arXiv:1704.00028), Algorithm 1: lambda 10, five critic steps, Adam 1e-4 (0, .9), no
-    BatchNorm in the critic."""
+    BatchNorm in the critic.
+
+    Measured: precision .68, coverage .29 (one seed); 395 s, for 1,250 rounds: too few as well.
+    """
     adam = Adam(betas=(0.0, 0.9))
     return TrainConfig(
         recipe="wgan-gp",
@@ -64,7 +81,10 @@ def wgan_gp() -> TrainConfig:
 
 
 def hinge() -> TrainConfig:
-    """The hinge loss with spectral norm in D (Miyato et al. 2018, arXiv:1802.05957): Adam 2e-4 (0, .9)."""
+    """The hinge loss with spectral norm in D (Miyato et al. 2018, arXiv:1802.05957): Adam 2e-4 (0, .9).
+
+    Measured: precision .73, coverage .78 (one seed); 281 s.
+    """
     adam = Adam(betas=(0.0, 0.9))
     return TrainConfig(
         recipe="hinge",
