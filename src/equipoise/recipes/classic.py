@@ -1,8 +1,8 @@
 """The classical losses on the convolutional pair of DCGAN. `--data FOLDER` trains them on your own pictures.
 
 The figures were measured on 2026-11-21 by benchmarks/digits.py: the 8x8 digits, 400,000 real samples shown to D, one
-thread of an AMD EPYC (AVX2) with a busy neighbour. Precision and coverage (k = 5) against held-out digits, whose ceiling is .946
-and .953; the settings are the papers', not tuned for digits.
+thread of an AMD EPYC (AVX2) with a busy neighbour. Precision and coverage (k = 5) are against held-out digits, with
+ceilings of .946 and .953; the settings are the papers', not tuned for digits.
 """
 
 from __future__ import annotations
