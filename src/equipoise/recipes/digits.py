@@ -47,8 +47,8 @@ def stacked_digits() -> TrainConfig:
 def stacked_digits_ns() -> TrainConfig:
     """The non-saturating loss without a penalty on nets with one layer more: it collapses, and is kept to study.
 
-    Everything is pinned, for little is enough to save some modes: two hidden layers kept 89 in one seed, and at a learning
-    rate of 1e-3 it keeps 280 to 979 by benchmarks/stacked.py.
+    Everything is pinned, for little is enough to save some modes: two hidden layers kept 89 in one seed, and a learning
+    rate of 1e-3 keeps 280 to 979 (the sweep of benchmarks/stacked.py).
 
     Measured 2026-11-21, one thread of an AMD EPYC (AVX2), benchmarks/stacked.py, 26,000 samples: 1 to 9 of 1,000
     modes in 10 of 10 seeds, 31 to 35 s.
