@@ -1,4 +1,4 @@
-"""The tour: what Equipoise does, in two minutes (84 s of training), offline, without a GPU."""
+"""The tour: what Equipoise does, in two minutes (about 88 s of training), offline, without a GPU."""
 
 from __future__ import annotations
 
