@@ -11,7 +11,11 @@ from equipoise.recipes import RECIPES, recipe
 
 torch.set_num_threads(1)
 
-TINY = {"mlp": ["nets.g_widths=[12,12]", "nets.d_widths=[12,12]"], "dcgan": ["nets.g_width=4", "nets.d_width=4"]}
+TINY = {
+    "mlp": ["nets.g_widths=[12,12]", "nets.d_widths=[12,12]"],
+    "dcgan": ["nets.g_width=4", "nets.d_width=4"],
+    "r3gan": ["nets.width=64", "nets.blocks=1"],
+}
 
 
 def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
@@ -30,6 +34,7 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
             f"save.every_kimg={kimg / 6}",
             "machine.threads=1",
             "machine.device=cpu",
+            "machine.precision=fp32",
             *settings,
         ],
     )

@@ -176,7 +176,9 @@ def interrupted(config: TrainConfig, run: Path) -> tuple[Path, dict[str, Any], d
 def entries_of(config: TrainConfig, run: Path) -> dict[str, Any]:
     """Every registered entry as it is when a run begins."""
     write(config, run / "config.json")
-    with launch.assembled(config, launch.build.splits(config.data), RunFolder(run), Meddler()) as fresh:
+    with launch.assembled(
+        config, launch.build.splits(config.data), RunFolder(run), Meddler(), torch.device("cpu")
+    ) as fresh:
         return fresh.registry().state()
 
 
@@ -213,7 +215,7 @@ def test_a_missing_or_unknown_entry_is_refused(tiny, tmp_path):
     (tmp_path / "fresh").mkdir()
     data = launch.build.splits(config.data)
     write(config, tmp_path / "fresh" / "config.json")
-    with launch.assembled(config, data, RunFolder(tmp_path / "fresh"), Meddler()) as run:
+    with launch.assembled(config, data, RunFolder(tmp_path / "fresh"), Meddler(), torch.device("cpu")) as run:
         for name in state:
             with pytest.raises(StorageError, match=f"lacks {name}"):
                 run.registry().load({k: v for k, v in state.items() if k != name})

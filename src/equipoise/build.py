@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -13,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn, optim
 
 from equipoise import config as c
-from equipoise import pictures
+from equipoise import init, pictures
 from equipoise.data import digits, images, toy
 from equipoise.data.batches import Batches
 from equipoise.data.images import Track, untracked
@@ -21,10 +23,10 @@ from equipoise.data.source import Shape, Splits, to_uint8
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError, MachineError
 from equipoise.games.base import Game
-from equipoise.games.gan import GAN
-from equipoise.init import INITIALIZERS
-from equipoise.nets import dcgan, mlp
+from equipoise.games.gan import GAN, Precision
+from equipoise.nets import dcgan, mlp, r3gan
 from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
+from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
 FIXED = 64  # samples in a grid
@@ -73,8 +75,13 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
         ConfigError: when the networks cannot make such samples.
     """
     generator = Stream(seed, "weights").at(0)
-    initialize = INITIALIZERS[nets.init]
     G, D = plain_networks(nets, form)
+    if isinstance(nets, c.R3GAN):
+        for net in (G, D):
+            init.lecun(net, generator)
+            init.fixup(r3gan.branches(net), generator)
+        return G, D
+    initialize = init.INITIALIZERS[nets.init]
     initialize(G, generator)
     initialize(D, generator)
     with torch.random.fork_rng(devices=[]):
@@ -97,26 +104,33 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
                                   norms=nets.d_norm),
             )  # fmt: skip
         case c.DCGAN():
-            require_power_of_two(shape)
+            require_power_of_two(nets.kind, shape, smallest=8)
             return (
                 dcgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width, classes=classes,
                                 act=nets.g_act, norms=nets.g_norm, upsample=nets.upsample, output=output),
                 dcgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes,
                                     conditioning=labels, act=nets.d_act, norms=nets.d_norm),
             )  # fmt: skip
+        case c.R3GAN():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            return (
+                r3gan.Generator(shape, z_dim=nets.z_dim, width=nets.width, blocks=nets.blocks, classes=classes),
+                r3gan.Discriminator(shape, width=nets.width, blocks=nets.blocks, classes=classes),
+            )
         case other:
             assert_never(other)
 
 
-def require_power_of_two(shape: Shape) -> None:
+def require_power_of_two(kind: str, shape: Shape, smallest: int) -> None:
     if len(shape) != 3:
         raise ConfigError(
-            f"nets.kind=dcgan makes images, and this data has the shape {list(shape)}: use nets.kind=mlp."
+            f"nets.kind={kind} makes images, and this data has the shape {list(shape)}: use nets.kind=mlp."
         )
     _, height, width = shape
-    if height != width or height < 8 or height & (height - 1):
+    if height != width or height < smallest or height & (height - 1):
         raise ConfigError(
-            f"nets.kind=dcgan makes square images of 8, 16, 32, ... pixels, not {height} x {width}: set data.size."
+            f"nets.kind={kind} makes square images of {smallest}, {2 * smallest}, ... pixels, not {height} x {width}: "
+            "set data.size."
         )
 
 
@@ -140,25 +154,58 @@ def optimizer(choice: c.Optimizer, net: nn.Module, lr: float) -> optim.Optimizer
             assert_never(other)
 
 
-def game(config: c.TrainConfig, form: Form, device: torch.device) -> GAN:
+def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE) -> GAN:
     """The game at its start. Raises ConfigError when its parts do not fit together."""
     G, D = networks(config.nets, form, config.seed)
-    G, D = G.to(device), D.to(device)
+    for net in (G, D):
+        net.to(device)
+        net.to(memory_format=layout(config.nets))  # type: ignore[call-overload]
+    ema = EMA(G)
+    if config.machine.compile:
+        G.compile()
     return GAN(
         G=G,
         D=D,
+        D_of_G=compiled(D) if config.machine.compile else None,
         g_opt=optimizer(config.optim.g, G, config.knobs.g_lr),
         d_opt=optimizer(config.optim.d, D, config.knobs.d_lr),
-        ema=EMA(G),
+        ema=ema,
         z_dim=config.nets.z_dim,
         latents=Stream(config.seed, "latents", str(device)),
         chords=Stream(config.seed, "chords", str(device)),
         knobs=config.knobs,
+        precision=precision(config.machine, device),
+        shared_fakes=config.shared_fakes,
+        processes=processes,
     )
 
 
-def batches(config: c.TrainConfig, data: Splits, device: torch.device) -> Batches:
-    return Batches(data.train, config.batch, config.seed, device)
+def compiled(net: nn.Module) -> nn.Module:
+    """A second face of the same weights."""
+    face: nn.Module = torch.compile(net)  # type: ignore[assignment]
+    return face
+
+
+def precision(machine: c.Machine, device: torch.device) -> Precision:
+    """What the networks compute in; Fabric's own bf16 makes R1 raise."""
+    if machine.precision == "bf16":
+        return partial(torch.autocast, device.type, torch.bfloat16)
+    return nullcontext
+
+
+def layout(nets: c.Nets) -> torch.memory_format:
+    """Convolutions are up to twice as fast with the channels of a pixel side by side."""
+    match nets:
+        case c.MLP():
+            return torch.contiguous_format
+        case c.DCGAN() | c.R3GAN():
+            return torch.channels_last
+        case other:
+            assert_never(other)
+
+
+def batches(config: c.TrainConfig, data: Splits, device: torch.device, processes: Processes = ALONE) -> Batches:
+    return Batches(data.train, config.batch, config.seed, device, processes, layout(config.nets))
 
 
 def device(machine: c.Machine) -> torch.device:

@@ -106,7 +106,23 @@ class DCGAN(Section):
     conditioning: Conditioning = "none"
 
 
-Nets = Annotated[MLP | DCGAN, Field(discriminator="kind")]
+class R3GAN(Section):
+    """Norm-free residual nets; `width` channels up to 32 pixels, half of them with each doubling beyond."""
+
+    kind: Literal["r3gan"] = "r3gan"
+    z_dim: int = Field(64, ge=1)
+    width: int = Field(384, ge=8)
+    blocks: int = Field(2, ge=1)  # residual blocks at each resolution
+    conditioning: Literal["none", "projection"] = "none"
+
+    @model_validator(mode="after")
+    def width_fits(self) -> R3GAN:
+        if self.width % 64:
+            raise ValueError("must be a multiple of 64, so that its groups of 16 channels fit at every resolution")
+        return self
+
+
+Nets = Annotated[MLP | DCGAN | R3GAN, Field(discriminator="kind")]
 
 
 class SGD(Section):
@@ -170,8 +186,11 @@ class Save(Every):
 
 class Machine(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["fp32"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto is measured, where the device has units for bf16
+    compile: bool | None = None  # None is measured on CUDA, and False elsewhere
     threads: int | None = Field(None, ge=1)  # None is measured when a run starts
+    devices: int = Field(1, ge=1)  # processes on each machine, one a device
+    nodes: int = Field(1, ge=1)  # machines
 
 
 class TrainConfig(Section):
@@ -184,6 +203,7 @@ class TrainConfig(Section):
     data: Data
     nets: Nets
     optim: Optim = Optim()
+    shared_fakes: bool = False  # G is judged on the very fakes of D's last step: saves one of its forward passes
     knobs: Knobs = Knobs()
     schedules: dict[str, Schedule] = {}  # factors on knobs, by their names
     record: Every = Every()
@@ -213,12 +233,13 @@ class TrainConfig(Section):
     def players_fit(self) -> TrainConfig:
         knobs = self.knobs
         pairs = knobs.loss == "relativistic" or knobs.r1 or knobs.r2 or knobs.gp
-        if self.nets.d_norm == "batch" and pairs:
+        d_norm = "none" if isinstance(self.nets, R3GAN) else self.nets.d_norm
+        if d_norm == "batch" and pairs:
             raise ValueError(
                 "BatchNorm in D mixes the samples of a batch, which breaks R1, R2, the gradient penalty and "
                 "relativistic pairing: set nets.d_norm to none, layer, instance or spectral"
             )
-        held = knobs.clip_weights or knobs.gp or self.nets.d_norm == "spectral" or knobs.r1
+        held = knobs.clip_weights or knobs.gp or d_norm == "spectral" or knobs.r1
         if knobs.loss == "wasserstein" and not held:
             raise ValueError(
                 "the wasserstein loss needs a bound on D's slope: set knobs.gp=10, or knobs.clip_weights=0.01, "

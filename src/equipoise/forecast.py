@@ -20,8 +20,10 @@ from equipoise.data.batches import Batches
 from equipoise.data.source import Splits
 from equipoise.environment import cores
 from equipoise.games.gan import GAN
+from equipoise.processes import ALONE, Processes
 
-REHEARSAL_S = 0.5  # for each number of threads
+REHEARSAL_S = 0.5  # for each choice
+WORTH_IT = 0.9  # a choice must take at most this share of the time of a plainer one
 SHARE_OF_TIME = 0.94  # of --time goes to steps; the rest to pictures, checkpoints and a slower moment of the machine
 SAVE_S = (5.0, 300.0)  # bounds of the time between checkpoints
 PARTS = {"record": 500, "samples": 20, "save": 10}  # how often in a run, unless the config says so
@@ -35,6 +37,8 @@ class Forecast:
     shape: tuple[int, ...]  # of one, as the nets see it
     device: str
     threads: int
+    precision: str
+    processes: int
     parameters: dict[str, int]
     memory_mib: int  # the most that the process held during the rehearsal
     ms_per_step: float
@@ -46,14 +50,16 @@ class Forecast:
         return self.steps * self.ms_per_step / 1000
 
 
-def resolve(config: c.TrainConfig, data: Splits, time_s: float | None) -> tuple[c.TrainConfig, Forecast]:
+def resolve(
+    config: c.TrainConfig, data: Splits, time_s: float | None, device: torch.device, processes: Processes = ALONE
+) -> tuple[c.TrainConfig, Forecast]:
     """The config with every choice that depends on the machine or the clock made, as numbers, once.
 
-    Threads, the length that fits into `time_s`, and the cadences of record, samples and checkpoints.
+    Threads, precision, compilation, the length that fits into `time_s`, and the cadences of record, samples and
+    checkpoints.
     """
-    device = build.device(config.machine)
     form = build.form(config, data)
-    threads, seconds = fastest_threads(config, form, data, device)
+    machine, seconds = fastest(config, form, data, device, processes)
     per_step = config.batch * config.knobs.d_steps
     speed = per_step / seconds  # images a second
     kimg = config.kimg if time_s is None else max(per_step, SHARE_OF_TIME * time_s * speed) / 1000
@@ -63,14 +69,15 @@ def resolve(config: c.TrainConfig, data: Splits, time_s: float | None) -> tuple[
         name: getattr(config, name).model_copy(update={"every_kimg": getattr(config, name).every_kimg or every[name]})
         for name in PARTS
     }
-    machine = config.machine.model_copy(update={"device": device.type, "threads": threads})
     config = config.model_copy(update={"kimg": kimg, "machine": machine, **sections})
     G, D = build.networks(config.nets, form, config.seed)
     forecast = Forecast(
         samples=len(data.train),
         shape=form.shape,
         device=device.type,
-        threads=threads,
+        threads=machine.threads or 1,
+        precision=machine.precision,
+        processes=processes.count,
         parameters={name: sum(p.numel() for p in net.parameters()) for name, net in (("G", G), ("D", D))},
         memory_mib=peak_memory_mib(device),
         ms_per_step=1000 * seconds,
@@ -80,27 +87,50 @@ def resolve(config: c.TrainConfig, data: Splits, time_s: float | None) -> tuple[
     return config, forecast
 
 
-def fastest_threads(config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device) -> tuple[int, float]:
-    """(threads, seconds of a step): on a busy machine two threads can be many times slower than one."""
-    candidates = [config.machine.threads] if config.machine.threads else sorted({1, cores()})
-    timed = []
-    for threads in candidates:
-        torch.set_num_threads(threads)
-        timed.append((rehearsed(config, form, data, device), threads))
-    seconds, threads = timed[0]
-    for other_seconds, other in timed[1:]:
-        if other_seconds < 0.9 * seconds:  # a second thread must earn its place
-            seconds, threads = other_seconds, other
-    return threads, seconds
+def fastest(
+    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, processes: Processes
+) -> tuple[c.Machine, float]:
+    """The settings of the machine that were not given, each the fastest of its choices, and the seconds of a step.
+
+    The plainest choice comes first: on a busy machine two threads can be many times slower than one, and small nets
+    gain nothing from bf16. Each process measures its own share of the batch, all of them at the same time.
+    """
+    machine = config.machine.model_copy(update={"device": device.type})
+    choices = {
+        "threads": sorted({1, max(1, cores() // machine.devices)}) if machine.threads is None else [machine.threads],
+        "precision": ["fp32", "bf16"][: 1 + has_bf16_units(device)]
+        if machine.precision == "auto"
+        else [machine.precision],
+        "compile": [False, True][: 1 + (device.type == "cuda")] if machine.compile is None else [machine.compile],
+    }
+    machine = machine.model_copy(update={name: values[0] for name, values in choices.items()})
+    share = config.model_copy(update={"batch": config.batch // processes.count})
+    seconds = rehearsed(share.model_copy(update={"machine": machine}), form, data, device)
+    for name, values in choices.items():
+        for value in values[1:]:
+            other = machine.model_copy(update={name: value})
+            other_seconds = rehearsed(share.model_copy(update={"machine": other}), form, data, device)
+            if other_seconds < WORTH_IT * seconds:
+                machine, seconds = other, other_seconds
+    return machine, seconds
+
+
+def has_bf16_units(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def rehearsed(config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device) -> float:
     """Seconds of a step, on a game that is thrown away."""
+    torch.set_num_threads(config.machine.threads or 1)
     game, batches = build.game(config, form, device), build.batches(config, data, device)
-    for _ in range(3):
+    warm_up, began = 0, time.perf_counter()
+    while warm_up < 1 or (warm_up < 3 and time.perf_counter() - began < REHEARSAL_S):
         step_and_wait(game, batches, device)
+        warm_up += 1
     begin, steps = time.perf_counter(), 0
-    while (spent := time.perf_counter() - begin) < REHEARSAL_S or steps < 3:
+    while (spent := time.perf_counter() - begin) < REHEARSAL_S or steps < 1:
         step_and_wait(game, batches, device)
         steps += 1
     return spent / steps

@@ -57,6 +57,17 @@ def normal02(net: nn.Module, generator: torch.Generator) -> None:
             nn.init.normal_(layer.weight, 1, 0.02, generator=generator)
 
 
+def lecun(net: nn.Module, generator: torch.Generator) -> None:
+    """LeCun et al. 1998 (Efficient BackProp, section 4.6): variance 1 / fan_in; weights that belong to no layer, such
+    as R3GAN's 4x4 basis, N(0, 1)."""
+    each(net, lambda w: nn.init.kaiming_normal_(w, nonlinearity="linear", generator=generator), generator)
+    for module in net.modules():
+        if not isinstance(module, (*LINEAR, *NORMS, nn.Embedding)):
+            for w in module.parameters(recurse=False):
+                if w.ndim > 1:
+                    nn.init.normal_(w, generator=generator)
+
+
 def fixup(branches: Sequence[Sequence[nn.Module]], generator: torch.Generator) -> None:
     """Fix-up for residual branches without norm layers (Zhang et al. 2019, arXiv:1901.09321, section 3).
 
@@ -78,6 +89,7 @@ INITIALIZERS: dict[str, Initializer] = {
     "he": he,
     "orthogonal": orthogonal,
     "normal02": normal02,
+    "lecun": lecun,
 }
 
 

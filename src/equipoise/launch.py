@@ -9,7 +9,7 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ from equipoise.errors import ConfigError, Damaged, DataError, StorageError
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
+from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
 from equipoise.recipes import recipe as named_recipe
 from equipoise.runs import checkpoint, folder
-from equipoise.runs.events import Log
+from equipoise.runs.events import Log, Unwritten
 from equipoise.runs.folder import RunFolder
 from equipoise.training import Controller, HandsOff, Plan, Run, Standing, train
 
@@ -47,6 +48,8 @@ def configured(
     steps: int | None = None,
     kimg: float | None = None,
     seed: int | None = None,
+    devices: int | None = None,
+    nodes: int | None = None,
     settings: Iterable[str] = (),
 ) -> c.TrainConfig:
     """A recipe, or the config in `file`, with changes. `settings` are `key.path=value`, `data` a name or a path.
@@ -59,10 +62,8 @@ def configured(
         raise ConfigError("give either a recipe or --config FILE.\n`equipoise recipes` lists the recipes.")
     config = c.read(file) if file else named_recipe(recipe or "")
     changes = list(settings)
-    if seed is not None:
-        changes.append(f"seed={seed}")
-    if kimg is not None:
-        changes.append(f"kimg={kimg}")
+    given = {"seed": seed, "kimg": kimg, "machine.devices": devices, "machine.nodes": nodes}
+    changes += [f"{key}={value}" for key, value in given.items() if value is not None]
     if data is not None:
         config = config.model_copy(update={"data": data_at(data)})
     config = c.override(config, changes)
@@ -119,19 +120,40 @@ def start(
         ConfigError, DataError, MachineError: before anything is written.
         StorageError, Diverged, Stopped: with the state of the last checkpoint on disk.
     """
+    processes, device = together(config)
     data = build.splits(config.data, track)
-    config, forecast = resolve(config, data, time_s)
-    run = folder.create(config.recipe, out)
-    with run.locked():
-        try:
-            c.write(config, run.config)
-            run.env.write_text(json.dumps(environment() | {"seed": config.seed}, indent=2) + "\n", encoding="utf-8")
-            run.resume_note.write_text(f"{run.resume_command}\n", encoding="utf-8")
-        except OSError as error:
-            raise StorageError(f"cannot write to {run.path}: {error.strerror}.") from error
-        announce(run, forecast)
-        play(config, data, run, controller or HandsOff(), watch)
+    config, forecast = resolve(config, data, time_s, device, processes)
+    config = c.TrainConfig.model_validate_json(processes.told(config.model_dump_json()))
+    run = folder.create(config.recipe, out) if processes.leads else None
+    run = RunFolder(Path(processes.told(str(run and run.path))))
+    with run.locked() if processes.leads else nullcontext():
+        if processes.leads:
+            describe(run, config)
+            announce(run, forecast)
+        play(config, data, run, controller or HandsOff(), watch, device, processes)
     return run
+
+
+def together(config: c.TrainConfig) -> tuple[Processes, torch.device]:
+    """The processes that the config asks for, and this one's device.
+
+    Raises:
+        ConfigError: when they cannot share a batch equally.
+        MachineError: when a device is missing.
+    """
+    processes, device = joined(build.device(config.machine), config.machine.devices, config.machine.nodes)
+    processes.require_divides(config.batch)
+    return processes, device
+
+
+def describe(run: RunFolder, config: c.TrainConfig) -> None:
+    """Writes what a run is before it begins."""
+    try:
+        c.write(config, run.config)
+        run.env.write_text(json.dumps(environment() | {"seed": config.seed}, indent=2) + "\n", encoding="utf-8")
+        run.resume_note.write_text(f"{run.resume_command}\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write to {run.path}: {error.strerror}.") from error
 
 
 def resume(
@@ -150,11 +172,13 @@ def resume(
     """
     run = folder.existing(path)
     config = c.read(run.config)
-    with run.locked():
-        for damaged in damaged_checkpoints(run):
-            warn(damaged)
+    processes, device = together(config)
+    with run.locked() if processes.leads else nullcontext():
+        if processes.leads:
+            for damaged in damaged_checkpoints(run):
+                warn(damaged)
         data = build.splits(config.data, track)
-        play(config, data, run, controller or HandsOff(), watch)
+        play(config, data, run, controller or HandsOff(), watch, device, processes)
     return run
 
 
@@ -169,37 +193,56 @@ def damaged_checkpoints(run: RunFolder) -> Iterator[str]:
             return
 
 
-def play(config: c.TrainConfig, data: Splits, folder: RunFolder, controller: Controller, watch: Watch) -> None:
+def play(
+    config: c.TrainConfig,
+    data: Splits,
+    folder: RunFolder,
+    controller: Controller,
+    watch: Watch,
+    device: torch.device,
+    processes: Processes,
+) -> None:
     """Builds the objects, restores the newest state if there is one, trains, and writes the generator to share."""
-    checkpoint.sweep(folder.checkpoints)
-    with assembled(config, data, folder, controller) as run:
+    if processes.leads:
+        checkpoint.sweep(folder.checkpoints)
+    processes.told("swept")  # the others must not look for a checkpoint before
+    with assembled(config, data, folder, controller, device, processes) as run:
         restore(run)
         with watch(config.recipe, config.images, run.game.seen) as report:
             train(run, report)
-    TrainedGenerator(run.game.ema.net.cpu(), config.nets, build.form(config, data)).save(folder.model)
+    if processes.leads:
+        TrainedGenerator(run.game.ema.net.cpu(), config.nets, build.form(config, data)).save(folder.model)
 
 
 @contextmanager
-def assembled(config: c.TrainConfig, data: Splits, folder: RunFolder, controller: Controller) -> Iterator[Run[GAN]]:
+def assembled(
+    config: c.TrainConfig,
+    data: Splits,
+    folder: RunFolder,
+    controller: Controller,
+    device: torch.device,
+    processes: Processes = ALONE,
+) -> Iterator[Run[GAN]]:
     """A run at its beginning, with its logs open."""
-    from lightning_fabric import Fabric  # two seconds to import: only for those who train
-
-    fabric = Fabric(accelerator=build.device(config.machine).type, devices=1)
-    fabric.launch()
     torch.set_num_threads(config.machine.threads or 1)
     form = build.form(config, data)
-    with closing(Log(folder.events)) as events, closing(Log(folder.clock)) as clock:
+    with closing(log(folder.events, processes)) as events, closing(log(folder.clock, processes)) as clock:
         yield Run(
-            game=build.game(config, form, fabric.device),
-            batches=build.batches(config, data, fabric.device),
+            game=build.game(config, form, device, processes),
+            batches=build.batches(config, data, device, processes),
             plan=plan(config, facts(folder.config, data, form)),
             folder=folder,
-            draw=build.drawing(form, data, config.seed, config.nets.z_dim, fabric.device),
+            draw=build.drawing(form, data, config.seed, config.nets.z_dim, device),
             controller=controller,
             events=events,
             clock=clock,
             standing=Standing(config.knobs),
+            processes=processes,
         )
+
+
+def log(path: Path, processes: Processes) -> Log | Unwritten:
+    return Log(path) if processes.leads else Unwritten()
 
 
 def restore(run: Run[GAN]) -> None:

@@ -20,9 +20,10 @@ from equipoise.errors import Diverged, Stopped, StorageError
 from equipoise.games.base import Game, Signals
 from equipoise.knobs import Change, Knobs, Schedule, scheduled
 from equipoise.probes import examined
+from equipoise.processes import ALONE, Processes
 from equipoise.progress import Reporter, silent
 from equipoise.runs import checkpoint
-from equipoise.runs.events import Log
+from equipoise.runs.events import Log, Unwritten
 from equipoise.runs.folder import RunFolder
 
 G = TypeVar("G", bound=Game)
@@ -89,9 +90,10 @@ class Run(Generic[G]):
     folder: RunFolder
     draw: Callable[[Game], Image.Image]  # the samples of the fixed latents
     controller: Controller
-    events: Log
-    clock: Log
+    events: Log | Unwritten
+    clock: Log | Unwritten
     standing: Standing
+    processes: Processes = ALONE
 
     def registry(self) -> checkpoint.Registry:
         """Everything that the next step depends on."""
@@ -131,8 +133,8 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
             if saving:
                 save(run)
                 run.clock.append("speed", step=run.standing.step, **clock.figures())
-            if stop.number and not finished:
-                leave(run, stop.number, saved=saving)
+            if not finished and (number := run.processes.largest(stop.number)):
+                leave(run, number, saved=saving)
             report(game.seen, values)
     run.clock.append("finished", step=run.standing.step, **clock.figures())
 
@@ -153,13 +155,21 @@ def watched_step(run: Run[Any], clock: Stopwatch) -> Signals:
 
 def record(run: Run[Any], signals: Mapping[str, Tensor]) -> dict[str, float]:
     """Writes the signals, then lets the controller propose a change, records it and applies it."""
-    values = {name: value.item() for name, value in signals.items()}  # waits for the device
+    run.processes.average(averaged := [value.double() for value in signals.values()])
+    values = {name: value.item() for name, value in zip(signals, averaged, strict=True)}  # waits for the device
     run.events.append("signals", step=run.standing.step, seen=run.game.seen, **values)
-    if change := run.controller.observe(run.game.seen, values):
+    if change := decided(run, values):
         changed = {k: v for k, v in change.knobs.model_dump().items() if v != getattr(run.standing.knobs, k)}
         run.events.append("change", step=run.standing.step, seen=run.game.seen, reason=change.reason, knobs=changed)
         run.standing.knobs = change.knobs
     return values
+
+
+def decided(run: Run[Any], values: Mapping[str, float]) -> Change | None:
+    """What the leader's controller proposes: all processes decide alike."""
+    change = run.controller.observe(run.game.seen, values)
+    told = run.processes.told(change.model_dump_json() if change else "")
+    return Change.model_validate_json(told) if told else None
 
 
 def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
@@ -176,6 +186,8 @@ def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
 
 
 def draw(run: Run[Any]) -> None:
+    if not run.processes.leads:
+        return
     path = run.folder.grid(run.standing.step)
     try:
         run.draw(run.game).save(path)
@@ -184,6 +196,8 @@ def draw(run: Run[Any]) -> None:
 
 
 def save(run: Run[Any]) -> None:
+    if not run.processes.leads:
+        return
     run.events.append("checkpoint", step=run.standing.step, seen=run.game.seen)
     checkpoint.verify(write_checkpoint(run))  # nothing older is deleted before the new one reads back
     checkpoint.prune(run.folder.checkpoints, run.plan.keep)
@@ -198,7 +212,7 @@ def write_checkpoint(run: Run[Any]) -> Path:
 
 def leave(run: Run[Any], number: int, *, saved: bool) -> None:
     """Saves and goes, politely. The row is in the clock's log: an interruption is not part of the game."""
-    if not saved:
+    if not saved and run.processes.leads:
         write_checkpoint(run)
     run.clock.append("stopped", step=run.standing.step, signal=number)
     raise Stopped(

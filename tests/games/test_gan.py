@@ -94,6 +94,14 @@ def game(knobs=PLAIN, players=None, optimizer=torch.optim.SGD, **more):
     )  # fmt: skip
 
 
+def update_D(players, real, y):
+    return players.update_D(real, players.generate(y, graph=False), y)
+
+
+def update_G(players, real, y):
+    return players.update_G(real, players.generate(y, graph=True), y)
+
+
 def adam(params, lr):
     return torch.optim.Adam(params, lr, betas=(0.5, 0.99))
 
@@ -148,7 +156,7 @@ def test_a_linear_critic_descends_by_the_gradient_on_paper(penalty, slope):
     real, y = next(Reals())
     w = players.D.w.detach().clone()
     gradient = torch.tensor([POINT]) - real.mean(0) + slope(w)
-    signals = players.update_D(real, y)
+    signals = update_D(players, real, y)
     assert_close(players.D.w.detach(), w - 0.1 * gradient)
     assert_close(signals["d_grad_norm"], gradient.norm())
 
@@ -165,12 +173,12 @@ def test_a_linear_critic_descends_by_the_gradient_on_paper(penalty, slope):
 def test_a_point_climbs_a_linear_critic(penalty, slope):
     players = slope_against_point(Knobs(loss="wasserstein", g_lr=0.1, **penalty))
     b, w = players.G.b.detach().clone(), players.D.w.detach()
-    players.update_G(*next(Reals()))
+    update_G(players, *next(Reals()))
     assert_close(players.G.b.detach(), b + 0.1 * (w - slope(b)))
 
 
 def test_the_signals_of_a_linear_critic_are_its_slopes():
-    signals = slope_against_point(turned(WGAN_GP, r1=0.6, r2=0.4)).update_D(*next(Reals()))
+    signals = update_D(slope_against_point(turned(WGAN_GP, r1=0.6, r2=0.4)), *next(Reals()))
     norm = torch.tensor(W).norm()
     assert_close(signals["real_input_grad"], norm)
     assert_close(signals["fake_input_grad"], norm)
@@ -182,7 +190,7 @@ def test_the_signals_of_a_linear_critic_are_its_slopes():
 def test_accuracy_counts_signs_and_paired_sign_compares_pairs():
     players = game(PLAIN, (Point(0.5, 0.0), Slope(1.0, 0.0)))
     real = torch.tensor([[1.0, 0], [1, 0], [1, 0], [-1, 0]])
-    signals = players.update_D(real, torch.zeros(4).long())
+    signals = update_D(players, real, torch.zeros(4).long())
     assert signals["d_accuracy"].item() == (0.75 + 0) / 2
     assert signals["paired_sign"].item() == 0.5
 
@@ -205,25 +213,25 @@ def test_a_relativistic_G_compares_with_reals_that_do_not_count():
     players = game(RELATIVISTIC)
     real, y = next(Reals())
     expected = softplus(players.D(real, y) - players.D(players.G(latents(), y), y)).mean()
-    assert_close(players.update_G(real, y)["g_loss"], expected.detach())
+    assert_close(update_G(players, real, y)["g_loss"], expected.detach())
     assert players.seen == 0
 
 
 @pytest.mark.parametrize("knobs", [PLAIN, RELATIVISTIC], ids=lambda k: k.loss)
 def test_only_a_relativistic_G_depends_on_the_reals(knobs):
     y = torch.zeros(B).long()
-    losses = [game(knobs).update_G(real, y)["g_loss"].item() for real in (torch.zeros(B, 2), torch.ones(B, 2))]
+    losses = [update_G(game(knobs), real, y)["g_loss"].item() for real in (torch.zeros(B, 2), torch.ones(B, 2))]
     assert (losses[0] == losses[1]) == (knobs.loss == "nonsaturating")
 
 
 @pytest.mark.parametrize("knobs", [PLAIN, RELATIVISTIC, WGAN_GP], ids=lambda k: k.loss)
 def test_a_step_of_G_leaves_the_weights_and_gradients_of_D_alone(knobs):
     players, reals = game(knobs, optimizer=adam), Reals()
-    players.update_D(*next(reals))
+    update_D(players, *next(reals))
     D, G = memory(players.D), memory(players.G)
     gradients = [p.grad.clone() for p in players.D.parameters()]
     optimizer = leaves(players.d_opt.state_dict())
-    players.update_G(*next(reals))
+    update_G(players, *next(reals))
     assert same(players.D, D)
     assert not same(players.G, G)
     assert all(torch.equal(p.grad, g) for p, g in zip(players.D.parameters(), gradients, strict=True))
@@ -235,7 +243,7 @@ def test_a_step_of_G_leaves_the_weights_and_gradients_of_D_alone(knobs):
 def test_a_step_of_D_leaves_G_and_its_average_alone(knobs):
     players = game(knobs)
     D, G, average = memory(players.D), memory(players.G), memory(players.ema.net)
-    players.update_D(*next(Reals()))
+    update_D(players, *next(Reals()))
     assert not same(players.D, D)
     assert same(players.G, G)
     assert same(players.ema.net, average)
@@ -257,7 +265,7 @@ def test_learning_rates_are_read_at_each_step():
         players = slope_against_point(WGAN_GP)
         b = players.G.b.detach().clone()
         players.knobs = turned(WGAN_GP, g_lr=g_lr)
-        players.update_G(*next(Reals()))
+        update_G(players, *next(Reals()))
         moves.append(players.G.b.detach() - b)
     assert_close(moves[1], 2 * moves[0])
 
@@ -267,10 +275,10 @@ def test_a_step_of_G_that_detaches_the_fakes_trains_nothing():
         G, D = nets()
         players, before = game(PLAIN, (wrap(G), D)), memory(G)
         if trains:
-            players.update_G(*next(Reals()))
+            update_G(players, *next(Reals()))
         else:
             with pytest.raises(RuntimeError, match="does not require grad"):
-                players.update_G(*next(Reals()))
+                update_G(players, *next(Reals()))
         assert same(G, before) != trains
         assert all(p.requires_grad for p in D.parameters())
 
@@ -281,8 +289,8 @@ def test_every_question_to_G_and_D_carries_the_classes_of_the_batch(knobs, condi
     G, D = nets(classes=3, conditioning=conditioning)
     players = game(knobs, (Spy(G), Spy(D)))
     real, y = next(Reals())
-    for update in (players.update_D, players.update_G):
-        update(real, y)
+    for update in (update_D, update_G):
+        update(players, real, y)
     assert all(torch.equal(asked, y) for _, asked in players.G.asked + players.D.asked)
 
 
@@ -294,7 +302,7 @@ def test_a_conditional_loss_is_that_of_samples_with_their_classes(conditioning):
     expected, wrong = (
         (softplus(-players.D(real, c)) + softplus(players.D(fake, c))).mean().item() for c in (y, (y + 1) % 3)
     )
-    assert players.update_D(real, y)["d_loss"].item() == pytest.approx(expected)
+    assert update_D(players, real, y)["d_loss"].item() == pytest.approx(expected)
     assert expected != pytest.approx(wrong)
 
 
@@ -310,7 +318,7 @@ def test_the_gradient_penalty_looks_at_new_places_on_the_chords_each_step():
     players = game(turned(WGAN_GP, d_lr=0), (Point(*POINT), Spy(Slope(*W))))
     real, y = next(Reals())
     for _ in range(2):
-        players.update_D(real, y)
+        update_D(players, real, y)
     first, second = (x for x, _ in players.D.asked[2::3])
     parts = [((x - real) / (torch.tensor([POINT]) - real))[:, 0] for x in (first, second)]
     for x, t in zip((first, second), parts, strict=True):
@@ -333,7 +341,7 @@ def test_a_PatchGAN_averages_over_its_patches():
     players = game(RELATIVISTIC, (G, D))
     real, y = torch.randn(B, 1, 6, 6), torch.zeros(B).long()
     patches = [softplus(f - r) for r, f in zip(conv(real), conv(G(latents(), y)), strict=True)]
-    signals = players.update_D(real, y) | players.update_G(real, y)
+    signals = update_D(players, real, y) | update_G(players, real, y)
     assert_close(signals["d_loss"], torch.stack([p.mean() for p in patches]).mean().detach())
     assert all(torch.isfinite(value) for value in signals.values())
 
@@ -343,7 +351,7 @@ def test_gradients_are_clipped_by_their_norm_which_is_reported_as_it_was(limit):
     free, held = (slope_against_point(Knobs(loss="wasserstein", d_lr=1, clip_norm=c)) for c in (0, limit))
     real, y = 100 * next(Reals())[0], torch.zeros(B).long()
     w = free.D.w.detach().clone()
-    norms = [players.update_D(real, y)["d_grad_norm"].item() for players in (free, held)]
+    norms = [update_D(players, real, y)["d_grad_norm"].item() for players in (free, held)]
     full, clipped = free.D.w.detach() - w, held.D.w.detach() - w
     assert norms == pytest.approx([full.norm().item()] * 2)
     assert_close(clipped, full * min(1, limit / norms[0]), rtol=1e-4, atol=1e-6)
@@ -352,7 +360,7 @@ def test_gradients_are_clipped_by_their_norm_which_is_reported_as_it_was(limit):
 def test_the_gradient_of_G_is_clipped_too():
     players = slope_against_point(Knobs(loss="wasserstein", g_lr=1, clip_norm=0.5))
     b = players.G.b.detach().clone()
-    norm = players.update_G(*next(Reals()))["g_grad_norm"]
+    norm = update_G(players, *next(Reals()))["g_grad_norm"]
     assert_close(norm, torch.tensor(W).norm())
     assert (players.G.b.detach() - b).norm().item() == pytest.approx(0.5, rel=1e-4)
 
@@ -360,7 +368,7 @@ def test_the_gradient_of_G_is_clipped_too():
 def test_gradients_are_clipped_value_by_value():
     players = slope_against_point(Knobs(loss="wasserstein", g_lr=1, clip_value=1.7))
     b = players.G.b.detach().clone()
-    players.update_G(*next(Reals()))
+    update_G(players, *next(Reals()))
     assert_close(players.G.b.detach() - b, torch.tensor([[1.5, -1.7]]))
 
 
@@ -420,13 +428,13 @@ def test_a_loaded_game_shares_nothing_with_the_one_it_came_from():
 def test_what_is_not_finite_is_counted_and_not_hidden():
     players = game(RELATIVISTIC)
     real, y = next(Reals())
-    assert players.update_D(real, y)["d_nonfinite"] == 0
-    signals = players.update_D(real.index_fill(0, torch.tensor([2]), float("nan")), y)
+    assert update_D(players, real, y)["d_nonfinite"] == 0
+    signals = update_D(players, real.index_fill(0, torch.tensor([2]), float("nan")), y)
     assert signals["d_nonfinite"] == 2
     assert signals["d_loss"].isnan()
     assert signals["d_grad_norm"].isnan()
     assert players.D.head.realness.weight.isnan().all()
-    assert players.update_G(real, y)["g_nonfinite"] == 2
+    assert update_G(players, real, y)["g_nonfinite"] == 2
 
 
 def test_nonfinite_counts_nan_and_both_infinities():
@@ -519,4 +527,4 @@ def test_smoothing_is_taken_from_the_knobs():
 @pytest.mark.parametrize("loss", ["wasserstein", "hinge", "relativistic"])
 def test_a_smoothed_game_needs_a_loss_with_labels(loss):
     with pytest.raises(ConfigError, match="needs a loss whose D answers with labels"):
-        game(Knobs(loss=loss).model_copy(update={"smooth_real": 0.1})).update_D(*next(Reals()))
+        update_D(game(Knobs(loss=loss).model_copy(update={"smooth_real": 0.1})), *next(Reals()))

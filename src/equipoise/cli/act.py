@@ -31,7 +31,8 @@ def train(
 
 def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> None:
     """What --dry-run prints."""
-    resolved, expected = forecast.resolve(config, build.splits(config.data, screen.track), time_s)
+    device = build.device(config.machine)
+    resolved, expected = forecast.resolve(config, build.splits(config.data, screen.track), time_s, device)
     if as_json:
         screen.show_json(forecast.facts(resolved, expected))
         return

@@ -54,6 +54,8 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same run.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, as often as needed.")] = None,
     config: Annotated[Path | None, typer.Option(help="Instead of a recipe: a YAML or JSON file.")] = None,
+    devices: Annotated[int | None, typer.Option(min=1, help="Processes on each machine, one a device.")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Machines; start the command on each of them.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Config, parameters, memory, time; no training.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -61,6 +63,7 @@ def train(
     from equipoise.cli import act
 
     changes = {"file": config, "data": data, "steps": steps, "kimg": kimg, "seed": seed, "settings": settings or []}
+    changes |= {"devices": devices, "nodes": nodes}
     act.train(recipe, changes, out, time, dry_run=dry_run, as_json=as_json)
 
 
@@ -116,7 +119,7 @@ def main() -> None:
         from equipoise.cli import screen
 
         screen.fail(str(error))
-        sys.exit(error.exit_code)
+        sys.exit(0 if screen.FOLLOWS else error.exit_code)  # the launcher kills all when a follower fails
     except OSError as error:
         from equipoise.cli import screen
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from equipoise.forecast import Forecast
     from equipoise.runs.folder import RunFolder
 
+# started beside a leader, by torchrun or by our own launcher
+FOLLOWS = any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 MANY_FILES = 500  # from here on reading them takes long enough to show
 
-console = Console(stderr=True)
+console = Console(stderr=True, quiet=FOLLOWS)  # one process speaks for all
 
 
 def say(text: str) -> None:
@@ -49,8 +52,9 @@ def described(forecast: Forecast) -> str:
     players = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in forecast.parameters.items())
     shape = "x".join(str(side) for side in forecast.shape)
     return (
-        f"{forecast.samples:,} samples of {shape}; {players} parameters on {forecast.device} with {forecast.threads} "
-        f"thread(s); {forecast.ms_per_step:.1f} ms a step, {forecast.steps} steps in about "
+        f"{forecast.samples:,} samples of {shape}; {players} parameters on "
+        f"{forecast.processes} x {forecast.device} in {forecast.precision} with {forecast.threads} thread(s); "
+        f"{forecast.ms_per_step:.1f} ms a step, {forecast.steps} steps in about "
         f"{duration(forecast.seconds)}, {forecast.memory_mib} MiB"
     )
 

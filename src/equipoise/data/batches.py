@@ -6,18 +6,29 @@ import torch
 from torch import Tensor
 
 from equipoise.data.source import Source
+from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
 
 class Batches:
-    """Endless batches of `size`; each epoch is a permutation, a pure function of (seed, epoch).
+    """Endless batches of `size`, or this process's part of them; each epoch is a permutation, a pure function of
+    (seed, epoch).
 
     A batch may straddle two epochs, so that all have the same size. The state is one number, `position`: samples
     taken so far.
     """
 
-    def __init__(self, source: Source, size: int, seed: int, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        source: Source,
+        size: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+        processes: Processes = ALONE,
+        layout: torch.memory_format = torch.preserve_format,
+    ):
         self.source, self.size, self.device = source, size, torch.device(device)
+        self.processes, self.layout = processes, layout
         self.position = 0
         self._orders = Stream(seed, "order")
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)  # kept between batches of one epoch
@@ -26,9 +37,10 @@ class Batches:
         return self
 
     def __next__(self) -> tuple[Tensor, Tensor]:
-        x, y = self.source.take(self.indices(self.position, self.size))
+        x, y = self.source.take(self.processes.part(self.indices(self.position, self.size)))
         self.position += self.size
-        return x.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+        x = x.to(self.device, non_blocking=True, memory_format=self.layout)
+        return x, y.to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict[str, int]:
         return {"position": self.position}

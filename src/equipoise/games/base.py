@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_no
 from torch.optim import Optimizer
 
 from equipoise.knobs import Knobs
+from equipoise.processes import ALONE, Processes
 
 Signals = dict[str, Tensor]  # detached scalars on the device: nothing waits for them, nothing feeds back
 Batch = tuple[Tensor, Tensor]  # x [B, ...] in [-1, 1], y [B]
@@ -44,8 +45,21 @@ class Game(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-def descend(optimizer: Optimizer, loss: Tensor, clip_norm: float = 0.0, clip_value: float = 0.0) -> Tensor:
-    """One step of `optimizer` down the gradient of `loss`. Returns the gradient's norm before clipping.
+class Descent(NamedTuple):
+    """Both over all processes, so that they are the same in each."""
+
+    norm: Tensor  # of the gradient, before clipping
+    loss: Tensor
+
+
+def descend(
+    optimizer: Optimizer,
+    loss: Tensor,
+    clip_norm: float = 0.0,
+    clip_value: float = 0.0,
+    processes: Processes = ALONE,
+) -> Descent:
+    """One step of `optimizer` down the gradient of `loss`, averaged over the processes.
 
     The only place that knows the hardware. A loss that is not finite goes through: it is a signal, and hiding
     it would hide the divergence.
@@ -53,13 +67,15 @@ def descend(optimizer: Optimizer, loss: Tensor, clip_norm: float = 0.0, clip_val
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    norm = get_total_norm([p.grad for p in weights if p.grad is not None])
+    gradients, loss = [p.grad for p in weights if p.grad is not None], loss.detach()
+    processes.average([*gradients, loss])
+    norm = get_total_norm(gradients)
     if clip_norm:
         clip_grads_with_norm_(weights, clip_norm, norm)
     if clip_value:
         clip_grad_value_(weights, clip_value)
     optimizer.step()
-    return norm
+    return Descent(norm, loss)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +20,11 @@ from equipoise.ema import EMA
 from equipoise.games.base import Batch, Signals, descend, detached, frozen, nonfinite, set_learning_rate, weights
 from equipoise.knobs import Knobs
 from equipoise.losses import LOSSES, AdversarialLoss, least_squares, smoothed
+from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
 Augment = Callable[[Tensor], Tensor]
+Precision = Callable[[], AbstractContextManager[Any]]
 
 
 def identity(x: Tensor) -> Tensor:
@@ -40,6 +43,10 @@ class GAN:
     chords: Stream  # where the gradient penalty looks, by samples seen
     knobs: Knobs
     augment: Augment = identity
+    precision: Precision = nullcontext  # what the networks compute in; losses and weights are always float32
+    shared_fakes: bool = False  # G's first step is judged on the fakes, reals and graph of D's last
+    D_of_G: nn.Module | None = None  # D as G's step asks it, if compiled: nothing is differentiated twice there
+    processes: Processes = ALONE
     seen: int = 0  # real samples shown to D
     drawn: int = 0  # latents drawn
 
@@ -47,56 +54,64 @@ class GAN:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
         before, knobs = self.seen, self.knobs
         lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
-        for _ in range(knobs.d_steps):
-            d_signals = self.update_D(*next(reals))
+        for left in reversed(range(knobs.d_steps)):
+            real, y = next(reals)
+            fake = self.generate(y, graph=self.shared_fakes and left == 0)
+            d_signals = self.update_D(real, fake, y)
             lost = lost + d_signals["d_nonfinite"]
-        for _ in range(knobs.g_steps):
-            g_signals = self.update_G(*next(reals))
+        for i in range(knobs.g_steps):
+            if i or not self.shared_fakes:
+                real, y = next(reals)
+                fake = self.generate(y, graph=True)
+            g_signals = self.update_G(real, fake, y)
         self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
         return d_signals | g_signals | {"d_nonfinite": lost}
 
-    def update_D(self, real: Tensor, y: Tensor) -> Signals:
+    def update_D(self, real: Tensor, fake: Tensor, y: Tensor) -> Signals:
         knobs, loss = self.knobs, adversarial_loss(self.knobs)
-        with torch.no_grad():
-            fake = self.G(self.z(len(real)), y)
         real = real.clone().requires_grad_(knobs.r1 > 0)
-        fake = fake.requires_grad_(knobs.r2 > 0)
+        fake = fake.detach().requires_grad_(knobs.r2 > 0)
         real_logits, fake_logits = self.judge(real, y), self.judge(fake, y)
 
         d_loss = loss.discriminator(real_logits, fake_logits).mean()
         penalty, slopes = self.penalty_D(real, fake, y, real_logits, fake_logits)
         set_learning_rate(self.d_opt, knobs.d_lr)
-        norm = descend(self.d_opt, d_loss + penalty, knobs.clip_norm, knobs.clip_value)
+        done = descend(self.d_opt, d_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
         if knobs.clip_weights:
             penalties.clip_weights(self.D.parameters(), knobs.clip_weights)
-        self.seen += len(real)
+        self.seen += len(real) * self.processes.count
 
         right = (real_logits > 0).float().mean() + (fake_logits < 0).float().mean()
         return slopes | detached(
-            d_loss=d_loss, d_penalty=penalty, d_grad_norm=norm,
+            d_loss=d_loss, d_penalty=penalty, d_grad_norm=done.norm,
             real_logit=real_logits.mean(), fake_logit=fake_logits.mean(),
             d_accuracy=right / 2,  # says nothing about relativistic losses, whose logits may drift together
             paired_sign=(real_logits - fake_logits).sign().mean(),  # of independent pairs, for any loss
-            d_nonfinite=nonfinite(d_loss, penalty, norm),
+            d_nonfinite=nonfinite(*done),
         )  # fmt: skip
 
-    def update_G(self, real: Tensor, y: Tensor) -> Signals:
+    def update_G(self, real: Tensor, fake: Tensor, y: Tensor) -> Signals:
         knobs, loss = self.knobs, adversarial_loss(self.knobs)
         with frozen(self.D):
-            fake_logits = self.judge(self.G(self.z(len(real)), y), y)
-            real_logits = self.judge(real, y) if loss.relativistic else fake_logits  # the others ignore it
+            fake_logits = self.judge(fake, y, self.D_of_G)
+            real_logits = self.judge(real, y, self.D_of_G) if loss.relativistic else fake_logits  # the others ignore it
             g_loss = loss.generator(real_logits, fake_logits).mean()
             penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
             set_learning_rate(self.g_opt, knobs.g_lr)
-            norm = descend(self.g_opt, g_loss + penalty, knobs.clip_norm, knobs.clip_value)
-        return detached(
-            g_loss=g_loss, g_penalty=penalty, g_grad_norm=norm, g_nonfinite=nonfinite(g_loss, penalty, norm)
-        )
+            done = descend(self.g_opt, g_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
+        return detached(g_loss=g_loss, g_penalty=penalty, g_grad_norm=done.norm, g_nonfinite=nonfinite(*done))
 
-    def judge(self, x: Tensor, y: Tensor) -> Tensor:
-        """D's logits. The one door to D: no sample, real or fake, goes around the augmentation."""
-        logits: Tensor = self.D(self.augment(x), y)
-        return logits
+    def generate(self, y: Tensor, graph: bool) -> Tensor:
+        """Fakes of classes y [B] -> [B, ...] float32, of new latents; with the graph that G's step needs."""
+        with torch.set_grad_enabled(graph), self.precision():
+            fake: Tensor = self.G(self.z(len(y)), y)
+            return fake.float()
+
+    def judge(self, x: Tensor, y: Tensor, D: nn.Module | None = None) -> Tensor:
+        """D's logits, float32. The one door to D: no sample, real or fake, goes around the augmentation."""
+        with self.precision():
+            logits: Tensor = (self.D if D is None else D)(self.augment(x), y)
+            return logits.float()
 
     def penalty_D(
         self, real: Tensor, fake: Tensor, y: Tensor, real_logits: Tensor, fake_logits: Tensor
@@ -111,17 +126,17 @@ class GAN:
             slope2 = penalties.zero_centered(fake, fake_logits).mean()
             total, signals["fake_input_grad"] = total + knobs.r2 / 2 * slope2, slope2.sqrt()
         if knobs.gp:
-            t = torch.rand(len(real), generator=self.chords.at(self.seen), device=real.device)
-            off = penalties.one_centered(lambda x: self.judge(x, y), real, fake, t).mean()
+            whole = len(real) * self.processes.count
+            t = torch.rand(whole, generator=self.chords.at(self.seen), device=real.device)
+            off = penalties.one_centered(lambda x: self.judge(x, y), real, fake, self.processes.part(t)).mean()
             total, signals["chord_grad_off_one"] = total + knobs.gp * off, off.sqrt()
         return total, detached(**signals)
 
     def z(self, n: int) -> Tensor:
-        """Latents N(0, 1) [n, z_dim], a function of (seed, how many were drawn before)."""
-        generator = self.latents.at(self.drawn)
-        self.drawn += n
-        z: Tensor = torch.randn(n, self.z_dim, generator=generator, device=generator.device)
-        return z
+        """Latents N(0, 1) [n, z_dim] of this process, a function of (seed, how many all have drawn before)."""
+        generator, whole = self.latents.at(self.drawn), n * self.processes.count
+        self.drawn += whole
+        return self.processes.part(torch.randn(whole, self.z_dim, generator=generator, device=generator.device))
 
     @torch.no_grad()
     def sampler(self, z: Tensor, y: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Literal, assert_never
 import torch
 from torch import Tensor, nn
 
+from equipoise.nets.convolution import Conv2d
 from equipoise.nets.layers import Activation, Conditioning, Norm, Output, activation, head, label, norm
 
 Upsample = Literal["resize", "transposed"]
@@ -82,10 +83,10 @@ class Discriminator(nn.Module):
         self.label = label(concatenated, LABEL_DIM)
         widths = pyramid(size, width, max_width)[::-1]
         inputs = channels + (LABEL_DIM if concatenated else 0)
-        layers: list[nn.Module] = [nn.Conv2d(inputs, widths[0], 4, stride=2, padding=1), activation(act)]
+        layers: list[nn.Module] = [Conv2d(inputs, widths[0], 4, stride=2, padding=1), activation(act)]
         for before, after in pairwise(widths):
             layers += [
-                nn.Conv2d(before, after, 4, stride=2, padding=1),
+                Conv2d(before, after, 4, stride=2, padding=1),
                 norm(norms, after, spatial=True),
                 activation(act),
             ]

@@ -72,9 +72,9 @@ def label(classes: int, dim: int) -> nn.Module:
 class LinearHead(nn.Module):
     """Features [B, F] -> logits [B], whatever the class."""
 
-    def __init__(self, features: int):
+    def __init__(self, features: int, bias: bool = True):
         super().__init__()
-        self.realness = nn.Linear(features, 1)
+        self.realness = nn.Linear(features, 1, bias=bias)
 
     def forward(self, features: Tensor, y: Tensor) -> Tensor:
         logits: Tensor = self.realness(features)

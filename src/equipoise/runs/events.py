@@ -65,6 +65,19 @@ class Log:
         self._file.close()
 
 
+class Unwritten:
+    """The log of a process that leaves the record to the leader of its run."""
+
+    def append(self, kind: str, **values: Any) -> None: ...
+
+    def state_dict(self) -> dict[str, int]:
+        return {"offset": 0}
+
+    def load_state_dict(self, state: dict[str, int]) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a log, those of a run in progress too: a last line cut short is left out."""
     with path.open("rb") as file:
