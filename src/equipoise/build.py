@@ -14,16 +14,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn, optim
 
+from equipoise import augment, init, pictures
 from equipoise import config as c
-from equipoise import init, pictures
 from equipoise.data import digits, images, toy
-from equipoise.data.batches import Batches
+from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.images import Track, untracked
 from equipoise.data.source import Shape, Splits, to_uint8
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError, MachineError
 from equipoise.games.base import Game
-from equipoise.games.gan import GAN, Precision
+from equipoise.games.gan import GAN, Augment, Call, Precision
 from equipoise.nets import dcgan, mlp, r3gan
 from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
 from equipoise.processes import ALONE, Processes
@@ -174,10 +174,22 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
         latents=Stream(config.seed, "latents", str(device)),
         chords=Stream(config.seed, "chords", str(device)),
         knobs=config.knobs,
+        augment=in_front_of_D(config, device, processes),
         precision=precision(config.machine, device),
         shared_fakes=config.shared_fakes,
         processes=processes,
     )
+
+
+def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Processes) -> Augment:
+    def augmented(x: Tensor, p: float, call: Call, drawn: int) -> Tensor:
+        if not p:
+            return x
+        generator = Stream(config.seed, f"augment/{call}", str(device)).at(drawn)
+        whole = augment.draws(len(x) * processes.count, generator)
+        return augment.diff_augment(x, processes.part(whole), p, config.augment)
+
+    return augmented
 
 
 def compiled(net: nn.Module) -> nn.Module:
@@ -205,7 +217,22 @@ def layout(nets: c.Nets) -> torch.memory_format:
 
 
 def batches(config: c.TrainConfig, data: Splits, device: torch.device, processes: Processes = ALONE) -> Batches:
-    return Batches(data.train, config.batch, config.seed, device, processes, layout(config.nets))
+    return Batches(
+        data.train, config.batch, config.seed, device, of_the_data(config, device, processes), processes,
+        layout(config.nets),
+    )  # fmt: skip
+
+
+def of_the_data(config: c.TrainConfig, device: torch.device, processes: Processes) -> Vary:
+    if not isinstance(config.data, c.Images) or config.data.augment == c.Augmentation():
+        return unvaried
+    ranges, stream = augment.Ranges(**dict(config.data.augment)), Stream(config.seed, "augmentation", str(device))
+
+    def vary(x: Tensor, position: int) -> Tensor:
+        whole = augment.rows(stream, position, len(x) * processes.count)
+        return augment.varied(x, processes.part(whole), ranges)
+
+    return vary
 
 
 def device(machine: c.Machine) -> torch.device:

@@ -30,15 +30,36 @@ class Toy(Section):
     kind: Literal["ring", "grid"]
 
 
-class Digits(Section):
+class Augmentation(Section):
+    """How far the samples of the data set are varied, each by its own draw: see `augment.Ranges`. 0 is off."""
+
+    crop: float = Field(0.0, ge=0, lt=1)  # at most this share of the side is cut away
+    turn_degrees: float = Field(0.0, ge=0, le=180)  # either way
+    shift: float = Field(0.0, ge=0, le=0.5)  # share of the side, either way, in whole pixels
+    scale: float = Field(0.0, ge=0, lt=1)  # sizes 1 - scale .. 1 + scale
+    brightness: float = Field(0.0, ge=0, le=1)  # share of the way from black to white, either way
+    contrast: float = Field(0.0, ge=0, le=1)  # factors 1 - contrast .. 1 + contrast, about mid-grey
+    saturation: float = Field(0.0, ge=0, le=1)  # factors 1 - saturation .. 1 + saturation; colour images only
+    hue: float = Field(0.0, ge=0, le=0.5)  # share of the circle of colours, either way; colour images only
+    flip_x: bool = False  # left and right change places in every other sample
+    flip_y: bool = False
+
+
+class Images(Section):
+    """What all kinds of data have that are images."""
+
+    augment: Augmentation = Augmentation()
+
+
+class Digits(Images):
     kind: Literal["digits"] = "digits"
 
 
-class StackedDigits(Section):
+class StackedDigits(Images):
     kind: Literal["stacked-digits"] = "stacked-digits"
 
 
-class Folder(Section):
+class Folder(Images):
     """PNG and JPEG files below a folder, cropped to a centred square and resized to `size` pixels."""
 
     kind: Literal["folder"] = "folder"
@@ -46,7 +67,7 @@ class Folder(Section):
     size: int | None = Field(None, ge=8)  # None: the largest power of two that the first pictures have, up to 64
 
 
-class Npz(Section):
+class Npz(Images):
     """Images [N, H, W] or [N, H, W, C] of uint8 in an .npz or .npy file, with labels under `y` if there are any."""
 
     kind: Literal["npz"] = "npz"
@@ -164,6 +185,7 @@ class RMSprop(Section):
     weight_decay: float = Field(0.0, ge=0)
 
 
+AugmentKind = Literal["color", "translation", "cutout", "flip"]
 Optimizer = Annotated[SGD | Adam | AdamW | RMSprop, Field(discriminator="kind")]
 
 
@@ -205,6 +227,7 @@ class TrainConfig(Section):
     optim: Optim = Optim()
     shared_fakes: bool = False  # G is judged on the very fakes of D's last step: saves one of its forward passes
     knobs: Knobs = Knobs()
+    augment: Annotated[tuple[AugmentKind, ...], Field(min_length=1)] = ("color", "translation", "cutout")  # before D
     schedules: dict[str, Schedule] = {}  # factors on knobs, by their names
     record: Every = Every()
     samples: Every = Every()
@@ -245,6 +268,12 @@ class TrainConfig(Section):
                 "the wasserstein loss needs a bound on D's slope: set knobs.gp=10, or knobs.clip_weights=0.01, "
                 "or nets.d_norm=spectral"
             )
+        return self
+
+    @model_validator(mode="after")
+    def augmentation_fits(self) -> TrainConfig:
+        if self.knobs.augment_p and not isinstance(self.data, Images):
+            raise ValueError(f"knobs.augment_p is for images, and data.kind={self.data.kind} has points: set it to 0")
         return self
 
     @model_validator(mode="after")

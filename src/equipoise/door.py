@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from equipoise import generator, launch
-from equipoise.config import Npz
+from equipoise.config import Augmentation, Images, Npz
 from equipoise.errors import ConfigError, StorageError
 from equipoise.progress import bar
 from equipoise.runs.folder import RunFolder, fresh_path, refuse_existing
@@ -57,13 +57,16 @@ class GAN:
         named = str(data) if isinstance(data, (str, Path)) else None
         config = launch.configured(self.recipe, data=named, steps=steps, kimg=kimg, seed=seed, settings=settings)
         if isinstance(data, np.ndarray):
-            config = config.model_copy(update={"data": Npz(path=str(kept(data, path).resolve()))})
+            augment = config.data.augment if isinstance(config.data, Images) else Augmentation()
+            npz = Npz(path=str(kept(data, path).resolve()), augment=augment)
+            config = config.model_copy(update={"data": npz})
         console = Console(stderr=True, quiet=not progress)
         self.run = launch.start(
             config,
             path,
             time_s=launch.seconds(time) if time else None,
             watch=lambda label, total, done: bar(console, label, total, done),
+            warn=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
         )
         self._generator = generator.from_file(self.run.model)
         return self

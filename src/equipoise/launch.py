@@ -17,6 +17,7 @@ import torch
 
 from equipoise import build
 from equipoise import config as c
+from equipoise.advice import warnings
 from equipoise.data.images import Track, untracked
 from equipoise.data.source import Splits
 from equipoise.environment import environment
@@ -112,14 +113,19 @@ def start(
     watch: Watch = unwatched,
     track: Track = untracked,
     announce: Callable[[RunFolder, Forecast], None] = lambda run, forecast: None,
+    warn: Callable[[str], None] = lambda text: None,
     controller: Controller | None = None,
 ) -> RunFolder:
     """Trains a new run and returns its folder. `time_s` replaces the config's length by what fits into that time.
+
+    What is allowed but seldom meant is told to `warn`.
 
     Raises:
         ConfigError, DataError, MachineError: before anything is written.
         StorageError, Diverged, Stopped: with the state of the last checkpoint on disk.
     """
+    for text in warnings(config):
+        warn(text)
     processes, device = together(config)
     data = build.splits(config.data, track)
     config, forecast = resolve(config, data, time_s, device, processes)

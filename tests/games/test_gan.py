@@ -309,7 +309,7 @@ def test_a_conditional_loss_is_that_of_samples_with_their_classes(conditioning):
 @pytest.mark.parametrize("knobs", [PLAIN, RELATIVISTIC, WGAN_GP], ids=lambda k: k.loss)
 def test_no_sample_goes_around_the_augmentation(knobs):
     D = Spy(nets()[1])
-    players = game(knobs, (nets()[0], D), augment=lambda x: 0 * x + 5)
+    players = game(knobs, (nets()[0], D), augment=lambda x, *how: 0 * x + 5)
     players.step(Reals())
     assert all((x == 5).all() for x, _ in D.asked)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from equipoise import build, forecast, generator, launch
+from equipoise import advice, build, forecast, generator, launch
 from equipoise.cli import screen
 from equipoise.config import TrainConfig
 from equipoise.errors import ConfigError
@@ -23,7 +23,9 @@ def train(
     if dry_run:
         foretell(config, time_s, as_json=as_json)
         return
-    run = launch.start(config, out, time_s=time_s, watch=screen.watch, track=screen.track, announce=screen.announce)
+    run = launch.start(
+        config, out, time_s=time_s, watch=screen.watch, track=screen.track, announce=screen.announce, warn=screen.fail
+    )
     screen.say(f"{run.path}: finished. Samples: equipoise sample {run.path} -o samples.png")
     if as_json:
         screen.show_json({"run": str(run.path)})
@@ -31,6 +33,8 @@ def train(
 
 def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> None:
     """What --dry-run prints."""
+    for text in advice.warnings(config):
+        screen.fail(text)
     device = build.device(config.machine)
     resolved, expected = forecast.resolve(config, build.splits(config.data, screen.track), time_s, device)
     if as_json:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from equipoise.data.source import Source
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
+
+Vary = Callable[[Tensor, int], Tensor]  # (x [B, ...], place of the whole batch in the endless sequence) -> x
+
+
+def unvaried(x: Tensor, position: int) -> Tensor:
+    return x
 
 
 class Batches:
@@ -24,11 +32,12 @@ class Batches:
         size: int,
         seed: int,
         device: torch.device | str = "cpu",
+        augment: Vary = unvaried,
         processes: Processes = ALONE,
         layout: torch.memory_format = torch.preserve_format,
     ):
+        self.augment, self.processes, self.layout = augment, processes, layout
         self.source, self.size, self.device = source, size, torch.device(device)
-        self.processes, self.layout = processes, layout
         self.position = 0
         self._orders = Stream(seed, "order")
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)  # kept between batches of one epoch
@@ -38,8 +47,8 @@ class Batches:
 
     def __next__(self) -> tuple[Tensor, Tensor]:
         x, y = self.source.take(self.processes.part(self.indices(self.position, self.size)))
+        x = self.augment(x.to(self.device, non_blocking=True), self.position).to(memory_format=self.layout)
         self.position += self.size
-        x = x.to(self.device, non_blocking=True, memory_format=self.layout)
         return x, y.to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict[str, int]:

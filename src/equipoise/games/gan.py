@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,12 @@ from equipoise.losses import LOSSES, AdversarialLoss, least_squares, smoothed
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
-Augment = Callable[[Tensor], Tensor]
 Precision = Callable[[], AbstractContextManager[Any]]
+Call = Literal["real", "fake", "mixed"]  # what D is asked about; each has augmentations of its own
+Augment = Callable[[Tensor, float, Call, int], Tensor]  # (x, augment_p, call, latents drawn so far) -> x
 
 
-def identity(x: Tensor) -> Tensor:
+def identity(x: Tensor, p: float, call: Call, drawn: int) -> Tensor:
     return x
 
 
@@ -71,7 +72,7 @@ class GAN:
         knobs, loss = self.knobs, adversarial_loss(self.knobs)
         real = real.clone().requires_grad_(knobs.r1 > 0)
         fake = fake.detach().requires_grad_(knobs.r2 > 0)
-        real_logits, fake_logits = self.judge(real, y), self.judge(fake, y)
+        real_logits, fake_logits = self.judge(real, y, "real"), self.judge(fake, y, "fake")
 
         d_loss = loss.discriminator(real_logits, fake_logits).mean()
         penalty, slopes = self.penalty_D(real, fake, y, real_logits, fake_logits)
@@ -93,8 +94,9 @@ class GAN:
     def update_G(self, real: Tensor, fake: Tensor, y: Tensor) -> Signals:
         knobs, loss = self.knobs, adversarial_loss(self.knobs)
         with frozen(self.D):
-            fake_logits = self.judge(fake, y, self.D_of_G)
-            real_logits = self.judge(real, y, self.D_of_G) if loss.relativistic else fake_logits  # the others ignore it
+            fake_logits = self.judge(fake, y, "fake", self.D_of_G)
+            # the real logits matter to relativistic losses alone
+            real_logits = self.judge(real, y, "real", self.D_of_G) if loss.relativistic else fake_logits
             g_loss = loss.generator(real_logits, fake_logits).mean()
             penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
             set_learning_rate(self.g_opt, knobs.g_lr)
@@ -107,10 +109,15 @@ class GAN:
             fake: Tensor = self.G(self.z(len(y)), y)
             return fake.float()
 
-    def judge(self, x: Tensor, y: Tensor, D: nn.Module | None = None) -> Tensor:
-        """D's logits, float32. The one door to D: no sample, real or fake, goes around the augmentation."""
+    def judge(self, x: Tensor, y: Tensor, call: Call, D: nn.Module | None = None) -> Tensor:
+        """D's logits, float32. The one door to D: no sample, real or fake, goes around the augmentation.
+
+        Latents are drawn for each batch of fakes, so (drawn, call) is a new index for each; fakes that both players
+        share are augmented alike for both.
+        """
+        x = self.augment(x, self.knobs.augment_p, call, self.drawn)
         with self.precision():
-            logits: Tensor = (self.D if D is None else D)(self.augment(x), y)
+            logits: Tensor = (self.D if D is None else D)(x, y)
             return logits.float()
 
     def penalty_D(
@@ -127,8 +134,8 @@ class GAN:
             total, signals["fake_input_grad"] = total + knobs.r2 / 2 * slope2, slope2.sqrt()
         if knobs.gp:
             whole = len(real) * self.processes.count
-            t = torch.rand(whole, generator=self.chords.at(self.seen), device=real.device)
-            off = penalties.one_centered(lambda x: self.judge(x, y), real, fake, self.processes.part(t)).mean()
+            t = self.processes.part(torch.rand(whole, generator=self.chords.at(self.seen), device=real.device))
+            off = penalties.one_centered(lambda x: self.judge(x, y, "mixed"), real, fake, t).mean()
             total, signals["chord_grad_off_one"] = total + knobs.gp * off, off.sqrt()
         return total, detached(**signals)
 
