@@ -9,8 +9,10 @@ from equipoise.config import (
     MLP,
     SGD,
     AdamW,
+    Augmentation,
     Digits,
     Folder,
+    Images,
     Npz,
     Optim,
     RMSprop,
@@ -268,7 +270,8 @@ EVERYTHING = TrainConfig(
     seed=3,
     kimg=12.3456789,
     batch=17,
-    data=Folder(path="some/folder", size=32),
+    data=Folder(path="some/folder", size=32, augment=Augmentation(flip_x=True, crop=0.1)),
+    augment=("flip", "color"),
     nets=DCGAN(d_norm="spectral", conditioning="projection", upsample="transposed"),
     optim=Optim(g=SGD(momentum=0.9, nesterov=True), d=AdamW(betas=(0.1, 0.2))),
     knobs=Knobs(loss="wasserstein", gp=10, ema_ramp=None, g_lr=1e-5),
@@ -362,3 +365,36 @@ def test_the_length_of_a_run_is_counted_in_images():
 
 def test_yaml_alone_would_take_an_exponent_for_a_text():
     assert yaml.safe_load("2e-4") == "2e-4"
+
+
+@pytest.mark.parametrize("data", ["digits", "stacked-digits", "folder", "npz"])
+def test_all_kinds_of_images_can_be_augmented(data):
+    kind = f"data={{kind: {data}" + (", path: some" if data in ("folder", "npz") else "") + "}"
+    changed = override(PLAIN, [kind, "data.augment.flip_x=true", "data.augment.shift=.1", "knobs.augment_p=.4"])
+    assert isinstance(changed.data, Images)
+    assert changed.data.augment == Augmentation(flip_x=True, shift=0.1)
+    assert changed.knobs.augment_p == 0.4
+
+
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        (["knobs.augment_p=1.1"], "knobs.augment_p"),
+        (["augment=[blur]"], "augment"),
+        (["augment=[]"], "augment"),
+        (["data.augment.hue=.6"], "data.augment.hue"),
+        (["data.augment.crop=1"], "data.augment.crop"),
+        (["data.augment.flipx=true"], "did you mean 'data.augment.flip_x'"),
+        (["schedules.augment_p={kind: linear, start: 0, end: 3}", "knobs.augment_p=.5"], "augment_p"),
+    ],
+)
+def test_augmentation_that_does_not_fit_is_refused(assignments, words):
+    with pytest.raises(ConfigError, match=words):
+        override(PLAIN, assignments)
+
+
+def test_points_are_not_augmented():
+    with pytest.raises(ConfigError, match=r"knobs\.augment_p is for images, and data\.kind=grid has points"):
+        override(PLAIN, ["data.kind=grid", "knobs.augment_p=.1"])
+    with pytest.raises(ConfigError, match=r"data\.augment"):
+        override(PLAIN, ["data.kind=grid", "data.augment.flip_x=true"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,14 @@ def test_a_second_fit_into_a_run_leaves_its_data_alone(images, tmp_path):
     with pytest.raises(ConfigError, match="holds a run already"):
         GAN("dcgan").fit(images[:9], steps=2, out=tmp_path / "run", settings=SMALL, progress=False)
     assert (tmp_path / "run" / "data.npz").read_bytes() == before
+
+
+def test_an_array_keeps_the_augmentation_that_was_asked_for(images, tmp_path):
+    settings = [*SMALL, "data.augment.flip_x=true"]
+    run = GAN("dcgan").fit(images, steps=2, out=tmp_path / "run", settings=settings, progress=False).run
+    assert run is not None
+    data = json.loads(run.config.read_text())["data"]
+    assert (data["kind"], data["augment"]["flip_x"], data["augment"]["flip_y"]) == ("npz", True, False)
 
 
 def test_sampling_before_fit_says_what_to_do():

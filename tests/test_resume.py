@@ -255,6 +255,12 @@ UNUSUAL = {
     "a norm for each": ["nets.g_norm=batch", "nets.d_norm=layer", "nets.conditioning=projection"],
     "AdamW and momentum": ["optim.g={kind: adamw}", "optim.d={kind: sgd, momentum: .9, nesterov: true}"],
     "clipping and decay": ["knobs.clip_norm=.5", "knobs.clip_value=.1", "knobs.d_l2=1e-3", "knobs.g_l1=1e-4"],
+    "augmentation in front of D": [
+        "knobs.augment_p=.6",
+        "augment=[color, translation, cutout, flip]",
+        "schedules.augment_p={kind: linear, start: .2, end: 1}",
+    ],
+    "augmentation of the data": ["data.augment={flip_x: true, turn_degrees: 10, shift: .2, brightness: .1}"],
     "two phases": [
         "schedules.g_steps={kind: phases, starts: [0, .5], values: [2, 1]}",
         "schedules.d_steps={kind: phases, starts: [0, .5], values: [1, 2]}",

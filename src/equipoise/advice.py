@@ -28,7 +28,7 @@ def leaks(augment: Augmentation) -> Iterator[str]:
     if on := [name for name in LOOKS if getattr(augment, name)]:
         looks = " and ".join(dict.fromkeys(LOOKS[name] for name in on))
         yield (
-            f"{keys(on)} leaks into the samples: G will learn to draw {looks} pictures (Karras et al. 2020, "
+            f"{keys(on)}: this leaks into the samples. G will learn to draw {looks} pictures (Karras et al. 2020, "
             f"arXiv:2006.06676, section 2.2).\n{INSTEAD}"
         )
 
@@ -37,7 +37,7 @@ def spoilt_digits(config: TrainConfig) -> Iterator[str]:
     assert isinstance(config.data, Images)
     augment = config.data.augment
     if on := [name for name in ("flip_x", "flip_y") if getattr(augment, name)]:
-        yield f"{keys(on)} makes signs that are no digits, and G will learn to draw them: leave it off.\n{INSTEAD}"
+        yield f"{keys(on)}: this makes signs that are no digits, and G learns to draw them. Leave it off.\n{INSTEAD}"
     if augment.turn_degrees > STILL_A_DIGIT_DEGREES:
         yield (
             f"data.augment.turn_degrees={augment.turn_degrees:g} turns some digits into others (6 and 9, 1 and 7): "
@@ -45,7 +45,7 @@ def spoilt_digits(config: TrainConfig) -> Iterator[str]:
         )
     if isinstance(config.data, StackedDigits) and (augment.saturation or augment.hue):
         on = [name for name in ("saturation", "hue") if getattr(augment, name)]
-        yield f"{keys(on)} mixes the three digits that are the channels of a stack: leave it off.\n{INSTEAD}"
+        yield f"{keys(on)}: this mixes the three digits that are the channels of a stack. Leave it off.\n{INSTEAD}"
     if "flip" in config.augment and config.knobs.augment_p > LEAKS_ABOVE:
         yield (
             f"flips in front of D leak at knobs.augment_p={config.knobs.augment_p:g}: D cannot tell a digit from its "

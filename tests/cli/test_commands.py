@@ -151,6 +151,15 @@ def test_recipes_lists_all_and_prints_one(equipoise):
     assert "d_steps: 5" in equipoise("recipes", "wgan-gp")[1]
 
 
+@pytest.mark.parametrize("how", [["--dry-run"], ["--steps", "2", "--out", "run"]])
+def test_what_is_seldom_meant_is_told_before_training(how, equipoise):
+    code, _, err = equipoise("train", "digits", *how, *SMALL, *sets("data.augment.flip_x=true"))
+    assert code == 0
+    assert err.startswith("equipoise: data.augment.flip_x: this makes signs that are no digits")
+    assert "knobs.augment_p=0.3" in err
+    assert "data.augment" not in equipoise("train", "digits", "--dry-run", *SMALL)[2]
+
+
 def test_a_dry_run_tells_and_writes_nothing(equipoise):
     code, out, err = equipoise("train", "digits", "--dry-run", "--time", "60s", *SMALL)
     assert code == 0

@@ -74,3 +74,17 @@ def test_samples_come_with_their_labels():
     x, y = next(batches())
     assert x.shape == (4, 1)
     assert x.flatten().tolist() == y.tolist()
+
+
+def test_samples_are_varied_by_their_place_in_the_sequence_and_not_by_their_batch():
+    def told_their_places(x, position):
+        return 1000 * x + torch.arange(position, position + len(x))[:, None]
+
+    source = InMemory(torch.arange(10.0)[:, None], torch.arange(10))
+    small, large = (Batches(source, size, 0, augment=told_their_places) for size in (2, 6))
+    expected = [1000 * i + place for place, i in enumerate(flat(shown(batches(), 8))[:30])]
+    for one in (small, large):
+        assert flat(next(one)[0].flatten().tolist() for _ in range(30 // one.size)) == expected
+    resumed = Batches(source, 6, 0, augment=told_their_places)
+    resumed.load_state_dict({"position": 12})
+    assert next(resumed)[0].flatten().tolist() == expected[12:18]

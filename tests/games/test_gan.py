@@ -314,6 +314,30 @@ def test_no_sample_goes_around_the_augmentation(knobs):
     assert all((x == 5).all() for x, _ in D.asked)
 
 
+@pytest.mark.parametrize("knobs", [PLAIN, RELATIVISTIC, WGAN_GP], ids=lambda k: k.loss)
+def test_each_call_of_D_has_an_augmentation_of_its_own_that_follows_from_counters(knobs):
+    asked = []
+
+    def noting(x, p, call, drawn):
+        asked.append((p, call, drawn))
+        return x
+
+    players = game(turned(knobs, augment_p=0.25, d_steps=2, g_steps=2), augment=noting)
+    reals = Reals()
+    for _ in range(3):
+        players.step(reals)
+    assert {p for p, *_ in asked} == {0.25}
+    assert len(set(asked)) == len(asked) == 3 * 2 * (4 if knobs.loss == "relativistic" or knobs.gp else 3)
+    state, seen = players.state_dict(), len(asked)
+    players.judge(*next(Reals()), "real")  # somebody looks
+    asked.pop()
+    players.step(reals)
+    later = asked[seen:]
+    players.load_state_dict(state)
+    players.step(reals)
+    assert asked[seen + len(later) :] == later
+
+
 def test_the_gradient_penalty_looks_at_new_places_on_the_chords_each_step():
     players = game(turned(WGAN_GP, d_lr=0), (Point(*POINT), Spy(Slope(*W))))
     real, y = next(Reals())

@@ -1,0 +1,72 @@
+"""What a config switches on, and what it leaves alone."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+from equipoise import build
+from equipoise.augment import Ranges
+from equipoise.config import Augmentation, Digits
+from equipoise.games.gan import identity
+
+CPU = torch.device("cpu")
+DATA = build.splits(Digits())
+
+
+def played(config, steps=3, augment=None):
+    """All weights after some steps, and the batches."""
+    game, batches = build.game(config, build.form(config, DATA), CPU), build.batches(config, DATA, CPU)
+    game.augment = augment or game.augment
+    for _ in range(steps):
+        game.step(batches)
+    return torch.cat([p.flatten() for net in game.networks().values() for p in net.parameters()])
+
+
+def first_batch(config):
+    return next(build.batches(config, DATA, CPU))[0]
+
+
+def test_a_config_and_the_mathematics_have_the_same_ranges_all_off():
+    assert Augmentation().model_dump() == {field.name: field.default for field in fields(Ranges)}
+    assert Ranges(**Augmentation().model_dump()) == Ranges()
+
+
+def test_augmentation_in_front_of_D_is_off_unless_it_is_asked_for(tiny):
+    off, on = tiny("digits"), tiny("digits", "knobs.augment_p=.5")
+    assert torch.equal(played(off), played(off, augment=identity))
+    assert torch.equal(played(on), played(on))
+    others = [off, tiny("digits", "knobs.augment_p=.6"), tiny("digits", "knobs.augment_p=.5", "augment=[cutout]")]
+    assert not any(torch.equal(played(on), played(other)) for other in others)
+
+
+def test_real_and_fake_samples_and_each_step_have_augmentations_of_their_own(tiny):
+    config = tiny("digits", "knobs.augment_p=.5")
+    game, other = (build.game(c, build.form(c, DATA), CPU) for c in (config, tiny("digits", "seed=1")))
+    x = first_batch(config)[:1].expand(64, -1, -1, -1)
+    results = [game.augment(x, 0.5, *how) for how in (("real", 8), ("fake", 8), ("mixed", 8), ("real", 16))]
+    results.append(other.augment(x, 0.5, "real", 8))
+    assert not any(torch.equal(a, b) for i, a in enumerate(results) for b in results[:i])
+    assert torch.equal(game.augment(x, 0.5, "real", 8), results[0])
+    assert game.augment(x, 0.0, "real", 8) is x
+
+
+@pytest.mark.parametrize("size", [3, 20])
+def test_the_augmentation_of_the_data_does_not_depend_on_the_size_of_batches(size, tiny):
+    settings = ("data.augment={flip_x: true, flip_y: true, shift: .2}",)
+    one, other = (build.batches(tiny("digits", *settings, f"batch={n}"), DATA, CPU) for n in (60, size))
+    whole = next(one)[0]
+    assert torch.equal(torch.cat([next(other)[0] for _ in range(60 // size)]), whole)
+    plain = tiny("digits", "batch=60")
+    assert not torch.equal(whole, first_batch(plain))
+    assert torch.equal(first_batch(plain), DATA.train.take(one.indices(0, 60))[0])
+
+
+def test_an_epoch_later_a_sample_is_varied_in_another_way(tiny):
+    n = len(DATA.train)
+    batches = build.batches(tiny("digits", "data.augment.turn_degrees=20", f"batch={n}"), DATA, CPU)
+    orders = [batches.indices(i * n, n).argsort() for i in range(2)]
+    first, second = (next(batches)[0][order] for order in orders)
+    assert (first - second).abs().amax((1, 2, 3)).gt(1e-3).double().mean() > 0.99
