@@ -7,6 +7,7 @@ D's loss and its penalties, and what is averaged is complete, so R1 and R2 are t
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,8 +61,8 @@ class Processes:
         """The leader's text, in every process."""
         if self.count == 1:
             return text
-        blob = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
-        size = torch.tensor(len(blob) if self.leads else 0)
+        blob = torch.tensor(list(text.encode()), dtype=torch.uint8)
+        size = torch.tensor(len(blob))
         with together():
             dist.broadcast(size, 0, group=self.control)
             blob = blob if self.leads else torch.empty(int(size), dtype=torch.uint8)
@@ -105,6 +106,7 @@ def joined(device: torch.device, devices: int, nodes: int) -> tuple[Processes, t
 
     if device.type == "cuda" and torch.cuda.device_count() < devices:
         raise MachineError(f"{devices} devices were asked for, and this machine has {torch.cuda.device_count()}.")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the run's own first line tells as much
     fabric = Fabric(accelerator=device.type, devices=devices, num_nodes=nodes, strategy="ddp")
     fabric.launch()
     return Processes(fabric.global_rank, fabric.world_size, dist.new_group(backend="gloo")), fabric.device

@@ -1,0 +1,176 @@
+"""Several processes play the game that one would have played, and end together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from equipoise import build
+from equipoise.config import TrainConfig, override, read, write
+from equipoise.errors import ConfigError, MachineError
+from equipoise.processes import ALONE, Processes, together
+from equipoise.recipes import recipe
+from equipoise.runs import checkpoint
+from equipoise.runs.folder import rows
+
+CPU = torch.device("cpu")
+NORM_FREE = {
+    "mlp": ("digits", []),
+    "dcgan": ("hinge", ["nets.g_norm=none", "nets.d_norm=none", "nets.init=he"]),
+    "r3gan": ("digits", ["nets.kind=r3gan", "nets.width=64", "nets.blocks=1"]),
+    "everything drawn": ("digits", ["knobs.gp=1", "knobs.augment_p=0.5", "data.augment.shift=0.2"]),
+}
+ONE_BACKWARD = ["knobs.loss=relativistic", "knobs.r1=1", "knobs.r2=1", "batch=32"]
+
+
+def config_of(case: str) -> TrainConfig:
+    name, settings = NORM_FREE[case]
+    slim = [] if "nets.kind=r3gan" in settings else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
+    slim = ["nets.g_width=8", "nets.d_width=8"] if case == "dcgan" else slim
+    return override(recipe(name), [*settings, *slim, *ONE_BACKWARD])
+
+
+def played(case: str, steps: int, processes: Processes) -> dict[str, list[torch.Tensor]]:
+    """The gradients of the first step, and the weights after the last."""
+    torch.set_num_threads(1)
+    config = config_of(case)
+    data = build.splits(config.data)
+    game = build.game(config, build.form(config, data), CPU, processes)
+    batches, gradients = build.batches(config, data, CPU, processes), []
+    for step in range(steps):
+        game.step(batches)
+        if step == 0:
+            gradients = [p.grad.clone() for net in (game.D, game.G) for p in net.parameters()]
+    weights = [p.detach().clone() for net in (game.D, game.G, game.ema.net) for p in net.parameters()]
+    return {"gradients": gradients, "weights": weights}
+
+
+def play_beside(case: str, steps: int, rank: int, meeting: Path) -> None:
+    dist.init_process_group("gloo", init_method=f"file://{meeting}/met", rank=rank, world_size=2)
+    torch.save(played(case, steps, Processes(rank, 2, dist.group.WORLD)), meeting / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def two(case: str, steps: int, meeting: Path) -> list[dict[str, list[torch.Tensor]]]:
+    command = [sys.executable, __file__, case, str(steps)]
+    both = [subprocess.Popen([*command, str(rank), str(meeting)]) for rank in range(2)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    return [torch.load(meeting / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("case", NORM_FREE)
+def test_two_processes_stay_equal_to_the_bit_and_take_the_first_step_of_one(case, tmp_path):
+    first, second = two(case, 50, tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(first["weights"], second["weights"], strict=True))
+    alone = played(case, 1, ALONE)
+    apart = [(a - b).abs().max().item() for a, b in zip(first["gradients"], alone["gradients"], strict=True)]
+    assert max(apart) < 1e-6
+    assert max(g.abs().max().item() for g in alone["gradients"]) > 1e-3, "there was nothing to compare"
+
+
+def test_processes_that_draw_their_own_latents_are_noticed(tmp_path, monkeypatch):
+    """The control: with latents of another seed the gradients are far more than 1e-6 apart."""
+    alone = played("mlp", 1, ALONE)
+    monkeypatch.setattr(Processes, "part", lambda self, whole: whole.roll(1, 0))
+    other = played("mlp", 1, ALONE)
+    apart = [(a - b).abs().max().item() for a, b in zip(alone["gradients"], other["gradients"], strict=True)]
+    assert max(apart) < 1e-6, "a permutation of all rows, in all draws alike, is the same batch"
+    monkeypatch.setattr(Processes, "part", lambda self, whole: whole[:16].repeat(*[2] + [1] * (whole.ndim - 1)))
+    halved = played("mlp", 1, ALONE)
+    apart = [(a - b).abs().max().item() for a, b in zip(alone["gradients"], halved["gradients"], strict=True)]
+    assert max(apart) > 1e-4
+
+
+def test_parts_make_up_the_whole():
+    whole = torch.arange(12).view(6, 2)
+    assert torch.equal(torch.cat([Processes(rank, 3).part(whole) for rank in range(3)]), whole)
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused():
+    with pytest.raises(ConfigError, match="batch=10 cannot be shared equally by 4"):
+        Processes(0, 4).require_divides(10)
+
+
+def test_a_lost_process_is_told_in_words():
+    with pytest.raises(MachineError, match=r"another process of this run has ended.*\n.*resume"), together():
+        raise RuntimeError("[/pytorch/gloo/pair.cc:547] Connection closed by peer [127.0.0.1]:1")
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "equipoise.cli.main", *words]
+
+
+def training(tiny, tmp_path: Path, steps: int, **machine: int) -> tuple[subprocess.Popen[bytes], Path]:
+    often = ["save.every_kimg=1", "record.every_kimg=0.4", "samples.every_kimg=1000"]
+    config = override(tiny("digits", steps=steps), [*often, *(f"machine.{k}={v}" for k, v in machine.items())])
+    write(config, tmp_path / "config.yaml")
+    run = tmp_path / "run"
+    words = command("train", "--config", str(tmp_path / "config.yaml"), "--out", str(run))
+    clean = {k: v for k, v in os.environ.items() if k not in ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")}
+    with (tmp_path / "told").open("w") as told:
+        return subprocess.Popen(words, env=clean | {"OMP_NUM_THREADS": "1"}, stderr=told), run
+
+
+def child_of(process: subprocess.Popen[bytes]) -> int:
+    """The follower that the leader has started."""
+    return int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+
+
+def wait_for_checkpoints(process: subprocess.Popen[bytes], run: Path, count: int) -> None:
+    deadline = time.monotonic() + 100
+    while len(list((run / "checkpoints").glob("step-*"))) < count:
+        assert process.poll() is None, (run.parent / "told").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("victim", ["follower", "leader"])
+def test_a_killed_process_ends_all_and_leaves_a_checkpoint_to_go_on_from(victim, tiny, tmp_path):
+    process, run = training(tiny, tmp_path, 100_000, devices=2)
+    wait_for_checkpoints(process, run, 2)
+    follower = child_of(process)
+    os.kill(follower if victim == "follower" else process.pid, signal.SIGKILL)
+    assert process.wait(30) != 0
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{follower}").exists() and "Z" not in Path(f"/proc/{follower}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline, "the follower lives on"
+        time.sleep(0.1)
+    state, manifest = checkpoint.load(checkpoint.latest(run / "checkpoints")[0])
+    assert manifest["seen"] == state["game.seen"] > 0
+
+
+def test_a_run_of_two_stops_politely_and_resumes_to_the_bits_of_one_not_stopped(tiny, tmp_path):
+    whole, whole_run = training(tiny, tmp_path, 1000, devices=2)
+    assert whole.wait(120) == 0
+    (tmp_path / "again").mkdir()
+    process, run = training(tiny, tmp_path / "again", 1000, devices=2)
+    wait_for_checkpoints(process, run, 1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    resumed = subprocess.run(command("resume", str(run)), capture_output=True, text=True, timeout=120)
+    assert resumed.returncode == 0, resumed.stderr
+    assert (run / "events.jsonl").read_bytes() == (whole_run / "events.jsonl").read_bytes()
+    assert (run / "model.safetensors").read_bytes() == (whole_run / "model.safetensors").read_bytes()
+    assert rows(run / "clock.jsonl")[-1]["kind"] == "finished"
+
+
+def test_one_process_speaks_for_all(tiny, tmp_path):
+    process, run = training(tiny, tmp_path, 60, devices=2)
+    assert process.wait(120) == 0, (tmp_path / "told").read_text()
+    told = (tmp_path / "told").read_text()
+    assert told.count("2 x cpu") == told.count("finished") == 1
+    assert read(run / "config.json").machine.devices == 2
+    assert json.loads((run / "lock").read_text())["pid"] == process.pid
+
+
+if __name__ == "__main__":
+    play_beside(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
