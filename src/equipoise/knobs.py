@@ -25,6 +25,7 @@ class Knobs(BaseModel):
 
     g_lr: float = Field(2e-4, ge=0)
     d_lr: float = Field(2e-4, ge=0)
+    beta2: float = Field(0.0, ge=0, lt=1)  # Adam's memory of squared gradients, for both players; 0: as in optim
     d_steps: int = Field(1, ge=1)  # updates of D per round (n_critic in WGAN)
     g_steps: int = Field(1, ge=1)  # updates of G per round
 

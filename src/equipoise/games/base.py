@@ -95,9 +95,12 @@ def detached(**values: Tensor) -> Signals:
     return {name: value.detach() for name, value in values.items()}
 
 
-def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+def set_pace(optimizer: Optimizer, lr: float, beta2: float = 0.0) -> None:
+    """The learning rate, and Adam's second beta unless it is 0."""
     for group in optimizer.param_groups:
         group["lr"] = lr
+        if beta2 and "betas" in group:
+            group["betas"] = (group["betas"][0], beta2)
 
 
 def weights(net: nn.Module) -> list[Tensor]:

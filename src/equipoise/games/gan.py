@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from equipoise import penalties
 from equipoise.ema import EMA
-from equipoise.games.base import Batch, Signals, descend, detached, frozen, nonfinite, set_learning_rate, weights
+from equipoise.games.base import Batch, Signals, descend, detached, frozen, nonfinite, set_pace, weights
 from equipoise.knobs import Knobs
 from equipoise.losses import LOSSES, AdversarialLoss, least_squares, smoothed
 from equipoise.processes import ALONE, Processes
@@ -76,7 +76,7 @@ class GAN:
 
         d_loss = loss.discriminator(real_logits, fake_logits).mean()
         penalty, slopes = self.penalty_D(real, fake, y, real_logits, fake_logits)
-        set_learning_rate(self.d_opt, knobs.d_lr)
+        set_pace(self.d_opt, knobs.d_lr, knobs.beta2)
         done = descend(self.d_opt, d_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
         if knobs.clip_weights:
             penalties.clip_weights(self.D.parameters(), knobs.clip_weights)
@@ -99,7 +99,7 @@ class GAN:
             real_logits = self.judge(real, y, "real", self.D_of_G) if loss.relativistic else fake_logits
             g_loss = loss.generator(real_logits, fake_logits).mean()
             penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
-            set_learning_rate(self.g_opt, knobs.g_lr)
+            set_pace(self.g_opt, knobs.g_lr, knobs.beta2)
             done = descend(self.g_opt, g_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
         return detached(g_loss=g_loss, g_penalty=penalty, g_grad_norm=done.norm, g_nonfinite=nonfinite(*done))
 

@@ -25,6 +25,7 @@ def dcgan() -> TrainConfig:
         batch=64,
         data=Digits(),
         nets=DCGAN(z_dim=100, g_width=64, d_width=64, upsample="transposed"),
+        shared_fakes=True,  # as in the usual code
         optim=Optim(g=DCGAN_ADAM, d=DCGAN_ADAM),
         knobs=Knobs(loss="nonsaturating", g_lr=2e-4, d_lr=2e-4, ema_halflife_kimg=5),
     )

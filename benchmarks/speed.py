@@ -1,0 +1,112 @@
+"""python benchmarks/speed.py [--case dcgan|r3gan-xs|r3gan-s] [--steps N]    a step of Equipoise against a plain one.
+
+Same nets, batch and data; the arms take turns, step by step, in one process on one thread, so that a busy moment of the
+machine meets all of them. The ratio is of the medians; its interval of the middle half of the pairs. Targets: dcgan at
+most .95 of the tutorial's time at fp32 and .65 with bf16 where the CPU has the units; r3gan at most .80.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+import plain
+import torch
+from record import Record
+
+from equipoise import build, forecast
+from equipoise.config import TrainConfig, override
+from equipoise.data.source import InMemory, Splits
+from equipoise.recipes import recipe
+
+CPU = torch.device("cpu")
+CASES = {
+    "dcgan": ("dcgan", ["batch=64"], 30),
+    "r3gan-xs": ("r3gan-xs", ["batch=16", "knobs.augment_p=0"], 5),
+    "r3gan-s": ("r3gan-s", ["batch=16", "knobs.augment_p=0"], 3),
+}
+
+
+def noise(n: int = 2048) -> Splits:
+    """Images of noise: a step costs the same on any."""
+    x = torch.randint(0, 256, (n, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    part = InMemory(x.permute(0, 3, 1, 2))
+    return Splits(part, part, part)
+
+
+def ours(config: TrainConfig, form: build.Form, data: Splits) -> Callable[[], object]:
+    game, batches = build.game(config, form, CPU), build.batches(config, data, CPU)
+    return lambda: game.step(batches)
+
+
+def theirs(config: TrainConfig, form: build.Form, data: Splits, step: Callable[..., object]) -> Callable[[], object]:
+    players, x = plain.Plain(config, form), data.train.take(torch.arange(len(data.train)))[0].contiguous()
+    y, batches = torch.zeros(config.batch, dtype=torch.long), iter([])
+
+    def one() -> object:
+        nonlocal batches
+        index = next(batches, None)
+        if index is None or len(index) < config.batch:
+            batches = iter(torch.randperm(len(x)).split(config.batch))
+            index = next(batches)
+        return step(players, x[index], y)
+
+    return one
+
+
+def arms(case: str) -> dict[str, Callable[[], object]]:
+    name, settings, _ = CASES[case]
+    config = override(recipe(name), [*settings, "machine.precision=fp32"])
+    data = noise()
+    form = build.form(config, data)
+    bf16 = override(config, ["machine.precision=bf16"])
+    found = {"plain": theirs(config, form, data, plain.dcgan if case == "dcgan" else plain.r3gan_step)}
+    if case != "dcgan":
+        found["plain, D frozen"] = theirs(config, form, data, partial(plain.r3gan_step, frozen=True))
+    found["equipoise"] = ours(config, form, data)
+    return found | ({"equipoise bf16": ours(bf16, form, data)} if forecast.has_bf16_units(CPU) else {})
+
+
+def timed(step: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("--steps", type=int)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    record = Record("speed")
+    for case in given.case or CASES:
+        measure(record, case, given.steps or CASES[case][2])
+
+
+def measure(record: Record, case: str, steps: int) -> None:
+    players = arms(case)
+    for step in players.values():
+        timed(step)  # the first one allocates
+    seconds: dict[str, list[float]] = {name: [] for name in players}
+    for done in range(steps):
+        for name, step in players.items():
+            seconds[name].append(timed(step))
+        print(f"\r{case}: {done + 1} of {steps} rounds", end="", flush=True)
+    print()
+    for name in players:
+        pairs = sorted(a / b for a, b in zip(seconds[name], seconds["plain"], strict=True))
+        row = record.append(
+            {"case": case, "arm": name, "batch": int(CASES[case][1][0].removeprefix("batch="))},
+            ms=round(1000 * statistics.median(seconds[name]), 1),
+            of_plain=round(statistics.median(seconds[name]) / statistics.median(seconds["plain"]), 3),
+            middle_half=[round(pairs[len(pairs) // 4], 3), round(pairs[-1 - len(pairs) // 4], 3)], rounds=steps,
+        )  # fmt: skip
+        print(f"{case:9s} {name:16s} {row['ms']:9.1f} ms a step, {row['of_plain']:.3f} of plain {row['middle_half']}")
+
+
+if __name__ == "__main__":
+    main()
