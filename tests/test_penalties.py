@@ -6,7 +6,17 @@ from torch import nn, randn
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from equipoise.penalties import clip_weights, input_gradient, l1, l2, one_centered, zero_centered
+from equipoise.nets import r3gan
+from equipoise.penalties import (
+    clip_weights,
+    input_gradient,
+    l1,
+    l2,
+    one_centered,
+    scored,
+    scored_by_euler,
+    zero_centered,
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -14,46 +24,46 @@ def _seeded():
     torch.manual_seed(0)
 
 
-def scored(D, x):
+def asked(D, x):
     x = x.clone().requires_grad_()
     return x, D(x)
 
 
 def test_r1_of_a_linear_D_is_its_squared_norm():
     w = randn(5)
-    x, logits = scored(lambda x: x @ w + 3, randn(7, 5))
+    x, logits = asked(lambda x: x @ w + 3, randn(7, 5))
     assert_close(zero_centered(x, logits), w.square().sum().expand(7))
 
 
 def test_r1_of_a_quadratic_D_grows_with_the_sample():
     a = randn(5, 5)
     a = a + a.T
-    x, logits = scored(lambda x: (x @ a * x).sum(1) / 2, randn(7, 5))
+    x, logits = asked(lambda x: (x @ a * x).sum(1) / 2, randn(7, 5))
     assert_close(zero_centered(x, logits), (x @ a).square().sum(1).detach())
 
 
 def test_r1_of_a_constant_D_is_zero():
-    x, logits = scored(lambda x: 0 * x.sum(1) + 2, randn(7, 5))
+    x, logits = asked(lambda x: 0 * x.sum(1) + 2, randn(7, 5))
     assert_close(zero_centered(x, logits), torch.zeros(7))
 
 
 def test_r1_sums_over_channels_and_pixels():
     w = randn(3, 4, 4)
-    x, logits = scored(lambda x: (x * w).flatten(1).sum(1), randn(7, 3, 4, 4))
+    x, logits = asked(lambda x: (x * w).flatten(1).sum(1), randn(7, 3, 4, 4))
     assert_close(zero_centered(x, logits), w.square().sum().expand(7))
 
 
 def test_r1_of_a_PatchGAN_is_that_of_the_sum_of_its_patches():
     conv = nn.Conv2d(3, 1, 4, stride=2)
-    x, patches = scored(lambda x: conv(x).tanh(), randn(7, 3, 6, 6))
+    x, patches = asked(lambda x: conv(x).tanh(), randn(7, 3, 6, 6))
     assert patches.shape == (7, 1, 2, 2)
-    flat, sums = scored(lambda x: conv(x).tanh().flatten(1).sum(1), x.detach())
+    flat, sums = asked(lambda x: conv(x).tanh().flatten(1).sum(1), x.detach())
     assert_close(zero_centered(x, patches), zero_centered(flat, sums))
 
 
 def critic(norm):
     D = nn.Sequential(nn.Linear(5, 16), norm, nn.Tanh(), nn.Linear(16, 1), nn.Flatten(0))
-    return lambda x: zero_centered(*scored(D, x))
+    return lambda x: zero_centered(*asked(D, x))
 
 
 @pytest.mark.parametrize("norm", [nn.Identity(), nn.LayerNorm(16)])
@@ -100,7 +110,7 @@ def test_gp_sends_no_gradient_into_the_samples():
 
 def test_input_gradient_of_each_sample_is_its_own():
     w = randn(7, 5)
-    x, logits = scored(lambda x: (x * w).sum(1), randn(7, 5))
+    x, logits = asked(lambda x: (x * w).sum(1), randn(7, 5))
     assert_close(input_gradient(logits, x), w)
 
 
@@ -109,7 +119,7 @@ def test_gradients_of_the_penalties_match_finite_differences():
     weights = (randn(4, 6).double().requires_grad_(), randn(6).double().requires_grad_())
 
     def r1(v, w):
-        return zero_centered(*scored(lambda x: (x @ v).tanh() @ w, x))
+        return zero_centered(*asked(lambda x: (x @ v).tanh() @ w, x))
 
     def gp(v, w):
         return one_centered(lambda x: (x @ v).tanh() @ w, x, fake, t)
@@ -120,7 +130,7 @@ def test_gradients_of_the_penalties_match_finite_differences():
 
 def test_the_gradient_of_r1_of_a_linear_D_is_twice_its_weights():
     w = randn(5, requires_grad=True)
-    x, logits = scored(lambda x: x @ w, randn(7, 5))
+    x, logits = asked(lambda x: x @ w, randn(7, 5))
     (gradient,) = torch.autograd.grad(zero_centered(x, logits).mean(), w)
     assert_close(gradient, 2 * w.detach())
 
@@ -147,3 +157,54 @@ def test_clip_weights_projects_onto_the_box_and_leaves_the_inside_alone():
     clip_weights([w], 0.01)
     assert_close(w.data, torch.tensor([-0.01, -0.01, 0.0, 0.005, 0.01]))
     assert w.requires_grad
+
+
+def kinked(classes=0, bend=None):
+    """R3GAN's D with biases and branches that do something."""
+    D = r3gan.Discriminator((3, 8, 8), width=16, blocks=1, classes=classes)
+    torch.manual_seed(0)
+    for p in D.parameters():
+        torch.nn.init.normal_(p, 0, 0.3)
+    if bend is not None:
+        D.down.insert(1, bend)
+    return D.double()
+
+
+def penalised(D, scored):
+    """The logits, the squared slopes, and the gradient of a loss of both."""
+    torch.manual_seed(1)
+    x, y = torch.randn(5, 3, 8, 8, dtype=torch.double).requires_grad_(), torch.arange(5) % 3
+    logits, slope2 = scored(D, x, y)
+    loss = torch.nn.functional.softplus(-logits).mean() + 0.3 * slope2.mean()
+    return logits, slope2, torch.autograd.grad(loss, [*D.parameters()], allow_unused=True)
+
+
+def by_definition(augment):
+    return lambda D, x, y: scored(lambda x: D(augment(x), y), x)
+
+
+def by_euler(augment):
+    return lambda D, x, y: scored_by_euler(D, augment, x, y)
+
+
+AUGMENTS = {"none": lambda x: x, "colours and a shift": lambda x: 0.7 * x.roll(1, 3) + 0.4}
+
+
+@pytest.mark.parametrize("augment", AUGMENTS)
+@pytest.mark.parametrize("classes", [0, 3])
+def test_eulers_way_gives_the_logits_slopes_and_gradients_of_the_definition(classes, augment):
+    D = kinked(classes)
+    logits, slope2, gradients = penalised(D, by_definition(AUGMENTS[augment]))
+    other_logits, other_slope2, other_gradients = penalised(D, by_euler(AUGMENTS[augment]))
+    assert_close(other_logits, logits)
+    assert_close(other_slope2, slope2)
+    for a, b in zip(other_gradients, gradients, strict=True):
+        assert_close(a, b)
+
+
+def test_eulers_way_is_wrong_for_a_D_that_is_not_homogeneous():
+    """The control: a tanh inside D is no kink, and the two ways part."""
+    D = kinked(bend=torch.nn.Tanh())
+    *_, gradients = penalised(D, by_definition(AUGMENTS["none"]))
+    *_, other = penalised(D, by_euler(AUGMENTS["none"]))
+    assert max((a - b).norm() / b.norm() for a, b in zip(other, gradients, strict=True)) > 1e-4

@@ -176,6 +176,7 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
         knobs=config.knobs,
         augment=in_front_of_D(config, device, processes),
         precision=precision(config.machine, device),
+        homogeneous_D=isinstance(config.nets, c.R3GAN),
         shared_fakes=config.shared_fakes,
         processes=processes,
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 
 def zero_centered(samples: Tensor, logits: Tensor) -> Tensor:
@@ -20,6 +21,30 @@ def zero_centered(samples: Tensor, logits: Tensor) -> Tensor:
     require grad before D scores them; `logits` is [B] or a PatchGAN map [B, ...], whose patches are summed.
     """
     return input_gradient(logits, samples).square().flatten(1).sum(1)
+
+
+def scored(judge: Callable[[Tensor], Tensor], samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits, and `zero_centered` of them."""
+    logits = judge(samples)
+    return logits, zero_centered(samples, logits)
+
+
+def scored_by_euler(
+    D: nn.Module, augment: Callable[[Tensor], Tensor], samples: Tensor, *rest: Tensor
+) -> tuple[Tensor, Tensor]:
+    """As `scored`, for a D without norm layers whose only curves are the kinks of (leaky) ReLUs, in 2/3 of the time.
+
+    Such a D is homogeneous in the samples and biases together, so D(x) = x . dD/dx + sum of b . dD/db (Euler). The
+    logits' gradient by the weights is taken through the right-hand side: through the graph of the first derivative,
+    which R1 needs anyway, and no longer through D itself. D must take biases [B, C], each sample's own.
+    """
+    x = augment(samples)
+    biases = {name: p.expand(len(x), -1) for name, p in D.named_parameters() if p.ndim == 1}
+    logits: Tensor = functional_call(D, biases, (x, *rest)).float()
+    of_samples, of_x, *of_biases = torch.autograd.grad(logits.sum(), [samples, x, *biases.values()], create_graph=True)
+    terms = zip([x, *biases.values()], [of_x, *of_biases], strict=True)
+    euler = torch.stack([(a.detach() if a is x else a).mul(b).flatten(1).sum(1) for a, b in terms]).sum(0)  # [B]
+    return logits.detach() + (euler - euler.detach()), of_samples.square().flatten(1).sum(1)
 
 
 def one_centered(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, t: Tensor) -> Tensor:

@@ -65,8 +65,9 @@ def descend(
     it would hide the divergence.
     """
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    weights = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    players = [p for group in optimizer.param_groups for p in group["params"]]
+    loss.backward(inputs=players)  # type: ignore[no-untyped-call]
+    weights = [p for p in players if p.grad is not None]
     gradients, loss = [p.grad for p in weights if p.grad is not None], loss.detach()
     processes.average([*gradients, loss])
     norm = get_total_norm(gradients)

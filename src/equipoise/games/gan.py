@@ -45,6 +45,7 @@ class GAN:
     knobs: Knobs
     augment: Augment = identity
     precision: Precision = nullcontext  # what the networks compute in; losses and weights are always float32
+    homogeneous_D: bool = False  # D takes a bias for each sample and has no norms: see penalties.scored_by_euler
     shared_fakes: bool = False  # G's first step is judged on the fakes, reals and graph of D's last
     D_of_G: nn.Module | None = None  # D as G's step asks it, if compiled: nothing is differentiated twice there
     processes: Processes = ALONE
@@ -72,10 +73,11 @@ class GAN:
         knobs, loss = self.knobs, adversarial_loss(self.knobs)
         real = real.clone().requires_grad_(knobs.r1 > 0)
         fake = fake.detach().requires_grad_(knobs.r2 > 0)
-        real_logits, fake_logits = self.judge(real, y, "real"), self.judge(fake, y, "fake")
+        real_logits, real_slope2 = self.scored(real, y, "real")
+        fake_logits, fake_slope2 = self.scored(fake, y, "fake")
 
         d_loss = loss.discriminator(real_logits, fake_logits).mean()
-        penalty, slopes = self.penalty_D(real, fake, y, real_logits, fake_logits)
+        penalty, slopes = self.penalty_D(real, fake, y, real_slope2.mean(), fake_slope2.mean())
         set_pace(self.d_opt, knobs.d_lr, knobs.beta2)
         done = descend(self.d_opt, d_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
         if knobs.clip_weights:
@@ -110,28 +112,36 @@ class GAN:
             return fake.float()
 
     def judge(self, x: Tensor, y: Tensor, call: Call, D: nn.Module | None = None) -> Tensor:
-        """D's logits, float32. The one door to D: no sample, real or fake, goes around the augmentation.
-
-        Latents are drawn for each batch of fakes, so (drawn, call) is a new index for each; fakes that both players
-        share are augmented alike for both.
-        """
-        x = self.augment(x, self.knobs.augment_p, call, self.drawn)
+        """D's logits, float32. The one door to D: no sample, real or fake, goes around the augmentation."""
+        x = self.augmented(x, call)
         with self.precision():
             logits: Tensor = (self.D if D is None else D)(x, y)
             return logits.float()
 
+    def scored(self, x: Tensor, y: Tensor, call: Call) -> tuple[Tensor, Tensor]:
+        """D's logits and, for samples that require grad, ||grad_x D||^2 [B]: R1 and R2 reuse the graph of D's step."""
+        if not x.requires_grad:
+            return self.judge(x, y, call), x.new_zeros(len(x))
+        if self.homogeneous_D:
+            with self.precision():
+                return penalties.scored_by_euler(self.D, lambda x: self.augmented(x, call), x, y)
+        return penalties.scored(lambda x: self.judge(x, y, call), x)
+
+    def augmented(self, x: Tensor, call: Call) -> Tensor:
+        """Latents are drawn for each batch of fakes, so (drawn, call) is a new index for each; fakes that both players
+        share are augmented alike for both."""
+        return self.augment(x, self.knobs.augment_p, call, self.drawn)
+
     def penalty_D(
-        self, real: Tensor, fake: Tensor, y: Tensor, real_logits: Tensor, fake_logits: Tensor
+        self, real: Tensor, fake: Tensor, y: Tensor, real_slope2: Tensor, fake_slope2: Tensor
     ) -> tuple[Tensor, Signals]:
-        """All penalties of D with their weights, and the slopes that they measured. R1 and R2 reuse D's graph."""
+        """All penalties of D with their weights, and the slopes that they measured."""
         knobs, signals = self.knobs, {}
         total = weight_penalty(self.D, knobs.d_l1, knobs.d_l2)
         if knobs.r1:
-            slope2 = penalties.zero_centered(real, real_logits).mean()
-            total, signals["real_input_grad"] = total + knobs.r1 / 2 * slope2, slope2.sqrt()
+            total, signals["real_input_grad"] = total + knobs.r1 / 2 * real_slope2, real_slope2.sqrt()
         if knobs.r2:
-            slope2 = penalties.zero_centered(fake, fake_logits).mean()
-            total, signals["fake_input_grad"] = total + knobs.r2 / 2 * slope2, slope2.sqrt()
+            total, signals["fake_input_grad"] = total + knobs.r2 / 2 * fake_slope2, fake_slope2.sqrt()
         if knobs.gp:
             whole = len(real) * self.processes.count
             t = self.processes.part(torch.rand(whole, generator=self.chords.at(self.seen), device=real.device))

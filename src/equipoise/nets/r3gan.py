@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, leaky_relu
+from torch.autograd import Function
+from torch.nn.functional import conv_transpose2d, leaky_relu_
 
 from equipoise.nets.convolution import Conv2d, convolution
 from equipoise.nets.layers import LinearHead, label
@@ -97,7 +99,29 @@ class BiasedLeakyReLU(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return leaky_relu(x + self.bias[:, None, None], SLOPE)
+        bias = self.bias[..., None, None]  # [C, 1, 1], or [B, C, 1, 1] where each sample has its own
+        if not torch.is_grad_enabled():
+            return leaky_relu_(x + bias, SLOPE)
+        y: Tensor = Kink.apply(x + bias)  # type: ignore[no-untyped-call]
+        return y
+
+
+class Kink(Function):
+    """Leaky ReLU of a tensor that nobody else needs: it is overwritten. Its second derivative is nothing, where torch
+    hands on a tensor of zeros, for which all layers before would work out gradients of zero."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = leaky_relu_(x, SLOPE)
+        ctx.mark_dirty(x)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        gradient: Tensor = torch.ops.aten.leaky_relu_backward(g, y.detach(), SLOPE, True)  # signs of y are those of x
+        return gradient
 
 
 class Resampling(nn.Module):
