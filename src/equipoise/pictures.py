@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 Pixels = NDArray[np.uint8]
 
 GUTTER = 2  # pixels between samples, after enlarging
 BACKGROUND = 96
 CELL = 48  # samples smaller than this are enlarged by a whole factor, without smoothing
+BARS_WIDE, LINE = 900, 26  # pixels of a bar chart and of one of its lines
 PLANE = 480  # pixels of a side of a scatter plot
 
 
@@ -31,6 +33,25 @@ def grid(images: Pixels, columns: int | None = None) -> Image.Image:
         top, left = (i // columns) * (h + GUTTER) + GUTTER, (i % columns) * (w + GUTTER) + GUTTER
         canvas[top : top + h, left : left + w] = image
     return Image.fromarray(canvas.squeeze(2) if c == 1 else canvas)
+
+
+def bars(panels: Mapping[str, Mapping[str, tuple[float, str]]]) -> Image.Image:
+    """Panels of horizontal bars, one below the other: title -> name -> (share of the widest possible bar, words)."""
+    font, bold = ImageFont.load_default(15), ImageFont.load_default(18)
+    lines = sum(2 + len(rows) for rows in panels.values())
+    canvas = Image.new("RGB", (BARS_WIDE, lines * LINE + 2 * GUTTER), "white")
+    draw, top = ImageDraw.Draw(canvas), GUTTER
+    for title, rows in panels.items():
+        draw.text((12, top + 6), title, "black", bold)
+        top += LINE + 4
+        for name, (share, words) in rows.items():
+            draw.text((12, top), name, "black", font)
+            left, room = BARS_WIDE // 3, BARS_WIDE // 2
+            draw.rectangle((left, top + 1, left + max(1, room * share), top + LINE - 8), fill=(27, 94, 144))
+            draw.text((left + room * share + 8, top), words, (70, 70, 70), font)
+            top += LINE
+        top += LINE - 4
+    return canvas
 
 
 def scatter(points: NDArray[np.float32], reals: NDArray[np.float32]) -> Image.Image:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from equipoise import advice, build, forecast, generator, launch
+from equipoise import advice, build, forecast, generator, launch, profiling
 from equipoise.cli import screen
 from equipoise.config import TrainConfig
-from equipoise.errors import ConfigError
+from equipoise.errors import ConfigError, StorageError
 
 
 def train(
@@ -42,6 +43,26 @@ def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> Non
         return
     print(yaml.safe_dump(resolved.model_dump(mode="json"), sort_keys=False), end="")
     screen.say(screen.described(expected))
+
+
+def profile(recipe: str | None, changes: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+    """Where the time of a step goes: a table, and a picture in `out` or profile_<recipe>.png."""
+    config = launch.configured(recipe, **changes)
+    data, device = build.splits(config.data, screen.track), build.device(config.machine)
+    config, _ = forecast.resolve(config, data, None, device)
+    found = profiling.profiled(config, data, device)
+    picture = (out or Path(f"profile_{config.recipe}")).with_suffix(".png")
+    try:
+        profiling.drawn(found).save(picture)
+    except OSError as error:
+        raise StorageError(f"cannot write {picture}: {error.strerror}. Choose another place with --out.") from error
+    if as_json:
+        screen.show_json(asdict(found) | {"picture": str(picture)})
+        return
+    for rows in (found.parts, found.operations):
+        shares = {name: f"{ms / found.ms_per_step:.0%}" for name, ms in rows.items()}
+        screen.show_table([{"": name, "ms": f"{ms:.2f}", "of a step": shares[name]} for name, ms in rows.items()])
+    screen.say(f"{found.ms_per_step:.1f} ms a step under the profiler, in {config.machine.precision}: {picture}")
 
 
 def sample(run: Path, n: int, out: Path, seed: int, label: int | None, which: str) -> None:

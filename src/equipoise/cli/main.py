@@ -57,6 +57,7 @@ def train(
     devices: Annotated[int | None, typer.Option(min=1, help="Processes on each machine, one a device.")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="Machines; start the command on each of them.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Config, parameters, memory, time; no training.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Where the time of a step goes; no training.")] = False,
     as_json: Json = False,
 ) -> None:
     """Trains a GAN by a recipe."""
@@ -64,7 +65,10 @@ def train(
 
     changes = {"file": config, "data": data, "steps": steps, "kimg": kimg, "seed": seed, "settings": settings or []}
     changes |= {"devices": devices, "nodes": nodes}
-    act.train(recipe, changes, out, time, dry_run=dry_run, as_json=as_json)
+    if profile:
+        act.profile(recipe, changes, out, as_json=as_json)
+    else:
+        act.train(recipe, changes, out, time, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.profiler import record_function as span  # two microseconds while nobody profiles
 from torch.optim import Optimizer
 
 from equipoise import penalties
@@ -57,29 +58,33 @@ class GAN:
         before, knobs = self.seen, self.knobs
         lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for left in reversed(range(knobs.d_steps)):
-            real, y = next(reals)
+            with span("real samples"):
+                real, y = next(reals)
             fake = self.generate(y, graph=self.shared_fakes and left == 0)
             d_signals = self.update_D(real, fake, y)
             lost = lost + d_signals["d_nonfinite"]
         for i in range(knobs.g_steps):
             if i or not self.shared_fakes:
-                real, y = next(reals)
+                with span("real samples"):
+                    real, y = next(reals)
                 fake = self.generate(y, graph=True)
             g_signals = self.update_G(real, fake, y)
-        self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
+        with span("average of G"):
+            self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
         return d_signals | g_signals | {"d_nonfinite": lost}
 
     def update_D(self, real: Tensor, fake: Tensor, y: Tensor) -> Signals:
         knobs, loss = self.knobs, adversarial_loss(self.knobs)
         real = real.clone().requires_grad_(knobs.r1 > 0)
         fake = fake.detach().requires_grad_(knobs.r2 > 0)
-        real_logits, real_slope2 = self.scored(real, y, "real")
-        fake_logits, fake_slope2 = self.scored(fake, y, "fake")
-
-        d_loss = loss.discriminator(real_logits, fake_logits).mean()
-        penalty, slopes = self.penalty_D(real, fake, y, real_slope2.mean(), fake_slope2.mean())
+        with span("D judges, penalties"):
+            real_logits, real_slope2 = self.scored(real, y, "real")
+            fake_logits, fake_slope2 = self.scored(fake, y, "fake")
+            d_loss = loss.discriminator(real_logits, fake_logits).mean()
+            penalty, slopes = self.penalty_D(real, fake, y, real_slope2.mean(), fake_slope2.mean())
         set_pace(self.d_opt, knobs.d_lr, knobs.beta2)
-        done = descend(self.d_opt, d_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
+        with span("D descends"):
+            done = descend(self.d_opt, d_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
         if knobs.clip_weights:
             penalties.clip_weights(self.D.parameters(), knobs.clip_weights)
         self.seen += len(real) * self.processes.count
@@ -95,19 +100,20 @@ class GAN:
 
     def update_G(self, real: Tensor, fake: Tensor, y: Tensor) -> Signals:
         knobs, loss = self.knobs, adversarial_loss(self.knobs)
-        with frozen(self.D):
+        with frozen(self.D), span("D judges for G"):
             fake_logits = self.judge(fake, y, "fake", self.D_of_G)
             # the real logits matter to relativistic losses alone
             real_logits = self.judge(real, y, "real", self.D_of_G) if loss.relativistic else fake_logits
             g_loss = loss.generator(real_logits, fake_logits).mean()
             penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
-            set_pace(self.g_opt, knobs.g_lr, knobs.beta2)
+        set_pace(self.g_opt, knobs.g_lr, knobs.beta2)
+        with span("G descends"):
             done = descend(self.g_opt, g_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
         return detached(g_loss=g_loss, g_penalty=penalty, g_grad_norm=done.norm, g_nonfinite=nonfinite(*done))
 
     def generate(self, y: Tensor, graph: bool) -> Tensor:
         """Fakes of classes y [B] -> [B, ...] float32, of new latents; with the graph that G's step needs."""
-        with torch.set_grad_enabled(graph), self.precision():
+        with span("G draws fakes"), torch.set_grad_enabled(graph), self.precision():
             fake: Tensor = self.G(self.z(len(y)), y)
             return fake.float()
 
