@@ -16,9 +16,9 @@ from torch import Tensor, nn, optim
 
 from equipoise import augment, init, pictures
 from equipoise import config as c
-from equipoise.data import digits, images, toy
+from equipoise.data import arrays, digits, images, toy
 from equipoise.data.batches import Batches, Vary, unvaried
-from equipoise.data.images import Track, untracked
+from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Shape, Splits, to_uint8
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError, MachineError
@@ -44,8 +44,13 @@ class Form:
         return len(self.shape) == 3
 
 
-def splits(data: c.Data, track: Track = untracked) -> Splits:
-    """Raises DataError for data that cannot be found, read or used."""
+def splits(data: c.Data, track: Track = untracked, warn: Warn = unheard) -> Splits:
+    """The parts of a set; a few bad files are left out and told to `warn`.
+
+    Raises:
+        DataError: for data that cannot be found, read or used.
+        MachineError: when a reading process is killed, or pyarrow is missing.
+    """
     match data:
         case c.Toy(kind=kind):
             return toy.splits(toy.MIXTURES[kind]())
@@ -53,10 +58,10 @@ def splits(data: c.Data, track: Track = untracked) -> Splits:
             return digits.digits()
         case c.StackedDigits():
             return digits.stacked_digits()
-        case c.Folder(path=path, size=size):
-            return images.folder(Path(path), size, track)
-        case c.Npz(path=path, size=size):
-            return images.arrays(Path(path), size)
+        case c.Pictures():
+            return images.pictures(Path(data.path), data.size, data.memory_mib, data.workers, track, warn)
+        case c.Arrays():
+            return arrays.arrays(Path(data.path), data.size, data.memory_mib, track)
         case other:
             assert_never(other)
 

@@ -59,20 +59,24 @@ class StackedDigits(Images):
     kind: Literal["stacked-digits"] = "stacked-digits"
 
 
-class Folder(Images):
-    """PNG and JPEG files below a folder, cropped to a centred square and resized to `size` pixels."""
+class Pictures(Images):
+    """Pictures of a folder, a .zip or a .parquet file: cropped to a centred square, resized with Lanczos' filter."""
 
-    kind: Literal["folder"] = "folder"
+    kind: Literal["pictures"] = "pictures"
     path: str
-    size: int | None = Field(None, ge=8)  # None: the largest power of two that the first pictures have, up to 64
+    size: int | None = Field(None, ge=8)  # None: the power of two nearest to the median smaller side, 8 to 64
+    resize: Literal["crop-lanczos"] = "crop-lanczos"
+    memory_mib: int = Field(4096, ge=0)  # larger sets are decoded on the fly
+    workers: int | None = Field(None, ge=0)  # processes that decode; 0: the run's own; None: the cores, for many
 
 
-class Npz(Images):
-    """Images [N, H, W] or [N, H, W, C] of uint8 in an .npz or .npy file, with labels under `y` if there are any."""
+class Arrays(Images):
+    """Images uint8 [N, H, W] or [N, H, W, C] and labels, from an .npz, .npy or idx file, or written by data convert."""
 
-    kind: Literal["npz"] = "npz"
+    kind: Literal["arrays"] = "arrays"
     path: str
     size: int | None = Field(None, ge=8)
+    memory_mib: int = Field(4096, ge=0)
 
 
 BUILT_IN: dict[str, Toy | Digits | StackedDigits] = {
@@ -81,7 +85,7 @@ BUILT_IN: dict[str, Toy | Digits | StackedDigits] = {
     "digits": Digits(),
     "stacked-digits": StackedDigits(),
 }
-Data = Annotated[Toy | Digits | StackedDigits | Folder | Npz, Field(discriminator="kind")]
+Data = Annotated[Toy | Digits | StackedDigits | Pictures | Arrays, Field(discriminator="kind")]
 
 Activation = Literal["relu", "leaky-relu", "tanh", "silu"]
 Norm = Literal["none", "batch", "instance", "layer", "spectral"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from equipoise import generator, launch
-from equipoise.config import Augmentation, Images, Npz
+from equipoise.config import Arrays, Augmentation, Images
 from equipoise.errors import ConfigError, StorageError
 from equipoise.progress import bar
 from equipoise.runs.folder import RunFolder, fresh_path, refuse_existing
@@ -43,7 +43,7 @@ class GAN:
         settings: Iterable[str] = (),
         progress: bool = True,
     ) -> GAN:
-        """Trains on `data`: a folder, an .npz or .npy file, a built-in name, or uint8 images [N, H, W(, C)].
+        """Trains on `data`: a path or a built-in name as for --data, or uint8 images [N, H, W(, C)].
 
         `time` ("30m") replaces the recipe's length; `settings` are "key.path=value" as for --set. The run is kept
         in `out`, or in runs/; `self.run` says where.
@@ -58,8 +58,8 @@ class GAN:
         config = launch.configured(self.recipe, data=named, steps=steps, kimg=kimg, seed=seed, settings=settings)
         if isinstance(data, np.ndarray):
             augment = config.data.augment if isinstance(config.data, Images) else Augmentation()
-            npz = Npz(path=str(kept(data, path).resolve()), augment=augment)
-            config = config.model_copy(update={"data": npz})
+            arrays = Arrays(path=str(kept(data, path).resolve()), augment=augment)
+            config = config.model_copy(update={"data": arrays})
         console = Console(stderr=True, quiet=not progress)
         self.run = launch.start(
             config,

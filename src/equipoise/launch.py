@@ -8,8 +8,9 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ import torch
 from equipoise import build
 from equipoise import config as c
 from equipoise.advice import warnings
-from equipoise.data.images import Track, untracked
+from equipoise.data.hooks import Track, Warn, unheard, untracked
+from equipoise.data.ondisk import is_set
 from equipoise.data.source import Splits
+from equipoise.data.survey import LISTED
 from equipoise.environment import environment
 from equipoise.errors import ConfigError, Damaged, DataError, StorageError
 from equipoise.forecast import Forecast, resolve
@@ -33,6 +36,7 @@ from equipoise.runs.events import Log, Unwritten
 from equipoise.runs.folder import RunFolder
 from equipoise.training import Controller, HandsOff, Plan, Run, Standing, train
 
+PICTURE_FILES, ARRAY_FILES = (".zip", ".parquet"), (".npz", ".npy", ".idx", ".gz", "-ubyte")
 Watch = Callable[[str, int, int], Any]  # (label, total, done) -> context manager of a Reporter
 
 
@@ -68,7 +72,7 @@ def configured(
     if data is not None:
         config = config.model_copy(update={"data": data_at(data)})
     config = c.override(config, changes)
-    if isinstance(config.data, c.Folder | c.Npz):  # a run must find its data from any folder
+    if isinstance(config.data, c.Pictures | c.Arrays):  # a run must find its data from any folder
         here = config.data.model_copy(update={"path": str(Path(config.data.path).resolve())})
         config = config.model_copy(update={"data": here})
     return config if steps is None else with_steps(config, steps)
@@ -83,16 +87,16 @@ def with_steps(config: c.TrainConfig, steps: int) -> c.TrainConfig:
 
 
 def data_at(text: str) -> c.Data:
-    """The data behind a name (ring, grid, digits, stacked-digits) or a path (a folder, .npz, .npy)."""
+    """The data behind a name (ring, grid, digits, stacked-digits) or a path."""
     if text in c.BUILT_IN:
         return c.BUILT_IN[text]
     path = Path(text)
-    if path.is_dir():
-        return c.Folder(path=str(path))
-    if path.suffix in (".npz", ".npy") and path.is_file():
-        return c.Npz(path=str(path))
+    if is_set(path) or (path.is_file() and path.name.lower().endswith(ARRAY_FILES)):
+        return c.Arrays(path=str(path))
+    if path.is_dir() or (path.is_file() and path.name.lower().endswith(PICTURE_FILES)):
+        return c.Pictures(path=str(path))
     raise DataError(
-        f"--data {text} is neither a folder of pictures, an .npz or .npy file, nor a built-in set.\n"
+        f"--data {text} is no folder, no {', '.join(PICTURE_FILES + ARRAY_FILES)} file, and no built-in set.\n"
         f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
     )
 
@@ -112,8 +116,8 @@ def start(
     time_s: float | None = None,
     watch: Watch = unwatched,
     track: Track = untracked,
+    warn: Warn = unheard,
     announce: Callable[[RunFolder, Forecast], None] = lambda run, forecast: None,
-    warn: Callable[[str], None] = lambda text: None,
     controller: Controller | None = None,
 ) -> RunFolder:
     """Trains a new run and returns its folder. `time_s` replaces the config's length by what fits into that time.
@@ -127,7 +131,7 @@ def start(
     for text in warnings(config):
         warn(text)
     processes, device = together(config)
-    data = build.splits(config.data, track)
+    data = build.splits(config.data, track, warn)
     config, forecast = resolve(config, data, time_s, device, processes)
     config = c.TrainConfig.model_validate_json(processes.told(config.model_dump_json()))
     run = folder.create(config.recipe, out) if processes.leads else None
@@ -167,7 +171,7 @@ def resume(
     *,
     watch: Watch = unwatched,
     track: Track = untracked,
-    warn: Callable[[str], None] = lambda text: None,
+    warn: Warn = unheard,
     controller: Controller | None = None,
 ) -> RunFolder:
     """Goes on with a run from its newest undamaged checkpoint, to the bits that it would have had without a break.
@@ -183,7 +187,7 @@ def resume(
         if processes.leads:
             for damaged in damaged_checkpoints(run):
                 warn(damaged)
-        data = build.splits(config.data, track)
+        data = build.splits(config.data, track, warn)
         play(config, data, run, controller or HandsOff(), watch, device, processes)
     return run
 
@@ -213,7 +217,7 @@ def play(
         checkpoint.sweep(folder.checkpoints)
     processes.told("swept")  # the others must not look for a checkpoint before
     with assembled(config, data, folder, controller, device, processes) as run:
-        restore(run)
+        restore(run, data.left_out)
         with watch(config.recipe, config.images, run.game.seen) as report:
             train(run, report)
     if processes.leads:
@@ -251,11 +255,14 @@ def log(path: Path, processes: Processes) -> Log | Unwritten:
     return Log(path) if processes.leads else Unwritten()
 
 
-def restore(run: Run[GAN]) -> None:
+def restore(run: Run[GAN], left_out: Mapping[str, str]) -> None:
     """Puts the newest checkpoint into a run; without one, the run is at its start and its record is empty."""
     if not checkpoint.newest_first(run.folder.checkpoints):
         refuse_to_start_again(run.folder)
         run.events.load_state_dict({"offset": 0})
+        if left_out:
+            some = dict(islice(left_out.items(), LISTED))
+            run.events.append("left_out", count=len(left_out), files=some)
         run.clock.append("started", **machine_facts())
         return
     path, _ = checkpoint.latest(run.folder.checkpoints)

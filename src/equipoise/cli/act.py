@@ -36,8 +36,8 @@ def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> Non
     """What --dry-run prints."""
     for text in advice.warnings(config):
         screen.fail(text)
-    device = build.device(config.machine)
-    resolved, expected = forecast.resolve(config, build.splits(config.data, screen.track), time_s, device)
+    data, device = build.splits(config.data, screen.track, screen.fail), build.device(config.machine)
+    resolved, expected = forecast.resolve(config, data, time_s, device)
     if as_json:
         screen.show_json(forecast.facts(resolved, expected))
         return
@@ -48,7 +48,7 @@ def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> Non
 def profile(recipe: str | None, changes: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
     """Where the time of a step goes: a table, and a picture in `out` or profile_<recipe>.png."""
     config = launch.configured(recipe, **changes)
-    data, device = build.splits(config.data, screen.track), build.device(config.machine)
+    data, device = build.splits(config.data, screen.track, screen.fail), build.device(config.machine)
     config, _ = forecast.resolve(config, data, None, device)
     found = profiling.profiled(config, data, device)
     picture = (out or Path(f"profile_{config.recipe}")).with_suffix(".png")

@@ -6,8 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import track as rich_track
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
     from equipoise.forecast import Forecast
     from equipoise.runs.folder import RunFolder
 
+T = TypeVar("T")
 # started beside a leader, by torchrun or by our own launcher
 FOLLOWS = any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
-MANY_FILES = 500  # from here on reading them takes long enough to show
+MANY = 500  # pictures: from here on reading them takes long enough to show
 
 console = Console(stderr=True, quiet=FOLLOWS)  # one process speaks for all
 
@@ -38,10 +38,10 @@ def watch(label: str, total: int, done: int) -> Any:
     return progress.bar(console, label, total, done)
 
 
-def track(paths: Iterable[Path], count: int) -> Iterable[Path]:
-    if count < MANY_FILES:
-        return paths
-    return rich_track(paths, "reading pictures", total=count, console=console)
+def track(items: Iterable[T], count: int) -> Iterable[T]:
+    if count < MANY:
+        return items
+    return rich_track(items, "reading pictures", total=count, console=console)
 
 
 def announce(run: RunFolder, forecast: Forecast) -> None:

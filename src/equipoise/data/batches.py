@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,7 @@ from equipoise.data.source import Source
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
+AHEAD = 3  # batches that the source is told of before they are due
 Vary = Callable[[Tensor, int], Tensor]  # (x [B, ...], place of the whole batch in the endless sequence) -> x
 
 
@@ -22,8 +24,8 @@ class Batches:
     """Endless batches of `size`, or this process's part of them; each epoch is a permutation, a pure function of
     (seed, epoch).
 
-    A batch may straddle two epochs, so that all have the same size. The state is one number, `position`: samples
-    taken so far.
+    A batch may straddle two epochs, so that all have the same size. The source is told of the next few. The state is
+    one number, `position`: samples taken so far.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class Batches:
         self.augment, self.processes, self.layout = augment, processes, layout
         self.source, self.size, self.device = source, size, torch.device(device)
         self.position = 0
+        self._announced = 0  # samples
+        self._ahead: deque[Tensor] = deque()  # announced batches, from `position` on
         self._orders = Stream(seed, "order")
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)  # kept between batches of one epoch
 
@@ -46,7 +50,11 @@ class Batches:
         return self
 
     def __next__(self) -> tuple[Tensor, Tensor]:
-        x, y = self.source.take(self.processes.part(self.indices(self.position, self.size)))
+        while len(self._ahead) <= AHEAD:
+            self._ahead.append(self.processes.part(self.indices(self._announced, self.size)))
+            self._announced += self.size
+            self.source.expect(self._ahead[-1])
+        x, y = self.source.take(self._ahead.popleft())
         x = self.augment(x.to(self.device, non_blocking=True), self.position).to(memory_format=self.layout)
         self.position += self.size
         return x, y.to(self.device, non_blocking=True)
@@ -55,7 +63,8 @@ class Batches:
         return {"position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        self.position = state["position"]
+        self.position = self._announced = state["position"]
+        self._ahead.clear()
 
     def indices(self, start: int, count: int) -> Tensor:
         """The samples at places start .. start + count of the endless sequence. [count]."""

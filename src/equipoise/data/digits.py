@@ -4,6 +4,8 @@ by scikit-learn), and three of them stacked as the channels of one image, which 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -41,8 +43,12 @@ class Stacked:
         hundreds_tens_ones = self.labels[triple] * torch.tensor([100, 10, 1])
         return scaled(self.images[triple]), hundreds_tens_ones.sum(1)
 
-    def tensors(self) -> tuple[Tensor, ...]:
-        return self.images, self.labels, self.triples
+    def expect(self, indices: Tensor) -> None: ...
+
+    def identity(self, indices: Tensor) -> Iterator[bytes]:
+        for tensor in (self.images, self.labels, self.triples[indices]):
+            yield f"{tensor.dtype}{list(tensor.shape)}".encode()
+            yield tensor.contiguous().numpy().tobytes()
 
 
 def stacked_digits(seed: int = 0) -> Splits:

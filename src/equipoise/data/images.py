@@ -1,180 +1,128 @@
-"""Pictures from a folder, and arrays from .npz and .npy files."""
+"""Pictures from a folder, a .zip or a parquet file: in memory where they fit, decoded on the fly where not."""
 
 from __future__ import annotations
 
-import warnings
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
-from PIL.Image import Transpose
-from torch import Tensor
 
-from equipoise.data.source import Splits, split
+from equipoise.data.decode import Unreadable, default_size, smaller_side
+from equipoise.data.hooks import Track, Warn, unheard, untracked
+from equipoise.data.layout import Layout, PartName, layout, only
+from equipoise.data.places import Folder, Listing, Place, Zip, place_at
+from equipoise.data.readers import Crew, Here, Readers
+from equipoise.data.source import InMemory, Splits, parted
+from equipoise.data.streamed import Streamed
+from equipoise.data.survey import Surveyor, left_out, refuse_many
+from equipoise.environment import cores
 from equipoise.errors import DataError
 
-ORIENTATION = 0x0112  # EXIF tag
-SUFFIXES = {".png", ".jpg", ".jpeg"}
-FORMATS = ("PNG", "JPEG")  # by content
-TURNS = {  # EXIF orientation -> what sets the picture upright
-    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
-}  # fmt: skip
-LIMIT_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
-LARGEST_DEFAULT = 64
-MANY_CLASSES = 1000
-GREY_MODES = {"1", "L", "LA", "I", "F"}
-Track = Callable[[Iterable[Path], int], Iterable[Path]]
+MANY = 500  # from here on starting a process pays
+SAMPLED = 100  # pictures whose sides give the default size
+MIB = 2**20
 
 
-def untracked(paths: Iterable[Path], count: int) -> Iterable[Path]:
-    return paths
+@dataclass(frozen=True)
+class Gathered:
+    """The readable pictures of a place. Numbers are those of the list of names, so that bad ones have theirs too."""
+
+    source: InMemory | Streamed
+    parts: Mapping[PartName, NDArray[np.int64]]  # "train" alone when nothing is official
+    labels: NDArray[np.int64] | None  # of all names
+    class_names: Sequence[str]
+    left_out: Mapping[str, str]
+
+    def close(self) -> None:
+        if isinstance(self.source, Streamed):
+            self.source.close()
 
 
-def folder(path: Path, size: int | None, track: Track = untracked) -> Splits:
-    """PNG and JPEG files below `path` as uint8 [C, size, size]: cropped to a centred square, then resized with
-    Pillow's Lanczos filter, which is antialiased. All grey files give C = 1, otherwise 3.
+def pictures(
+    path: Path, size: int | None, memory_mib: int = 4096, workers: int | None = None,
+    track: Track = untracked, warn: Warn = unheard,
+) -> Splits:  # fmt: skip
+    """Pictures below `path` as uint8 [C, size, size]: C = 1 when all are grey, otherwise 3. Folders give classes and
+    official parts. Up to one bad picture in a hundred is left out, and told to `warn`.
+
+    `workers` processes decode (0: this one; None: as many as there are cores, for large sets).
 
     Raises:
-        DataError: when there is no picture, or some cannot be read: the message names them.
+        DataError: when there is no picture, or too many cannot be read: the message names them.
     """
-    files = pictures(path)
-    size = size or default_size(files)
-    images = [opened(file, size) for file in track(files, len(files))]
-    if broken := [
-        f"{file.relative_to(path)} ({image})"
-        for file, image in zip(files, images, strict=True)
-        if isinstance(image, str)
-    ]:
-        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-        raise DataError(
-            f"{len(broken)} of {len(files)} pictures in {path} cannot be read: {', '.join(broken[:3])}{more}.\n"
-            "Remove or repair them, then try again: nothing has been trained yet."
-        )
-    kept = [image for image in images if isinstance(image, Image.Image)]
-    mode = "L" if all(image.mode == "L" for image in kept) else "RGB"
-    x = torch.from_numpy(np.stack([np.asarray(image.convert(mode)) for image in kept]))
-    return split(x.unsqueeze(1) if mode == "L" else x.permute(0, 3, 1, 2).contiguous(), None)
+    found = gathered(path, size, memory_mib, workers, track, warn)
+    splits = parted(found.source, {name: torch.from_numpy(indices) for name, indices in found.parts.items()})
+    return replace(splits, class_names=tuple(found.class_names), left_out=found.left_out)
 
 
-def pictures(path: Path) -> list[Path]:
-    if not path.is_dir():
-        raise DataError(f"{path} is not a folder.\nGive --data a folder of PNG or JPEG files, or an .npz file.")
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if not files:
-        others = sorted({file.suffix or file.name for file in path.rglob("*") if file.is_file()})[:4]
-        found = f"it holds {', '.join(others)} files" if others else "it is empty"
-        raise DataError(f"no PNG or JPEG file below {path}: {found}.\nGive --data a folder with pictures.")
-    return files
-
-
-def opened(file: Path, size: int) -> Image.Image | str:
-    """The picture, square and of `size` pixels, in mode L or RGB; or what is wrong with it."""
+def gathered(
+    path: Path, size: int | None, memory_mib: int, workers: int | None, track: Track, warn: Warn
+) -> Gathered:  # fmt: skip
+    """As `pictures`, before anything is held out."""
+    place = place_at(path)
+    found = listed(place, path)
+    size = size or default_size(sides(place, found))
+    count = (cores() if len(found.names) >= MANY else 0) if workers is None else workers
+    readers: Readers = Crew(path, found.names, size, count) if count else Here(place, found.names, size)
+    surveyor = Surveyor(found.names, size, memory_mib * MIB)
     try:
-        with measured(file) as image:
-            if image.width * image.height > LIMIT_PIXELS:
-                return f"{image.width} x {image.height} pixels, above the limit of {LIMIT_PIXELS // 10**6} million"
-            return ImageOps.fit(plain(upright(image)), (size, size), Image.Resampling.LANCZOS)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return " ".join(str(error).split())[:80] or type(error).__name__
+        surveyor.go(readers, 2 * count + 1, track)
+        bad, total = found.bad | surveyor.bad, len(found.names) + len(found.bad)
+        refuse_many(bad, total, path)
+        if bad:
+            warn(left_out(bad, total, path))
+        described = told(found)
+        source = kept(surveyor, described.labels, readers, count, place)
+    except BaseException:
+        readers.close()
+        raise
+    parts = only(described.parts or {"train": np.arange(len(found.names))}, surveyor.good)
+    return Gathered(source, parts, described.labels, described.class_names, bad)
 
 
-def measured(file: Path) -> Image.Image:
-    """The picture, not yet decoded. Pillow's own warning of a bomb is not needed: our limit is lower.
-
-    Only the decoders named here are asked, whatever the file's name says: others start programs (EPS).
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file, formats=FORMATS)
+def listed(place: Place, path: Path) -> Listing:
+    found = place.listing()
+    if not found.names and not found.bad:
+        held = f"it holds {', '.join(found.others[:4])} files" if found.others else "it is empty"
+        raise DataError(f"no picture in {path}: {held}.\nGive --data pictures: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM.")
+    return found
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """Turned by its EXIF orientation. Other EXIF entries, which may be faulty, are not touched."""
-    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
-    return image if turn is None else image.transpose(turn)
-
-
-def plain(image: Image.Image) -> Image.Image:
-    """In mode L or RGB. 16 bits become 8 by their upper byte; what is transparent keeps its colour."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.mode == "P":
-        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    return image.convert("L" if image.mode in GREY_MODES else "RGB")
-
-
-def default_size(files: list[Path]) -> int:
-    """The largest power of two up to the smallest side of the first pictures, between 8 and 64."""
-    sides = []
-    for file in files[:100]:
+def sides(place: Place, found: Listing) -> list[int]:
+    """Of a sample of the pictures, spread over all."""
+    some = []
+    for name in found.names[:: -(-len(found.names) // SAMPLED) or 1]:
         try:
-            with measured(file) as image:
-                sides.append(min(image.size))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue  # it will be named when all are opened
-    return power_of_two(min(sides, default=LARGEST_DEFAULT))
+            side = smaller_side(place.read(name))
+        except Unreadable:
+            continue  # the survey will name it
+        some += [side] if side else []
+    return some
 
 
-def power_of_two(side: int) -> int:
-    return max(8, min(LARGEST_DEFAULT, 1 << (side.bit_length() - 1)))
+def told(found: Listing) -> Layout:
+    """By the place itself where it holds labels, otherwise by the folders."""
+    if found.labels is not None:
+        return Layout(np.array(found.labels, np.int64), found.class_names)
+    return layout(found.names)
 
 
-def arrays(path: Path, size: int | None) -> Splits:
-    """uint8 images [N, H, W] or [N, H, W, C] from .npy, or from .npz under `x`, `images`, `x_train` or the first
-    array that fits; labels under `y`, `labels` or `y_train`. Resized like pictures of a folder where needed.
-
-    Raises:
-        DataError: when the file cannot be read, or holds no such array.
-    """
-    try:
-        found = loaded(path)
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error, RuntimeError) as error:
-        raise DataError(f"{path} cannot be read as .npz or .npy: {' '.join(str(error).split())[:120]}") from error
-    x = next((found[n] for n in ("x", "images", "x_train", *found) if n in found and is_images(found[n])), None)
-    if x is None:
-        held = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in found.items())
-        raise DataError(f"{path} holds no uint8 images [N, H, W] or [N, H, W, C]: it holds {held or 'nothing'}.")
-    y = next((found[name] for name in ("y", "labels", "y_train") if name in found), None)
-    if y is not None and not is_labels(y, len(x)):
+def kept(
+    surveyor: Surveyor, labels: NDArray[np.int64] | None, readers: Readers, count: int, place: Place
+) -> InMemory | Streamed:  # fmt: skip
+    """In memory if the surveyor could keep the pixels there; otherwise the readers go on."""
+    y = torch.zeros(len(surveyor.names), dtype=torch.long) if labels is None else torch.from_numpy(labels)
+    classes = 0 if labels is None else int(labels.max()) + 1
+    if surveyor.pixels is not None:
+        readers.close()
+        return InMemory(torch.from_numpy(surveyor.pixels).permute(0, 3, 1, 2), y, classes)
+    if not isinstance(place, Folder | Zip):
         raise DataError(
-            f"the labels of {path} are {y.dtype}{list(y.shape)}: {len(x)} images need whole numbers from 0, one each."
+            "this set is larger than data.memory_mib, and a parquet file cannot be read in any order.\n"
+            "Raise data.memory_mib, or unpack its pictures into a folder."
         )
-    x = x[..., None] if x.ndim == 3 else x
-    target = size or power_of_two(min(x.shape[1:3]))
-    if x.shape[1:3] != (target, target):
-        x = np.stack([resized(image, target) for image in x])
-    images: Tensor = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
-    return split(images, None if y is None else torch.from_numpy(y.astype(np.int64)))
-
-
-def loaded(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a file by name; that of an .npy file is `x`."""
-    with path.open("rb") as file:
-        content = np.load(file, allow_pickle=False)
-        return {name: content[name] for name in content.files} if hasattr(content, "files") else {"x": content}
-
-
-def is_images(array: NDArray[Any]) -> bool:
-    fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] <= 16)
-    return array.dtype == np.uint8 and fits and array.size > 0
-
-
-def is_labels(array: NDArray[Any], count: int) -> bool:
-    """Whole numbers from 0, one for each image; a stray label of a billion is not a class."""
-    whole = array.shape == (count,) and np.issubdtype(array.dtype, np.integer)
-    return whole and int(array.min()) >= 0 and int(array.max()) < max(count, MANY_CLASSES)
-
-
-def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    channels = [
-        np.asarray(ImageOps.fit(Image.fromarray(channel), (size, size), Image.Resampling.LANCZOS))
-        for channel in image.transpose(2, 0, 1)
-    ]
-    return np.stack(channels, axis=-1)
+    shape = (surveyor.channels, surveyor.size, surveyor.size)
+    return Streamed(readers, count, shape, surveyor.digests, y, surveyor.names, classes)

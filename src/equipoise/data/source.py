@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from equipoise.data.layout import PartName
 from equipoise.errors import DataError
 from equipoise.streams import Stream
 
 Shape = tuple[int, ...]
+HASHED = 4096  # samples at a time
+HELD_OUT: tuple[PartName, ...] = ("validation", "test")
 
 
 class Source(Protocol):
@@ -30,22 +34,30 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def expect(self, indices: Tensor) -> None:
+        """These will be taken soon, together: whatever takes time may begin."""
+        ...
+
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """x [B, *shape] float, images in [-1, 1], and y [B] (zeros without classes)."""
         ...
 
-    def tensors(self) -> tuple[Tensor, ...]:
-        """All that the samples are made of: what tells one set from another."""
+    def identity(self, indices: Tensor) -> Iterator[bytes]:
+        """What these samples are made of, in pieces: what tells one set from another."""
         ...
 
 
 class InMemory:
-    """x [N, *shape]: uint8 images, or floats taken as they are; y [N] in 0 .. classes - 1, or None."""
+    """x [N, *shape]: uint8 images, or floats taken as they are; y [N] in 0 .. classes - 1, or None.
+
+    Images may be a permuted view of [N, H, W, C]: a sample is then copied in one piece.
+    """
 
     def __init__(self, x: Tensor, y: Tensor | None = None, classes: int = 0):
         self.x = x
         self.y = torch.zeros(len(x), dtype=torch.long) if y is None else y.long()
         self.classes = classes
+        self._last = x.ndim == 4 and not x.is_contiguous()  # channels lie last
 
     @property
     def shape(self) -> Shape:
@@ -54,12 +66,51 @@ class InMemory:
     def __len__(self) -> int:
         return len(self.x)
 
+    def expect(self, indices: Tensor) -> None: ...
+
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.x[indices]
+        x = self.rows(indices)
         return (scaled(x) if x.dtype == torch.uint8 else x), self.y[indices]
 
-    def tensors(self) -> tuple[Tensor, ...]:
-        return self.x, self.y
+    def rows(self, indices: Tensor) -> Tensor:
+        """[B, *shape] as stored. index_select is many times faster than x[indices]."""
+        if not self._last:
+            return self.x.index_select(0, indices)
+        return self.x.permute(0, 2, 3, 1).index_select(0, indices).permute(0, 3, 1, 2)
+
+    def identity(self, indices: Tensor) -> Iterator[bytes]:
+        yield f"{self.x.dtype}{[len(indices), *self.shape]}".encode()
+        for start in range(0, len(indices), HASHED):
+            some = indices[start : start + HASHED]
+            yield self.rows(some).contiguous().numpy().tobytes()
+            yield self.y[some].numpy().tobytes()
+
+
+class Part:
+    """Some samples of a source, in an order of their own: a view, not a copy."""
+
+    def __init__(self, source: Source, indices: Tensor):
+        self.source, self.indices = source, indices
+
+    @property
+    def shape(self) -> Shape:
+        return self.source.shape
+
+    @property
+    def classes(self) -> int:
+        return self.source.classes
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def expect(self, indices: Tensor) -> None:
+        self.source.expect(self.indices[indices])
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return self.source.take(self.indices[indices])
+
+    def identity(self, indices: Tensor) -> Iterator[bytes]:
+        return self.source.identity(self.indices[indices])
 
 
 @dataclass(frozen=True)
@@ -69,32 +120,43 @@ class Splits:
     train: Source
     validation: Source
     test: Source
+    class_names: Sequence[str] = field(default=(), kw_only=True)
+    left_out: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # pictures that cannot be read -> why
 
     def sha256(self) -> str:
         """The same for the same samples in the same parts and order, and for no others."""
         digest = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
-            for tensor in part.tensors():
-                digest.update(f"{tensor.dtype}{list(tensor.shape)}".encode())
-                digest.update(tensor.contiguous().numpy().data)
+            digest.update(f"{len(part)}".encode())
+            for piece in part.identity(torch.arange(len(part))):
+                digest.update(piece)
         return digest.hexdigest()
 
 
 def split(x: Tensor, y: Tensor | None, *, seed: int = 0, held_out: float = 0.1) -> Splits:
-    """Splits at random, by a seed of its own so that every run holds out the same samples.
+    """Splits samples in memory at random. Raises DataError for fewer than three."""
+    classes = 0 if y is None else int(y.max()) + 1 if len(y) else 0  # of all: a rare class may be missing from a part
+    return parted(InMemory(x, y, classes), {"train": torch.arange(len(x))}, seed=seed, held_out=held_out)
 
-    Validation and test take the share `held_out` each, and at least one sample.
+
+def parted(source: Source, parts: Mapping[PartName, Tensor], *, seed: int = 0, held_out: float = 0.1) -> Splits:
+    """Views of a source. Official parts (indices under "train", and "validation" and "test" if there are any) are
+    kept. What is missing is held out of train, by a seed of its own so that every run holds out the same samples:
+    the share `held_out` each, and at least one sample.
 
     Raises:
-        DataError: for fewer than three samples.
+        DataError: when some part would have no sample.
     """
-    if len(x) < 3:
-        raise DataError(f"only {len(x)} sample(s): training, validation and test need at least one each.")
-    order = torch.randperm(len(x), generator=Stream(seed, "split").at(0))
-    held = max(1, int(len(x) * held_out))
-    parts = order[2 * held :], order[:held], order[held : 2 * held]
-    classes = 0 if y is None else int(y.max()) + 1  # of all: a rare class may be missing from a part
-    return Splits(*(InMemory(x[part], None if y is None else y[part], classes) for part in parts))
+    train = parts["train"]
+    missing: list[PartName] = [name for name in HELD_OUT if name not in parts or not len(parts[name])]
+    if len(train) < 1 + len(missing):
+        raise DataError(f"only {len(train)} sample(s): training, validation and test need at least one each.")
+    held = max(1, int(len(train) * held_out))
+    order = torch.randperm(len(train), generator=Stream(seed, "split").at(0))
+    found = {name: train[order[i * held : (i + 1) * held]] for i, name in enumerate(missing)}
+    found = dict(parts) | found
+    kept = train[order[len(missing) * held :]] if missing else train
+    return Splits(Part(source, kept), Part(source, found["validation"]), Part(source, found["test"]))
 
 
 def everything(source: Source) -> tuple[Tensor, Tensor]:
@@ -103,8 +165,8 @@ def everything(source: Source) -> tuple[Tensor, Tensor]:
 
 
 def scaled(x: Tensor) -> Tensor:
-    """uint8 0..255 -> float -1..1."""
-    return x.float() / 127.5 - 1
+    """uint8 0..255 -> float -1..1, contiguous: the layout of its memory must not steer the convolutions."""
+    return x.to(torch.float32, memory_format=torch.contiguous_format) / 127.5 - 1
 
 
 def to_uint8(x: Tensor) -> Tensor:

@@ -1,0 +1,155 @@
+"""Sets of images that are arrays: .npz, .npy and idx files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from equipoise.data.blocks import Block, blocks
+from equipoise.data.decode import Pixels, default_size, fitted
+from equipoise.data.hooks import Track, untracked
+from equipoise.data.layout import Layout, PartName
+from equipoise.data.ondisk import OnDisk, opened_set
+from equipoise.data.source import InMemory, Shape, Splits, parted
+from equipoise.errors import DataError
+
+MIB = 2**20
+MANY_CLASSES = 1000
+IMAGES: Mapping[PartName, tuple[str, ...]] = {
+    "train": ("x", "images", "x_train", "train_images"),
+    "validation": ("x_val", "x_valid", "x_validation", "val_images"),
+    "test": ("x_test", "test_images"),
+}
+LABELS: Mapping[PartName, tuple[str, ...]] = {
+    "train": ("y", "labels", "y_train", "train_labels"),
+    "validation": ("y_val", "y_valid", "y_validation", "val_labels"),
+    "test": ("y_test", "test_labels"),
+}
+
+
+@dataclass(frozen=True)
+class Held:
+    """The images of a file, part by part, not yet read, and their labels."""
+
+    images: Mapping[PartName, Block]
+    layout: Layout
+    shape: Shape  # (C, size, size), as they will be
+
+    @property
+    def count(self) -> int:
+        return sum(block.shape[0] for block in self.images.values())
+
+    @property
+    def nbytes(self) -> int:
+        return self.count * int(np.prod(self.shape))
+
+    def squares(self) -> Iterator[Pixels]:
+        """uint8 [n, size, size, C]: all images in order, a few at a time. Raises DataError for a broken file."""
+        for block in self.images.values():
+            for piece in block.pieces():
+                yield squared(piece[..., None] if piece.ndim == 3 else piece, self.shape[1])
+
+
+def arrays(path: Path, size: int | None, memory_mib: int = 4096, track: Track = untracked) -> Splits:
+    """uint8 images [N, H, W] or [N, H, W, C], resized like pictures of a folder where needed: from .npy or idx, from
+    .npz under the names in IMAGES or the first array that fits, or from a folder that `data convert` wrote.
+
+    Raises:
+        DataError: when the file cannot be read, holds no such array, or needs more than `memory_mib`.
+    """
+    if path.is_dir():
+        return opened_set(path, size)
+    held = opened(path, size)
+    labels, classes = held.layout.labels, len(held.layout.class_names)
+    y = None if labels is None else torch.from_numpy(labels)
+    parts = {name: torch.from_numpy(indices) for name, indices in held.layout.parts.items()}
+    if held.nbytes <= memory_mib * MIB:
+        x = np.empty((held.count, *held.shape[1:], held.shape[0]), np.uint8)
+        for i, square in enumerate(track((row for some in held.squares() for row in some), held.count)):
+            x[i] = square
+        return parted(InMemory(torch.from_numpy(x).permute(0, 3, 1, 2), y, classes), parts)
+    block = held.images["train"]
+    if block.offset is None or block.fortran or block.shape[1:3] != held.shape[1:]:
+        raise DataError(
+            f"{path} needs {held.nbytes // MIB} MiB, above data.memory_mib={memory_mib}.\n"
+            "Raise it, or convert the file once: equipoise data convert FILE -o FOLDER."
+        )
+    return parted(OnDisk(path, block.offset, held.count, held.shape, str(path.stat()), y, classes), parts)
+
+
+def opened(path: Path, size: int | None) -> Held:
+    """Raises DataError when the file cannot be read, or holds no images, or labels that do not fit."""
+    found = {block.name: block for block in blocks(path)}
+    images = {name: block for name in IMAGES if (block := chosen(found, IMAGES[name]))}
+    if "train" not in images:
+        others = {name for part in ("validation", "test") for name in IMAGES[part]}
+        first = next((block for name, block in found.items() if name not in others and is_images(block)), None)
+        if first is None:
+            held = ", ".join(f"{name} {block.dtype}{list(block.shape)}" for name, block in found.items())
+            raise DataError(f"{path} holds no uint8 images [N, H, W] or [N, H, W, C]: it holds {held or 'nothing'}.")
+        images["train"] = first
+    channels = {block.shape[3] if len(block.shape) == 4 else 1 for block in images.values()}
+    if len(channels) > 1:
+        raise DataError(f"the parts of {path} do not have the same number of channels: {sorted(channels)}.")
+    images = {name: images[name] for name in IMAGES if name in images}
+    side = size or default_size([min(images["train"].shape[1:3])])
+    return Held(images, described(path, found, images), (channels.pop(), side, side))
+
+
+def chosen(found: Mapping[str, Block], names: tuple[str, ...]) -> Block | None:
+    return next((found[name] for name in names if name in found and is_images(found[name])), None)
+
+
+def is_images(block: Block) -> bool:
+    fits = len(block.shape) == 3 or (len(block.shape) == 4 and block.shape[3] <= 16)
+    return block.dtype == np.uint8 and fits and block.nbytes > 0
+
+
+def described(path: Path, found: Mapping[str, Block], images: Mapping[PartName, Block]) -> Layout:
+    """Labels and parts of images that lie one part after another."""
+    beside = labels_beside(path)
+    taken = {name: beside or next((found[n] for n in LABELS[name] if n in found), None) for name in images}
+    starts = np.cumsum([0, *(block.shape[0] for block in images.values())])
+    parts = {name: np.arange(starts[i], starts[i + 1]) for i, name in enumerate(images)}
+    if any(block is None for block in taken.values()):
+        return Layout(parts=parts)
+    read = [labels(path, block, images[name].shape[0]) for name, block in taken.items() if block is not None]
+    together = np.concatenate(read)
+    return Layout(together, [str(i) for i in range(int(together.max()) + 1)], parts)
+
+
+def labels(path: Path, block: Block, count: int) -> NDArray[np.int64]:
+    """[count] whole numbers from 0; a stray label of a billion is not a class."""
+    fits = block.shape in ((count,), (count, 1)) and np.issubdtype(block.dtype, np.integer)
+    y = block.whole().reshape(-1) if fits else np.full(1, -1)
+    if y.min() < 0 or int(y.max()) >= max(count, MANY_CLASSES):
+        raise DataError(
+            f"the labels of {path} are {block.dtype}{list(block.shape)}: {count} images need whole numbers from 0, "
+            "one each."
+        )
+    return y.astype(np.int64)
+
+
+def labels_beside(path: Path) -> Block | None:
+    """MNIST's names: t10k-images-idx3-ubyte.gz has its labels in t10k-labels-idx1-ubyte.gz."""
+    name = path.name.replace("images", "labels").replace("idx3", "idx1")
+    if path.suffix in (".npz", ".npy") or name == path.name or not path.with_name(name).is_file():
+        return None
+    return blocks(path.with_name(name))[0]
+
+
+def squared(images: Pixels, size: int) -> Pixels:
+    """uint8 [n, H, W, C] -> [n, size, size, C]; Pillow's filter works on each channel alone."""
+    if images.shape[1:3] == (size, size):
+        return images
+    made = np.empty((len(images), size, size, images.shape[3]), np.uint8)
+    for target, image in zip(made, images, strict=True):
+        for c in range(images.shape[3]):
+            target[..., c] = np.asarray(fitted(Image.fromarray(np.ascontiguousarray(image[..., c])), size))
+    return made

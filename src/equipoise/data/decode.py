@@ -1,0 +1,134 @@
+"""One picture: from the bytes of a file to square pixels. No torch, so that reading processes start at once."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import warnings
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.Image import Transpose
+
+Pixels = NDArray[np.uint8]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # by content; other decoders start programs (EPS)
+SUFFIXES = {
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pbm", ".pnm",
+}  # fmt: skip
+LIMIT_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
+SMALLEST, LARGEST = 8, 64  # sizes that are chosen by default
+ORIENTATION = 0x0112  # EXIF tag
+ORIENTED = {"exif", "xmp", "Raw profile type exif", "XML:com.adobe.xmp"}  # where Pillow looks for it
+TURNS = {  # EXIF orientation -> what sets the picture upright
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+}  # fmt: skip
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what is wrong with a picture is told by its reason
+
+
+class Unreadable(Exception):
+    """What is wrong with a file, in a few words."""
+
+
+def decoded(content: bytes, size: int) -> Pixels:
+    """uint8 [size, size, 1] of a grey picture, [size, size, 3] of any other: cropped to a centred square, then
+    resized with Pillow's Lanczos filter, which is antialiased.
+
+    The first frame of an animation; turned by its EXIF orientation; what is transparent lies on white.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of faulty EXIF entries and of bombs: our limit is lower
+            image = opened(content)
+            image.load()
+            square = fitted(plain(upright(image)), size)
+    except Unreadable:
+        raise
+    except UnidentifiedImageError as error:
+        raise Unreadable("not a picture of a known format" if content else "an empty file") from error
+    except Exception as error:  # whatever hostile bytes draw out of a decoder is a reason, not a crash
+        raise Unreadable(" ".join(str(error).split())[:80] or type(error).__name__) from error
+    pixels = np.asarray(square)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def opened(content: bytes) -> Image.Image:
+    """The picture, not yet decoded, if it is not too large."""
+    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    pixels = image.width * image.height
+    if pixels == 0:
+        raise Unreadable("no pixels")
+    if pixels > LIMIT_PIXELS:
+        raise Unreadable(f"{image.width} x {image.height} pixels, above the limit of {LIMIT_PIXELS // 10**6} million")
+    return image
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turned by its EXIF orientation. Other EXIF entries, which may be faulty, are not touched."""
+    if not ORIENTED & image.info.keys():
+        return image
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
+
+
+def plain(image: Image.Image) -> Image.Image:
+    """In mode L or RGB. 16 bits become 8 by their upper byte."""
+    if image.mode.startswith("I"):
+        return upper_byte(image)
+    if image.mode == "F":
+        raise Unreadable("pixels of floating point, whose range is unknown")
+    if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return over_white(image)
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None, "only None when the image is changed in place"
+        return converted
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def upper_byte(image: Image.Image) -> Image.Image:
+    levels = np.asarray(image).astype(np.int64)
+    if levels.min() < 0 or levels.max() > 0xFFFF:
+        raise Unreadable("pixels of 32 bits, whose range is unknown")
+    return Image.fromarray((levels >> 8).astype(np.uint8))
+
+
+def over_white(image: Image.Image) -> Image.Image:
+    grey = image.mode in ("1", "L", "LA")
+    with_alpha = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, with_alpha).convert("L" if grey else "RGB")
+
+
+def fitted(image: Image.Image, size: int) -> Image.Image:
+    if image.size == (size, size):
+        return image
+    return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+
+
+def smaller_side(content: bytes) -> int | None:
+    """Of a picture that is not decoded; None when it cannot be opened."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = opened(content)
+            return int(min(image.width, image.height))
+    except Exception:  # the survey will name it
+        return None
+
+
+def default_size(sides: Iterable[int]) -> int:
+    """The power of two nearest by ratio to the median of smaller sides, between 8 and 64: 28 -> 32."""
+    median = float(np.median(list(sides) or [LARGEST]))
+    return max(SMALLEST, min(LARGEST, 2 ** round(math.log2(median))))

@@ -1,0 +1,103 @@
+"""Sets that stay on the disk: pixels as they are, read by position, whatever the order.
+
+Not a memory map: pages of a map count as this process's memory until they are given back, and a file that is cut
+short while it is mapped kills the process, where a read only fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equipoise.data.blocks import blocks
+from equipoise.data.layout import PARTS_IN_ORDER
+from equipoise.data.source import Shape, Splits, parted, scaled
+from equipoise.errors import DataError, StorageError
+
+FORMAT = 1
+SET, PIXELS, LABELS = "set.json", "images.npy", "labels.npy"
+
+
+class OnDisk:
+    """uint8 [count, H, W, C] from byte `offset` of a file. `name` stands for its content."""
+
+    def __init__(
+        self, path: Path, offset: int, count: int, shape: Shape, name: str, y: Tensor | None = None, classes: int = 0
+    ):
+        self.path, self.shape, self.classes = path, shape, classes
+        self._offset, self._name = offset, name
+        self._labels = torch.zeros(count, dtype=torch.long) if y is None else y
+        try:
+            self._file = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
+        weakref.finalize(self, os.close, self._file)
+        self._row = int(np.prod(shape))  # bytes
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def expect(self, indices: Tensor) -> None:
+        """Asks the system to read ahead, where it can be asked."""
+        if hasattr(os, "posix_fadvise"):
+            for i in indices.tolist():
+                os.posix_fadvise(self._file, self._offset + i * self._row, self._row, os.POSIX_FADV_WILLNEED)
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return scaled(self.rows(indices)), self._labels[indices]
+
+    def rows(self, indices: Tensor) -> Tensor:
+        """uint8 [B, C, H, W]. Raises StorageError when the file cannot be read."""
+        channels, height, width = self.shape
+        x = np.empty((len(indices), height, width, channels), np.uint8)
+        try:
+            places = (self._offset + i * self._row for i in indices.tolist())
+            read = [os.preadv(self._file, [row.data], place) for row, place in zip(x, places, strict=True)]
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be read: {error.strerror}.") from error
+        if any(n != self._row for n in read):
+            raise StorageError(f"{self.path} was cut short while it was trained on. Put it back, then resume.")
+        return torch.from_numpy(x).permute(0, 3, 1, 2)
+
+    def identity(self, indices: Tensor) -> Iterator[bytes]:
+        yield f"{self._name}{self.shape}".encode()
+        yield indices.numpy().tobytes()
+
+
+def is_set(path: Path) -> bool:
+    return (path / SET).is_file()
+
+
+def opened_set(path: Path, size: int | None) -> Splits:
+    """A folder that `data convert` wrote.
+
+    Raises:
+        DataError: when it is not one, is not as its set.json says, or has another size than was asked for.
+    """
+    try:
+        content = (path / SET).read_bytes()
+        facts = json.loads(content)
+        shape, count, parts = tuple(facts["shape"]), int(facts["count"]), facts["parts"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is no set written by `equipoise data convert`: its {SET} cannot be read.") from error
+    if size not in (None, shape[1]):
+        raise DataError(f"{path} has images of {shape[1]} pixels, not {size}: convert again with --size {size}.")
+    (pixels,), (labels,) = blocks(path / PIXELS), blocks(path / LABELS)
+    described = (count, *shape[1:], shape[0]), np.dtype(np.uint8), (count,), np.dtype(np.int64)
+    if (pixels.shape, pixels.dtype, labels.shape, labels.dtype) != described or pixels.offset is None:
+        raise DataError(f"{path} is not as its {SET} says: convert it again.")
+    y = torch.from_numpy(labels.whole())
+    name = hashlib.sha256(content).hexdigest()
+    source = OnDisk(path / PIXELS, pixels.offset, count, shape, name, y, facts["classes"])
+    ranges = {name: torch.arange(*parts[name]) for name in PARTS_IN_ORDER if name in parts}
+    splits = parted(source, ranges)
+    return replace(splits, class_names=tuple(facts["class_names"]))
