@@ -19,6 +19,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+data_app = typer.Typer(help="Looks at data, and prepares it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
@@ -46,7 +49,7 @@ def recipes(
 @app.command()
 def train(
     recipe: Annotated[str | None, typer.Argument(help="See `equipoise recipes`.")] = None,
-    data: Annotated[str | None, typer.Option(help="A folder of pictures, an .npz file, or a built-in set.")] = None,
+    data: Annotated[str | None, typer.Option(help="A folder of pictures, a file of them, or a built-in set.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder [runs/<date>_<recipe>].")] = None,
     steps: Annotated[int | None, typer.Option(help="Length in rounds of the game.")] = None,
     kimg: Annotated[float | None, typer.Option(help="Length in thousands of real samples shown to D.")] = None,
@@ -105,6 +108,18 @@ def runs(
     from equipoise.cli import show
 
     show.runs(home, as_json)
+
+
+@data_app.command()
+def convert(
+    data: Annotated[str, typer.Argument(help="A folder, .zip, .parquet, .npz, .npy or idx file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")],
+    size: Annotated[int | None, typer.Option(min=8, help="Pixels a side [from the pictures].")] = None,
+) -> None:
+    """Writes a set of images, once, as it is trained on: for sets that are larger than the memory."""
+    from equipoise.cli import data as verbs
+
+    verbs.convert(data, out, size)
 
 
 @app.command()

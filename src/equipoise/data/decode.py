@@ -122,8 +122,8 @@ def smaller_side(content: bytes) -> int | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = opened(content)
-            return int(min(image.width, image.height))
+            sides: tuple[int, int] = opened(content).size
+            return min(sides)
     except Exception:  # the survey will name it
         return None
 
