@@ -9,12 +9,12 @@ from equipoise.config import (
     MLP,
     SGD,
     AdamW,
+    Arrays,
     Augmentation,
     Digits,
-    Folder,
     Images,
-    Npz,
     Optim,
+    Pictures,
     RMSprop,
     StackedDigits,
     Toy,
@@ -180,7 +180,7 @@ def test_another_kind_starts_from_its_own_defaults(before, assignment, path, aft
     [
         (["nets.kind=dcgan", "nets.g_width=32"], "nets", DCGAN(g_width=32)),
         (["nets.g_width=32", "nets.kind=dcgan"], "nets", DCGAN(g_width=32)),
-        (["data.kind=folder", "data.path=photos"], "data", Folder(path="photos")),
+        (["data.kind=pictures", "data.path=photos"], "data", Pictures(path="photos")),
         (["optim.g.kind=sgd", "optim.g.momentum=.9"], "optim.g", SGD(momentum=0.9)),
     ],
 )
@@ -270,7 +270,7 @@ EVERYTHING = TrainConfig(
     seed=3,
     kimg=12.3456789,
     batch=17,
-    data=Folder(path="some/folder", size=32, augment=Augmentation(flip_x=True, crop=0.1)),
+    data=Pictures(path="some/folder", size=32, augment=Augmentation(flip_x=True, crop=0.1)),
     augment=("flip", "color"),
     nets=DCGAN(d_norm="spectral", conditioning="projection", upsample="transposed"),
     optim=Optim(g=SGD(momentum=0.9, nesterov=True), d=AdamW(betas=(0.1, 0.2))),
@@ -289,7 +289,10 @@ EVERYTHING = TrainConfig(
         PLAIN,
         CONVOLUTIONAL,
         EVERYTHING,
-        *(PLAIN.model_copy(update={"data": data}) for data in (StackedDigits(), Toy(kind="grid"), Npz(path="a.npz"))),
+        *(
+            PLAIN.model_copy(update={"data": data})
+            for data in (StackedDigits(), Toy(kind="grid"), Arrays(path="a.npz"))
+        ),
         *(make() for make in RECIPES.values()),
     ],
 )

@@ -287,7 +287,7 @@ def pictures(folder: Path, count: int) -> None:
 
 def test_data_that_changed_is_noticed_on_resume(tiny, tmp_path):
     pictures(tmp_path / "photos", 20)
-    config = tiny("digits", f"data={{kind: folder, path: {tmp_path / 'photos'}}}")
+    config = tiny("digits", f"data={{kind: pictures, path: {tmp_path / 'photos'}}}")
     with pytest.raises(Cut):
         launch.start(config, tmp_path / "cut", watch=cut_at(330))
     pictures(tmp_path / "photos", 21)

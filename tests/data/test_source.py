@@ -19,7 +19,7 @@ def numbered(n):
 
 
 def held(splits):
-    return [sorted(part.x.flatten().tolist()) for part in parts(splits)]
+    return [sorted(everything(part)[0].flatten().tolist()) for part in parts(splits)]
 
 
 @pytest.mark.parametrize(

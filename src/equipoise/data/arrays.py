@@ -149,7 +149,9 @@ def squared(images: Pixels, size: int) -> Pixels:
     if images.shape[1:3] == (size, size):
         return images
     made = np.empty((len(images), size, size, images.shape[3]), np.uint8)
+    colours = 3 if images.shape[3] == 3 else 1  # channels that make one picture
     for target, image in zip(made, images, strict=True):
-        for c in range(images.shape[3]):
-            target[..., c] = np.asarray(fitted(Image.fromarray(np.ascontiguousarray(image[..., c])), size))
+        for c in range(0, images.shape[3], colours):
+            plane = np.ascontiguousarray(image[..., c : c + colours].squeeze(-1) if colours == 1 else image)
+            target[..., c : c + colours] = np.asarray(fitted(Image.fromarray(plane), size)).reshape(size, size, -1)
     return made

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,8 +26,8 @@ PIECE_BYTES = 2**24  # read at once
 DEFLATE, PLAUSIBLE_RATIO, SMALL = 1032, 200, 2**26  # the most that deflate can shrink; larger arrays that shrank more
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}  # LeCun's format of MNIST
 BROKEN = (
-    OSError, ValueError, EOFError, RuntimeError, KeyError, OverflowError, struct.error, zlib.error,
-    zipfile.BadZipFile,
+    OSError, ValueError, EOFError, RuntimeError, KeyError, OverflowError, MemoryError, struct.error, zlib.error,
+    zipfile.BadZipFile, SyntaxError, tokenize.TokenError,  # the last two come from numpy's reading of a header
 )  # fmt: skip
 
 

@@ -114,6 +114,8 @@ def over_white(image: Image.Image) -> Image.Image:
 def fitted(image: Image.Image, size: int) -> Image.Image:
     if image.size == (size, size):
         return image
+    if image.width == image.height:
+        return image.resize((size, size), Image.Resampling.LANCZOS)
     return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
 
 
@@ -122,8 +124,8 @@ def smaller_side(content: bytes) -> int | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            sides: tuple[int, int] = opened(content).size
-            return min(sides)
+            side: int = min(opened(content).size)
+            return side
     except Exception:  # the survey will name it
         return None
 
@@ -131,4 +133,4 @@ def smaller_side(content: bytes) -> int | None:
 def default_size(sides: Iterable[int]) -> int:
     """The power of two nearest by ratio to the median of smaller sides, between 8 and 64: 28 -> 32."""
     median = float(np.median(list(sides) or [LARGEST]))
-    return max(SMALLEST, min(LARGEST, 2 ** round(math.log2(median))))
+    return max(SMALLEST, min(LARGEST, 1 << round(math.log2(median))))

@@ -7,7 +7,7 @@ import stat
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -110,11 +110,19 @@ def entries(root: Path) -> Iterator[tuple[str, bool]]:
             raise DataError(f"{root / prefix} cannot be read: {error.strerror}.") from error
         for entry in here:
             name = prefix + entry.name
-            if entry.is_dir():
+            if is_kind(entry.is_dir):
                 if not (entry.name.startswith(".") or entry.name == "__MACOSX"):
                     waiting.append(f"{name}/")
             else:
-                yield name, entry.is_file()
+                yield name, is_kind(entry.is_file)
+
+
+def is_kind(asked: Callable[[], bool]) -> bool:
+    """The answer of an entry about itself; a link that goes round in circles raises."""
+    try:
+        return asked()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
