@@ -20,10 +20,11 @@ from PIL import Image
 
 from equipoise import launch
 from equipoise.config import TrainConfig, write
+from equipoise.data.convert import convert_pictures
 from equipoise.errors import DataError, Stopped, StorageError
 from equipoise.knobs import Change, Knobs
 from equipoise.progress import Reporter
-from equipoise.runs import checkpoint
+from equipoise.runs import checkpoint, events
 from equipoise.runs.folder import RunFolder
 
 
@@ -295,6 +296,43 @@ def test_data_that_changed_is_noticed_on_resume(tiny, tmp_path):
         launch.resume(tmp_path / "cut")
     (tmp_path / "photos" / "20.png").unlink()
     assert launch.resume(tmp_path / "cut").model.exists()
+
+
+def kept(place: str, tmp_path: Path) -> str:
+    """A set of 100 pictures, one of them broken, that is not in memory: the text of its config."""
+    pictures(tmp_path / "photos", 99)
+    (tmp_path / "photos" / "torn.png").write_bytes(b"torn")
+    match place:
+        case "converted":
+            convert_pictures(tmp_path / "photos", tmp_path / "set", workers=0)
+            return f"data={{kind: arrays, path: {tmp_path / 'set'}}}"
+        case "read here":
+            return f"data={{kind: pictures, path: {tmp_path / 'photos'}, memory_mib: 0, workers: 0}}"
+        case _:
+            return f"data={{kind: pictures, path: {tmp_path / 'photos'}, memory_mib: 0, workers: 2}}"
+
+
+@pytest.mark.parametrize("cut", [8, 8 * 9, 8 * 33], ids=["before a checkpoint", "at an edge", "half way"])
+@pytest.mark.parametrize("place", ["converted", "read here", "read by others"])
+def test_sets_that_are_not_in_memory_resume_to_the_same_bits(place, cut, tiny, tmp_path):
+    config = tiny("digits", kept(place, tmp_path))
+    launch.start(config, tmp_path / "whole")
+    with pytest.raises(Cut):
+        launch.start(config, tmp_path / "cut", watch=cut_at(cut))
+    launch.resume(tmp_path / "cut")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+    rows = [row for row in events.read(tmp_path / "cut" / "events.jsonl") if row["kind"] == "left_out"]
+    known = {"kind": "left_out", "count": 1, "files": {"torn.png": "not a picture of a known format"}}
+    assert rows == ([] if place == "converted" else [known])
+
+
+def test_a_set_gives_the_same_run_wherever_it_lies(tiny, tmp_path):
+    whole = f"data={{kind: pictures, path: {tmp_path / 'photos'}}}"
+    for name, data in (("a", kept("converted", tmp_path)), ("b", kept("read by others", tmp_path)), ("c", whole)):
+        launch.start(tiny("digits", data), tmp_path / name)
+    first = (tmp_path / "a" / "model.safetensors").read_bytes()
+    assert first == (tmp_path / "b" / "model.safetensors").read_bytes()
+    assert first == (tmp_path / "c" / "model.safetensors").read_bytes()
 
 
 def test_a_record_that_lost_rows_is_not_resumed(tiny, tmp_path):

@@ -355,3 +355,38 @@ def test_a_system_error_is_exit_5_and_no_traceback(equipoise, trained, monkeypat
     assert_kind(*pick(equipoise("sample", "run", "-o", "grid.png"), 5), "No space left")
     ended = equipoise("train", "digits", "--steps", "30", "--out", "other", *SMALL)
     assert_kind(ended[0], 5, ended[2].splitlines()[-1], "No space left", "resume")
+
+
+def photos(path: Path, count: int) -> Path:
+    path.mkdir()
+    for i in range(count):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (8, 8), np.uint8)).save(path / f"{i}.png")
+    return path
+
+
+def test_data_convert_writes_a_set_that_trains(equipoise, tmp_path):
+    photos(tmp_path / "photos", 20)
+    code, _, err = equipoise("data", "convert", "photos", "-o", "set", "--size", "16")
+    assert (code, err) == (0, "set: train on it with --data set\n")
+    assert {p.name for p in Path("set").iterdir()} == {"images.npy", "labels.npy", "set.json"}
+    assert equipoise("train", "digits", "--data", "set", "--steps", "5", "--out", "run", *SMALL)[0] == 0
+    code, _, err = equipoise("data", "convert", "photos", "-o", "set")
+    assert_kind(code, 2, err, "nothing is overwritten")
+
+
+def test_converting_what_is_built_in_is_refused(equipoise):
+    code, _, err = equipoise("data", "convert", "digits", "-o", "set")
+    assert_kind(code, 2, err, "built in")
+
+
+def test_a_few_bad_pictures_are_told_and_many_are_listed(equipoise, tmp_path):
+    photos(tmp_path / "photos", 100)
+    (tmp_path / "photos" / "torn.png").write_bytes(b"torn")
+    code, _, err = equipoise("train", "digits", "--data", "photos", "--steps", "5", "--out", "run", *SMALL)
+    assert code == 0
+    assert "torn.png (not a picture of a known format)" in err
+    (tmp_path / "photos" / "worn.png").write_bytes(b"")
+    code, _, err = equipoise("train", "digits", "--data", "photos", "--steps", "5", "--out", "again", *SMALL)
+    assert code == 3
+    assert err.splitlines()[2:] == ["  torn.png: not a picture of a known format", "  worn.png: an empty file"]
+    assert not Path("again").exists()

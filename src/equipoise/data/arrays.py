@@ -66,8 +66,8 @@ def arrays(path: Path, size: int | None, memory_mib: int = 4096, track: Track = 
     if path.is_dir():
         return opened_set(path, size)
     held = opened(path, size)
-    labels, classes = held.layout.labels, len(held.layout.class_names)
-    y = None if labels is None else torch.from_numpy(labels)
+    y = None if held.layout.labels is None else torch.from_numpy(held.layout.labels)
+    classes = 0 if y is None else int(y.max()) + 1
     parts = {name: torch.from_numpy(indices) for name, indices in held.layout.parts.items()}
     if held.nbytes <= memory_mib * MIB:
         x = np.empty((held.count, *held.shape[1:], held.shape[0]), np.uint8)
@@ -120,8 +120,7 @@ def described(path: Path, found: Mapping[str, Block], images: Mapping[PartName, 
     if any(block is None for block in taken.values()):
         return Layout(parts=parts)
     read = [labels(path, block, images[name].shape[0]) for name, block in taken.items() if block is not None]
-    together = np.concatenate(read)
-    return Layout(together, [str(i) for i in range(int(together.max()) + 1)], parts)
+    return Layout(np.concatenate(read), parts=parts)
 
 
 def labels(path: Path, block: Block, count: int) -> NDArray[np.int64]:

@@ -48,6 +48,10 @@ class Content:
     def count(self) -> int:
         return max(stop for _, stop in self.ranges.values())
 
+    @property
+    def classes(self) -> int:
+        return 0 if self.labels is None else max(len(self.class_names), int(self.labels.max()) + 1)
+
 
 def convert_pictures(
     path: Path, out: Path, size: int | None = None, memory_mib: int = 1024, workers: int | None = None,
@@ -114,7 +118,7 @@ def written(content: Content, out: Path, track: Track) -> None:
                 file.write(np.ascontiguousarray(row).data)
         np.save(folder / LABELS, np.zeros(count, np.int64) if y is None else y, allow_pickle=False)
         facts = {
-            "format": FORMAT, "shape": shape, "count": count, "classes": 0 if y is None else int(y.max()) + 1,
+            "format": FORMAT, "shape": shape, "count": count, "classes": content.classes,
             "class_names": list(content.class_names), "parts": content.ranges, "resize": RESIZE,
             "sha256": {name: sha256(folder / name) for name in (PIXELS, LABELS)},
             "origin": str(content.origin.resolve()), "left_out": content.left_out,
