@@ -370,9 +370,9 @@ def test_yaml_alone_would_take_an_exponent_for_a_text():
     assert yaml.safe_load("2e-4") == "2e-4"
 
 
-@pytest.mark.parametrize("data", ["digits", "stacked-digits", "folder", "npz"])
+@pytest.mark.parametrize("data", ["digits", "stacked-digits", "pictures", "arrays"])
 def test_all_kinds_of_images_can_be_augmented(data):
-    kind = f"data={{kind: {data}" + (", path: some" if data in ("folder", "npz") else "") + "}"
+    kind = f"data={{kind: {data}" + (", path: some" if data in ("pictures", "arrays") else "") + "}"
     changed = override(PLAIN, [kind, "data.augment.flip_x=true", "data.augment.shift=.1", "knobs.augment_p=.4"])
     assert isinstance(changed.data, Images)
     assert changed.data.augment == Augmentation(flip_x=True, shift=0.1)

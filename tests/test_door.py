@@ -57,7 +57,7 @@ def test_an_array_keeps_the_augmentation_that_was_asked_for(images, tmp_path):
     run = GAN("dcgan").fit(images, steps=2, out=tmp_path / "run", settings=settings, progress=False).run
     assert run is not None
     data = json.loads(run.config.read_text())["data"]
-    assert (data["kind"], data["augment"]["flip_x"], data["augment"]["flip_y"]) == ("npz", True, False)
+    assert (data["kind"], data["augment"]["flip_x"], data["augment"]["flip_y"]) == ("arrays", True, False)
 
 
 def test_sampling_before_fit_says_what_to_do():
