@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all install demo check test format clean
+.PHONY: all install demo check test bench format clean
 
 all: check test
 
@@ -28,6 +28,9 @@ check: install
 
 test: install
 	$(BIN)/pytest -n 2 --dist worksteal -q
+
+bench: install
+	$(BIN)/python benchmarks/speed.py
 
 format: install
 	$(BIN)/ruff format .

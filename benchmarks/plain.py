@@ -20,8 +20,8 @@ from equipoise.nets import convolution, r3gan
 class Plain:
     """The networks of a config as plain torch modules, with the settings that torch has by default."""
 
-    def __init__(self, config: TrainConfig, form: build.Form):
-        self.G, self.D = build.networks(config.nets, form, config.seed)
+    def __init__(self, config: TrainConfig, form: build.Form, device: torch.device | str = "cpu"):
+        self.G, self.D = (net.to(device) for net in build.networks(config.nets, form, config.seed))
         for layer in [*self.G.modules(), *self.D.modules()]:
             if isinstance(layer, convolution.Conv2d):
                 layer.__class__ = nn.Conv2d
@@ -36,11 +36,11 @@ class Plain:
 def dcgan(players: Plain, real: Tensor, y: Tensor) -> tuple[float, float]:
     """One step; the two losses, read at each step as the tutorial does."""
     G, D = players.G, players.D
-    ones, zeros = torch.ones(len(real)), torch.zeros(len(real))
+    ones, zeros = torch.ones(len(real), device=real.device), torch.zeros(len(real), device=real.device)
     D.zero_grad()
     on_real = binary_cross_entropy_with_logits(D(real, y), ones)
     on_real.backward()
-    fake = G(torch.randn(len(real), players.z_dim), y)
+    fake = G(torch.randn(len(real), players.z_dim, device=real.device), y)
     on_fake = binary_cross_entropy_with_logits(D(fake.detach(), y), zeros)
     on_fake.backward()
     players.d_opt.step()
@@ -53,7 +53,7 @@ def dcgan(players: Plain, real: Tensor, y: Tensor) -> tuple[float, float]:
 
 def r3gan_step(players: Plain, real: Tensor, y: Tensor, *, frozen: bool = False) -> tuple[float, float]:
     G, D = players.G, players.D
-    fake = G(torch.randn(len(real), players.z_dim), y).detach().requires_grad_()
+    fake = G(torch.randn(len(real), players.z_dim, device=real.device), y).detach().requires_grad_()
     at = real.clone().requires_grad_()
     real_logits, fake_logits = D(at, y), D(fake, y)
     r1 = torch.autograd.grad(real_logits.sum(), at, create_graph=True)[0].square().sum((1, 2, 3))
@@ -63,7 +63,7 @@ def r3gan_step(players: Plain, real: Tensor, y: Tensor, *, frozen: bool = False)
     d_loss.backward()
     players.d_opt.step()
     D.requires_grad_(not frozen)
-    g_loss = softplus(D(real, y) - D(G(torch.randn(len(real), players.z_dim), y), y)).mean()
+    g_loss = softplus(D(real, y) - D(G(torch.randn(len(real), players.z_dim, device=real.device), y), y)).mean()
     players.g_opt.zero_grad()
     g_loss.backward()
     players.g_opt.step()

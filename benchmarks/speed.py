@@ -1,4 +1,4 @@
-"""python benchmarks/speed.py [--case dcgan|r3gan-xs|r3gan-s] [--steps N]    a step of Equipoise against a plain one.
+"""python benchmarks/speed.py [--case dcgan|r3gan-xs|r3gan-s] [--steps N] [--device cuda]    a step against a plain one.
 
 Same nets, batch and data; the arms take turns, step by step, in one process on one thread, so that a busy moment of the
 machine meets all of them. The ratio is of the medians; its interval of the middle half of the pairs. Targets: dcgan at
@@ -22,12 +22,12 @@ from equipoise.config import TrainConfig, override
 from equipoise.data.source import InMemory, Splits
 from equipoise.recipes import recipe
 
-CPU = torch.device("cpu")
-CASES = {
+CASES = {  # recipe, settings, rounds
     "dcgan": ("dcgan", ["batch=64"], 30),
     "r3gan-xs": ("r3gan-xs", ["batch=16", "knobs.augment_p=0"], 5),
     "r3gan-s": ("r3gan-s", ["batch=16", "knobs.augment_p=0"], 3),
 }
+ON_CUDA = (["batch=256"], 50)  # more work a step, and more steps
 
 
 def noise(n: int = 2048) -> Splits:
@@ -37,14 +37,17 @@ def noise(n: int = 2048) -> Splits:
     return Splits(part, part, part)
 
 
-def ours(config: TrainConfig, form: build.Form, data: Splits) -> Callable[[], object]:
-    game, batches = build.game(config, form, CPU), build.batches(config, data, CPU)
+def ours(config: TrainConfig, form: build.Form, data: Splits, device: torch.device) -> Callable[[], object]:
+    game, batches = build.game(config, form, device), build.batches(config, data, device)
     return lambda: game.step(batches)
 
 
-def theirs(config: TrainConfig, form: build.Form, data: Splits, step: Callable[..., object]) -> Callable[[], object]:
-    players, x = plain.Plain(config, form), data.train.take(torch.arange(len(data.train)))[0].contiguous()
-    y, batches = torch.zeros(config.batch, dtype=torch.long), iter([])
+def theirs(
+    config: TrainConfig, form: build.Form, data: Splits, device: torch.device, step: Callable[..., object]
+) -> Callable[[], object]:
+    players = plain.Plain(config, form, device)
+    x = data.train.take(torch.arange(len(data.train)))[0].contiguous().to(device)
+    y, batches = torch.zeros(config.batch, dtype=torch.long, device=device), iter([])
 
     def one() -> object:
         nonlocal batches
@@ -57,22 +60,28 @@ def theirs(config: TrainConfig, form: build.Form, data: Splits, step: Callable[.
     return one
 
 
-def arms(case: str) -> dict[str, Callable[[], object]]:
-    name, settings, _ = CASES[case]
-    config = override(recipe(name), [*settings, "machine.precision=fp32"])
+def arms(config: TrainConfig, device: torch.device) -> dict[str, Callable[[], object]]:
     data = noise()
     form = build.form(config, data)
-    bf16 = override(config, ["machine.precision=bf16"])
-    found = {"plain": theirs(config, form, data, plain.dcgan if case == "dcgan" else plain.r3gan_step)}
-    if case != "dcgan":
-        found["plain, D frozen"] = theirs(config, form, data, partial(plain.r3gan_step, frozen=True))
-    found["equipoise"] = ours(config, form, data)
-    return found | ({"equipoise bf16": ours(bf16, form, data)} if forecast.has_bf16_units(CPU) else {})
+    step = plain.dcgan if config.nets.kind == "dcgan" else plain.r3gan_step
+    found = {"plain": theirs(config, form, data, device, step)}
+    if step is plain.r3gan_step:
+        found["plain, D frozen"] = theirs(config, form, data, device, partial(step, frozen=True))
+    choices = {"": []}
+    if forecast.has_bf16_units(device):
+        choices[" bf16"] = ["machine.precision=bf16"]
+    if device.type == "cuda":
+        choices |= {f"{name} compiled": [*settings, "machine.compile=true"] for name, settings in choices.items()}
+    return found | {
+        f"equipoise{name}": ours(override(config, settings), form, data, device) for name, settings in choices.items()
+    }
 
 
-def timed(step: Callable[[], object]) -> float:
+def timed(step: Callable[[], object], device: torch.device) -> float:
     began = time.perf_counter()
     step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
     return time.perf_counter() - began
 
 
@@ -80,27 +89,32 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--case", choices=CASES, action="append")
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    record = Record("speed")
+    device = torch.device(given.device)
     for case in given.case or CASES:
-        measure(record, case, given.steps or CASES[case][2])
+        name, settings, rounds = CASES[case]
+        more, rounds = ON_CUDA if device.type == "cuda" else ([], rounds)
+        config = override(recipe(name), [*settings, *more, "machine.precision=fp32", "machine.compile=false"])
+        measure(Record("speed" if device.type == "cpu" else "gpu"), case, config, given.steps or rounds, device)
 
 
-def measure(record: Record, case: str, steps: int) -> None:
-    players = arms(case)
+def measure(record: Record, case: str, config: TrainConfig, steps: int, device: torch.device) -> None:
+    players = arms(config, device)
     for step in players.values():
-        timed(step)  # the first one allocates
+        for _ in range(2):
+            timed(step, device)  # the first one allocates, and compiles
     seconds: dict[str, list[float]] = {name: [] for name in players}
     for done in range(steps):
         for name, step in players.items():
-            seconds[name].append(timed(step))
+            seconds[name].append(timed(step, device))
         print(f"\r{case}: {done + 1} of {steps} rounds", end="", flush=True)
     print()
     for name in players:
         pairs = sorted(a / b for a, b in zip(seconds[name], seconds["plain"], strict=True))
         row = record.append(
-            {"case": case, "arm": name, "batch": int(CASES[case][1][0].removeprefix("batch="))},
+            {"case": case, "arm": name, "batch": config.batch},
             ms=round(1000 * statistics.median(seconds[name]), 1),
             of_plain=round(statistics.median(seconds[name]) / statistics.median(seconds["plain"]), 3),
             middle_half=[round(pairs[len(pairs) // 4], 3), round(pairs[-1 - len(pairs) // 4], 3)], rounds=steps,
