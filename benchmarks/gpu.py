@@ -1,6 +1,6 @@
 """python benchmarks/gpu.py --data cifar10_jpeg.zip [--minutes 20]    on a CUDA device: the speed table, then CIFAR-10.
 
-First benchmarks/speed.py with fp32, bf16 and compiled arms; then R3GAN-s on CIFAR-10 for so many minutes: its speed, and
+First benchmarks/speed.py with fp32, bf16 and compiled arms; then R3GAN-s on CIFAR-10 for some minutes: its speed, and
 coverage against held-out images in the features of a classifier trained here on the training images. Rows go to
 results/gpu.jsonl, the samples to results/gpu_r3gan-s.png.
 
