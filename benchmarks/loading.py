@@ -1,4 +1,4 @@
-"""python benchmarks/loading.py FOLDER ZIP    how soon pictures are there, in how much memory, and how fast batches are.
+"""python benchmarks/loading.py FOLDER ZIP    how soon pictures are there, in how much memory, how fast batches come.
 
 FOLDER and ZIP hold the same pictures. Targets, for 50,000 JPEG files of 32 pixels on 2 cores: 5 s to load them, 1,500
 MiB at most; flat memory for sets of four times their budget. Each figure is measured in a process of its own.

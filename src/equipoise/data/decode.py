@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import struct
 import warnings
 from collections.abc import Iterable
 
@@ -22,6 +23,9 @@ SUFFIXES = {
 }  # fmt: skip
 LIMIT_PIXELS = 50_000_000  # larger pictures are refused before they are decoded
 SMALLEST, LARGEST = 8, 64  # sizes that are chosen by default
+# Markers of JPEG (ITU T.81, table B.1): frames of Huffman coding; the JFIF header, tables, comments.
+FRAMES, TABLES, START_OF_SCAN = {0xC0, 0xC1, 0xC2}, {0xE0, 0xDB, 0xC4, 0xDD, 0xFE}, 0xDA
+CHANNELS = {1: "L", 3: "RGB"}
 ORIENTATION = 0x0112  # EXIF tag
 ORIENTED = {"exif", "xmp", "Raw profile type exif", "XML:com.adobe.xmp"}  # where Pillow looks for it
 TURNS = {  # EXIF orientation -> what sets the picture upright
@@ -48,9 +52,7 @@ def decoded(content: bytes, size: int) -> Pixels:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of faulty EXIF entries and of bombs: our limit is lower
-            image = opened(content)
-            image.load()
-            square = fitted(plain(upright(image)), size)
+            square = fitted(plain_jpeg(content) or plain(upright(loaded(content))), size)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
@@ -59,6 +61,32 @@ def decoded(content: bytes, size: int) -> Pixels:
         raise Unreadable(" ".join(str(error).split())[:80] or type(error).__name__) from error
     pixels = np.asarray(square)
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def plain_jpeg(content: bytes) -> Image.Image | None:
+    """A JPEG of one or three channels and no metadata, decoded without Pillow's look at its header, which takes as
+    long as the decoding of a small picture. None for all others, and for broken ones.
+    """
+    mode, size, at = None, (0, 0), 2
+    try:
+        while content[at : at + 1] == b"\xff" and (marker := content[at + 1]) != START_OF_SCAN:
+            if marker in FRAMES:
+                bits, height, width, channels = struct.unpack_from(">BHHB", content, at + 4)
+                mode, size = (CHANNELS.get(channels) if bits == 8 else None), (width, height)
+            elif marker not in TABLES:
+                return None
+            at += 2 + int.from_bytes(content[at + 2 : at + 4])
+        if mode is None or not content.startswith(b"\xff\xd8") or not 0 < size[0] * size[1] <= LIMIT_PIXELS:
+            return None
+        return Image.frombytes(mode, size, content, "jpeg", mode, "")
+    except (ValueError, IndexError, struct.error):
+        return None
+
+
+def loaded(content: bytes) -> Image.Image:
+    image = opened(content)
+    image.load()
+    return image
 
 
 def opened(content: bytes) -> Image.Image:

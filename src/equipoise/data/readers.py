@@ -53,21 +53,21 @@ class Readers(Protocol):
 
 def answered(place: Place, names: Sequence[str], size: int, pixels: bool) -> Answer:
     bad: dict[int, str] = {}
-    squares: list[Pixels] = []
     digests = np.zeros((len(names), DIGEST), np.uint8)
+    squares = np.zeros((len(names) if pixels else 0, size, size, 3), np.uint8)
+    channels = 1
     for i, name in enumerate(names):
         try:
             content = place.read(name)
             digests[i] = digest(name, content)
-            squares.append(decoded(content, size))
+            square = decoded(content, size)
         except Unreadable as error:
             bad[i] = str(error)
-            squares.append(np.zeros((size, size, 1), np.uint8))
-    channels = max((square.shape[2] for square in squares), default=1)
-    kept = np.empty((len(names) if pixels else 0, size, size, channels), np.uint8)
-    for row, square in zip(kept, squares, strict=False):
-        row[...] = square
-    return Answer(bad, channels, digests, kept)
+            continue
+        channels = max(channels, square.shape[2])
+        if pixels:
+            squares[i] = square  # a grey one three times
+    return Answer(bad, channels, digests, squares[..., :channels])
 
 
 def digest(name: str, content: bytes) -> Pixels:
