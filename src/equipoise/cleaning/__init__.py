@@ -1,0 +1,1 @@
+"""What is wrong with a set of pictures before a GAN learns it, and a copy without it."""
