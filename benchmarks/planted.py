@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from zipfile import ZipFile
 
 import numpy as np

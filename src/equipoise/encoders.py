@@ -43,16 +43,18 @@ class Classifier(nn.Module):
         return torch.cat([self(part).argmax(1) for part in torch.split(x, chunk)])
 
 
-def trained_classifier(train: Source, seed: int = 0, epochs: int = 30, batch: int = 64) -> Classifier:
+def trained_classifier(
+    train: Source, seed: int = 0, epochs: float = 30, batch: int = 64, width: int = 32
+) -> Classifier:
     """A classifier of a labelled source, trained with shifts by a pixel, then frozen.
 
     On the 1,439 training digits it takes about ten seconds on one core.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = Classifier(train.shape[0], train.classes)
+        net = Classifier(train.shape[0], train.classes, width)
     batches, shifts = Batches(train, batch, seed), Stream(seed, "shifts")
-    steps = epochs * len(train) // batch
+    steps = max(1, int(epochs * len(train) / batch))
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for step in range(steps):

@@ -1,4 +1,4 @@
-"""Pictures that are there more than once: the same pixels, or the same picture saved, resized, brightened or shifted."""
+"""Pictures that are there more than once: the same pixels, or the same picture saved again, resized or shifted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from equipoise.cleaning.track import Track, untracked
 from equipoise.data.hashes import BLOCK, Pixels, blocks, hashes, neighbours, reduced
+from equipoise.data.track import Track, untracked
 
 CANDIDATES = 24  # by hash, for each picture
 KTH = 8  # the neighbour that gives the scale of what is alike here
 BY_CHANCE = 0.5  # pairs expected by chance in the whole set
-UNLIKE = 0.5  # distance: above it, which is a correlation below .87, nothing is called a copy
+UNLIKE = 0.4  # distance: above it, which is a correlation below .92, nothing is called a copy
 STEP = 256  # images compared at once
 FEWEST = 4 * KTH  # pictures below which no threshold can be learnt from the set
 Group = tuple[int, ...]
@@ -81,7 +81,7 @@ def compared(images: Pixels, candidates: Tensor) -> Iterator[Tensor]:
         a, some = x[start : start + STEP], candidates[start : start + STEP]
         shifted = [a[:, y : h - 2 + y, z : w - 2 + z].flatten(1) for y in range(3) for z in range(3)]
         centres = x[some.flatten(), 1:-1, 1:-1].flatten(1)
-        r = standardised(torch.stack(shifted, 1)) @ standardised(centres).unflatten(0, some.shape).transpose(1, 2)
+        r = standardised(torch.stack(shifted, 1)) @ standardised(centres).view(*some.shape, -1).transpose(1, 2)
         yield (1 - r.amax(1).clamp(0, 1).square()).sqrt()  # [B, 9, k] -> [B, k]
 
 
