@@ -12,7 +12,7 @@ from equipoise.cleaning.crossfit import FOLDS
 from equipoise.errors import MachineError
 
 IMPLAUSIBLE = 0.05  # probability of the given label
-SURE = 0.7  # probability of another, so that judges of a hard set do not call whatever they cannot tell
+SURE = 0.5  # probability of another, so that judges of a hard set do not call whatever they cannot tell
 FEWEST = 2 * FOLDS  # images of a class for which its judges can speak
 
 

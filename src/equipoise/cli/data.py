@@ -1,4 +1,4 @@
-"""The verbs about data: convert."""
+"""The verbs of `equipoise data`: check, clean and convert."""
 
 from __future__ import annotations
 
@@ -6,9 +6,49 @@ from pathlib import Path
 
 from equipoise import config as c
 from equipoise import launch
+from equipoise.cleaning import clean as cleaning
+from equipoise.cleaning.check import check as checked
+from equipoise.cleaning.page import page
 from equipoise.cli import screen
 from equipoise.data.convert import convert_arrays, convert_pictures
+from equipoise.data.gathered import gather
 from equipoise.errors import ConfigError
+
+
+def check(data: Path, out: Path | None, as_json: bool) -> int:
+    """The exit code: 1 when something was found."""
+    gathered = gather(data, screen.steps)
+    result = checked(gathered, screen.steps)
+    out = out or Path(f"{data.resolve().stem}_check.html")
+    out.write_text(page(data.name, gathered, result), encoding="utf-8")
+    if as_json:
+        screen.show_json(result.as_json() | {"report": str(out)})
+    else:
+        screen.show_table([{"finding": f.title, "what": f.what, "what to do": f.advice} for f in result.findings])
+        for note in result.notes:
+            screen.say(note)
+    verdict = "nothing to mend" if not result.findings else f"{len(result.findings)} kinds of findings"
+    screen.say(f"{data}: {len(gathered.names):,} pictures, {verdict}. Look at them: {out}")
+    return 1 if result.findings else 0
+
+
+def clean(data: Path | None, out: Path | None, drop: str, as_list: bool, as_json: bool, undo: Path | None) -> None:
+    if undo is not None:
+        screen.say(f"{undo}: removed, {cleaning.undo(undo)} files")
+        return
+    if data is None or out is None:
+        raise ConfigError("clean what, and where to? equipoise data clean FOLDER -o NEW_FOLDER")
+    kinds = [kind.strip() for kind in drop.split(",") if kind.strip()]
+    result = cleaning.chosen(gather(data, screen.steps), kinds, screen.steps)
+    if as_list:
+        cleaning.write_list(data, out, result)
+    else:
+        cleaning.write(data, out, result, screen.steps)
+    for note in result.notes:
+        screen.say(note)
+    screen.say(f"{out}: {len(result.kept):,} pictures kept, {len(result.left_out):,} left out; {data} was not touched")
+    if as_json:
+        screen.show_json({"out": str(out), "kept": len(result.kept), "left_out": result.left_out})
 
 
 def convert(data: str, out: Path, size: int | None) -> None:

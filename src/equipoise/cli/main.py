@@ -122,6 +122,35 @@ def convert(
     verbs.convert(data, out, size)
 
 
+@data_app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="A folder of pictures (subfolders are classes), or an .npz file.")],
+    out: Annotated[Path | None, typer.Option("-o", help="The report [<name>_check.html].")] = None,
+    as_json: Json = False,
+) -> None:
+    """Finds broken files, copies, outliers, wrong labels. Exit code 1 when there are any."""
+    from equipoise.cli import data as verbs
+
+    raise typer.Exit(verbs.check(data, out, as_json))
+
+
+@data_app.command()
+def clean(
+    data: Annotated[Path | None, typer.Argument(help="As for check. It is only read.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", help="A new folder for the copy.")] = None,
+    drop: Annotated[
+        str, typer.Option(help="Also: outliers, labels, constant. Look at them first.")
+    ] = "unreadable,duplicates,near-duplicates",
+    as_list: Annotated[bool, typer.Option("--list", help="No copy: -o becomes a JSON list of what is kept.")] = False,
+    undo: Annotated[Path | None, typer.Option(help="Removes a copy that clean made, if it is unchanged.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Writes a copy without broken files and copies; the original is not touched."""
+    from equipoise.cli import data as verbs
+
+    verbs.clean(data, out, drop, as_list, as_json, undo)
+
+
 @app.command()
 def env(as_json: Json = False) -> None:
     """Versions and hardware: what to send with a question."""

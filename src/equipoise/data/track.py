@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Track(Protocol):
-    def __call__(self, steps: Iterable[T], label: str, count: int) -> Iterable[T]:
+    def __call__(self, steps: Iterable[T], label: str, count: int, /) -> Iterable[T]:
         """The same steps, `count` of them, shown under `label` as they are taken."""
         ...
 

@@ -1,0 +1,197 @@
+"""A copy of a set without what a check found: `equipoise data clean`. The original is only read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.cleaning.check import findings
+from equipoise.cleaning.findings import Finding
+from equipoise.data.gathered import Gathered, held_arrays
+from equipoise.data.images import pictures
+from equipoise.data.track import Track, untracked
+from equipoise.errors import ConfigError, DataError, StorageError
+
+DROPPED = ("unreadable", "duplicates", "near-duplicates")  # unless asked otherwise
+DROPPABLE = (*DROPPED, "outliers", "labels", "constant")
+NOTE = "cleaned.json"
+MAKER = "equipoise data clean"
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    kept: list[str]
+    left_out: dict[str, str]  # name -> why
+    notes: list[str]
+
+
+def chosen(data: Gathered, drop: Collection[str] = DROPPED, track: Track = untracked) -> Cleaned:
+    """What stays and what goes. Of each group of copies the first by name stays.
+
+    Raises:
+        ConfigError: for a kind that cannot be dropped.
+        DataError: when nothing would stay.
+    """
+    if unknown := sorted(set(drop) - set(DROPPABLE)):
+        raise ConfigError(f"--drop knows no {', '.join(unknown)}: choose from {', '.join(DROPPABLE)}.")
+    notes: list[str] = []
+    found = [finding for finding in findings(data, drop, track, notes) if finding.kind in drop]
+    left_out: dict[str, str] = {}
+    for finding in found:
+        for name, why in reasons(finding, left_out):
+            left_out.setdefault(name, why)
+    left_out |= {name: f"unreadable: {why}" for name, why in data.bad.items()}  # there is nothing to keep of them
+    kept = [name for name in data.names if name not in left_out]
+    if not kept:
+        raise DataError(f"all {len(data.names)} pictures would be left out: nothing was written. Drop less.")
+    differing = [f"{item.names[0]}: {item.note}" for f in found for item in f.items if "labels differ" in item.note]
+    return Cleaned(kept, left_out, notes + differing)
+
+
+def reasons(finding: Finding, gone: Collection[str]) -> Iterator[tuple[str, str]]:
+    """(name, why) of what a finding leaves out."""
+    for item in finding.items:
+        if finding.kind in ("duplicates", "near-duplicates"):
+            stays = next((name for name in item.names if name not in gone), item.names[0])
+            note = f" ({item.note})" if item.note else ""
+            yield from ((name, f"{finding.kind} of {stays}{note}") for name in item.names if name != stays)
+        else:
+            yield item.names[0], f"{finding.kind}: {item.note or item.score}"
+
+
+def write(source: Path, out: Path, cleaned: Cleaned, track: Track = untracked) -> None:
+    """A copy of what is kept in the new folder `out`, with `cleaned.json`: a tree of the same names, or one .npz.
+
+    Raises:
+        ConfigError: when `out` exists, or lies in the set itself.
+        StorageError: when the disk refuses; nothing half stays behind.
+    """
+    with prepared(source, out) as work:
+        work.mkdir()
+        if source.is_dir():
+            for name in track(cleaned.kept, "copying", len(cleaned.kept)):
+                (work / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source / name, work / name)
+        else:
+            np.savez_compressed(work / f"{source.stem}.npz", **kept_arrays(source, cleaned.kept))  # type: ignore[arg-type]
+        files = {name: sha256(work / name) for name in sorted(tree(work))}
+        (work / NOTE).write_text(
+            json.dumps(noted(source, cleaned, f"{MAKER} --undo {out}") | {"files": files}, indent=1)
+        )
+
+
+def write_list(source: Path, out: Path, cleaned: Cleaned) -> None:
+    """The names of what is kept and left out, as JSON."""
+    with prepared(source, out) as work:
+        content = noted(source, cleaned, f"delete {out.name}") | {"kept": cleaned.kept}
+        work.write_text(json.dumps(content, indent=1))
+
+
+def noted(source: Path, cleaned: Cleaned, undo: str) -> dict[str, Any]:
+    others = others_than_pictures(source) if source.is_dir() else []
+    return {
+        "made_by": MAKER, "source": str(source), "undo": f"use {source} again: it was not touched. {undo}",
+        "kept_count": len(cleaned.kept), "left_out": cleaned.left_out, "notes": cleaned.notes,
+        "not_pictures_and_not_copied": others,
+    }  # fmt: skip
+
+
+def others_than_pictures(source: Path) -> list[str]:
+    known = {file.relative_to(source).as_posix() for file in pictures(source)}
+    return sorted(tree(source) - known)
+
+
+@contextmanager
+def prepared(source: Path, out: Path) -> Iterator[Path]:
+    """A temporary name beside `out`, renamed to it when all has gone well, and removed when not."""
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"{out} exists already: nothing is overwritten. Give another name.")
+    if out.resolve().is_relative_to(source.resolve()):
+        raise ConfigError(f"{out} lies in {source}, which is not to be changed. Give a name outside.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = out.with_name(f".{out.name}.part-{os.getpid()}")
+    try:
+        yield work
+        work.rename(out)
+    except OSError as error:
+        raise StorageError(f"{out} could not be written: {error.strerror or error}. Nothing half was left.") from error
+    finally:
+        if work.is_dir():
+            shutil.rmtree(work)
+        work.unlink(missing_ok=True)
+
+
+def kept_arrays(source: Path, kept: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz: those of images, and those as long as their images, cut to what is kept."""
+    places: dict[str, list[int]] = {}
+    for name in kept:
+        array, _, place = name.removesuffix("]").rpartition("[")
+        places.setdefault(array, []).append(int(place))
+    held = held_arrays(source)
+    counts = {len(held[array]): rows for array, rows in places.items()}
+    if len(counts) < len(places):
+        return {n: a[places[n]] for n, a in held.items() if n in places} | paired(held, places)
+    return {n: a[counts[len(a)]] if a.ndim and len(a) in counts else a for n, a in held.items()}
+
+
+def paired(held: dict[str, NDArray[Any]], places: dict[str, list[int]]) -> dict[str, NDArray[Any]]:
+    """Labels by the name of their images, where parts of equal length leave no other way to tell."""
+    from equipoise.data.gathered import ARRAYS
+
+    return {ARRAYS[array]: held[ARRAYS[array]][rows] for array, rows in places.items() if ARRAYS[array] in held}
+
+
+def undo(out: Path) -> int:
+    """Removes a folder that `write` made, if it still holds what was written and nothing else; the number of files.
+
+    Raises:
+        DataError: when it was not made by `write`, or was changed since: then nothing is removed.
+    """
+    note = read_note(out)
+    written: dict[str, str] = note["files"]
+    here = tree(out) - {NOTE}
+    changed = sorted(here ^ set(written)) or sorted(n for n in here if sha256(out / n) != written[n])
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise DataError(
+            f"{out} was changed since it was written: {', '.join(changed[:3])}{more}.\n"
+            "Nothing was removed. Save what is yours, then delete the folder by hand."
+        )
+    shutil.rmtree(out)
+    return len(written)
+
+
+def read_note(out: Path) -> dict[str, Any]:
+    try:
+        note = json.loads((out / NOTE).read_text())
+    except (OSError, ValueError):
+        note = None
+    if out.is_symlink() or not isinstance(note, dict) or note.get("made_by") != MAKER or "files" not in note:
+        raise DataError(f"{out} holds no {NOTE} of `{MAKER}`: it was not made by it, and is not removed.")
+    return note
+
+
+def tree(folder: Path) -> set[str]:
+    """All that is no folder, and empty folders, by relative name."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir() or not any(path.iterdir())
+    }
+
+
+def sha256(path: Path) -> str:
+    if path.is_symlink() or not path.is_file():
+        return "not a file"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
