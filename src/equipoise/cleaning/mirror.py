@@ -20,7 +20,7 @@ from equipoise.streams import Stream
 
 MOST = 6000  # pictures, a third of them held out
 FEWEST = 100
-STEPS, BATCH = 300, 64
+STEPS, BATCH = 200, 48
 WIDTH = 16
 CHIRAL = 0.6  # accuracy from which flips are advised against
 

@@ -24,7 +24,8 @@ def check(data: Path, out: Path | None, as_json: bool) -> int:
     if as_json:
         screen.show_json(result.as_json() | {"report": str(out)})
     else:
-        screen.show_table([{"finding": f.title, "what": f.what, "what to do": f.advice} for f in result.findings])
+        for finding in result.findings:
+            print(f"{finding.title}: {finding.what}.\n    {finding.advice}")
         for note in result.notes:
             screen.say(note)
     verdict = "nothing to mend" if not result.findings else f"{len(result.findings)} kinds of findings"

@@ -16,7 +16,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from equipoise.data.hashes import Pixels, digest
 from equipoise.data.images import LIMIT_PIXELS, is_images, loaded, measured, pictures, plain, upright
@@ -97,7 +97,11 @@ def opened(file: Path) -> Opened | str:
             whole = ImageOps.fit(whole, (LARGEST, LARGEST), Image.Resampling.LANCZOS)
         return Opened(whole, size, mode, known)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return " ".join(str(error).replace(str(file), "the file").split())[:80] or type(error).__name__
+        if file.stat().st_size == 0:
+            return "the file is empty"
+        if isinstance(error, UnidentifiedImageError):
+            return "the content is no PNG or JPEG picture"
+        return " ".join(str(error).split())[:80] or type(error).__name__
 
 
 def alike(pictures: list[Image.Image]) -> Pixels:
