@@ -17,7 +17,7 @@ import io
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import ZipFile
@@ -136,7 +136,7 @@ def judged(faulty: Planted, checked: Checked, data: Gathered) -> dict[str, dict[
     strange = set(faulty.odd)
     pairs = {"duplicates": set(faulty.exact), "near-duplicates": set(faulty.near)}
     rows = {kind: of_pairs(found.get(kind), planted) for kind, planted in pairs.items()}
-    rows["labels"] = of_places(found.get("labels"), set(faulty.wrong))
+    rows["labels"] = of_places(found.get("labels"), set(faulty.wrong), apart=strange)
     rows["outliers"] = of_places(found.get("outliers"), strange)
     bad = set(data.bad)
     hits = sum("broken" in name for name in bad)
@@ -144,8 +144,9 @@ def judged(faulty: Planted, checked: Checked, data: Gathered) -> dict[str, dict[
     return rows
 
 
-def of_places(finding: Finding | None, planted: set[int]) -> dict[str, float]:
-    called = {number(item.names[0]) for item in finding.items} if finding else set()
+def of_places(finding: Finding | None, planted: set[int], apart: Collection[int] = ()) -> dict[str, float]:
+    """Those `apart` count neither way: the label of a planted stranger is wrong, but was not planted as such."""
+    called = {number(item.names[0]) for item in finding.items} - set(apart) if finding else set()
     return figures(len(called & planted), len(called), len(planted))
 
 
@@ -181,7 +182,7 @@ def missed(faulty: Planted, checked: Checked) -> dict[str, dict[str, int]]:
 def natural(faulty: Planted, checked: Checked, data: Gathered, sheets: Path, seed: int) -> dict[str, list[str]]:
     """What was found and not planted, by name, with a sheet of each kind to look at."""
     known = {
-        "labels": lambda names: number(names[0]) in faulty.wrong,
+        "labels": lambda names: number(names[0]) in {*faulty.wrong, *faulty.odd},
         "outliers": lambda names: number(names[0]) in faulty.odd,
         "near-duplicates": lambda names: any({a, b} <= {number(n) for n in names} for a, b in faulty.near),
     }  # fmt: skip

@@ -18,7 +18,7 @@ from equipoise.data.track import Track, untracked
 
 CANDIDATES = 24  # by hash, for each picture
 KTH = 8  # the neighbour that gives the scale of what is alike here
-BY_CHANCE = 0.5  # pairs expected by chance in the whole set
+BY_CHANCE = 1e-3  # share of images expected to have so near a neighbour by chance; the pair must be one for both
 UNLIKE = 0.4  # distance: above it, which is a correlation below .92, nothing is called a copy
 STEP = 256  # images compared at once
 FEWEST = 4 * KTH  # pictures below which no threshold can be learnt from the set
@@ -47,8 +47,8 @@ def near(images: Pixels, track: Track = untracked) -> Copies:
     Each image is compared with the 24 that have the nearest hash: one minus the squared correlation of their pixels, at
     the best of nine shifts, so that brightness and contrast do not count. How near is too near the set says itself. If
     the images around one filled a space of m dimensions evenly, the ratio t of its distances to a neighbour and to its
-    8th would have P(a neighbour at less than t) = 7 t^m. m is estimated from all ratios, and t set where half a pair
-    is expected in the whole set. Ones of MNIST that look alike have eighths as near, and are not called copies.
+    8th would have P(a neighbour at less than t) = 7 t^m. m is estimated from all ratios, and t set where that is one in
+    a thousand. Ones of MNIST that look alike have eighths as near, and are not called copies.
 
     More than seven near copies of one image hide one another: they set the scale.
     """
@@ -106,13 +106,15 @@ def standardised(x: Tensor) -> Tensor:
 
 
 def threshold(distances: Tensor) -> float:
-    """The ratio to the distance of the 8th neighbour below which `BY_CHANCE` pairs are expected. Distances [N, k >= 8],
-    ascending. The dimension is Levina and Bickel's (2004, eq. 8), pooled as MacKay and Ghahramani propose, without the
-    nearest, which may be a copy.
+    """The ratio to the distance of the 8th neighbour below which a share `BY_CHANCE` of images has a neighbour.
+    Distances [N, k >= 8], ascending. The dimension is Levina and Bickel's (2004, eq. 8), its inverses pooled as MacKay
+    and Ghahramani propose; the nearest, which may be a copy, is left out, and the mean of the rest corrected for it.
     """
     kth = distances[:, KTH - 1]
-    inverse_m = (kth[:, None] / distances[:, 1 : KTH - 1].clamp_min(1e-6)).clamp_min(1).log().mean()
-    return math.exp(float(inverse_m) * math.log(BY_CHANCE / (len(distances) * (KTH - 1))))
+    logs = (kth[:, None] / distances[:, 1 : KTH - 1].clamp_min(1e-6)).clamp_min(1).log()
+    # m log(d_k / d_j) is the j-th least of k - 1 exponential variables from the top: its mean is 1/j + ... + 1/(k - 1)
+    expected = sum(1 - 1 / i for i in range(2, KTH)) / (KTH - 2)
+    return math.exp(float(logs.mean()) / expected * math.log(BY_CHANCE / (KTH - 1)))
 
 
 def grouped(i: Tensor, j: Tensor, distances: Tensor, count: int) -> Copies:

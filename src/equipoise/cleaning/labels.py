@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from equipoise.cleaning.crossfit import FOLDS
 from equipoise.errors import MachineError
 
-IMPLAUSIBLE = 0.05  # probability of the given label
+IMPLAUSIBLE = 0.03  # probability of the given label
 GOOD = 0.05  # share of labels that good judges contradict; the more they do, the surer they must be
 SURE = 0.5  # probability of another
 FEWEST = 2 * FOLDS  # images of a class for which its judges can speak
@@ -33,7 +33,7 @@ def suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> l
     """Labels [N] that out-of-sample probabilities [N, classes] contradict, the least plausible first.
 
     Scored by cleanlab (Northcutt et al. 2021, arXiv:1911.00068): the probability of the given label. Its own filters
-    stop at two thirds to four fifths of the labels planted in MNIST, so that the limit is ours: 5%, and less where the
+    stop at two thirds to four fifths of the labels planted in MNIST, so that the limit is ours: 3%, and less where the
     judges contradict more than 5% of all labels, which is rather their error. Another class must be likely, and the
     given one have images enough to be known.
 

@@ -1,0 +1,146 @@
+"""From a folder to its report and its copy: nothing is touched, nothing is lost, nothing runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from equipoise.cleaning import clean
+from equipoise.cleaning.check import check
+from equipoise.cleaning.page import page
+from equipoise.cli.main import app
+from equipoise.data.gathered import gather
+from equipoise.errors import ConfigError, DataError
+
+
+def tree_hash(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    content = [(str(p.relative_to(folder)), p.stat().st_mtime_ns, p.read_bytes()) for p in files]
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def test_check_names_what_is_wrong_and_the_page_is_inert(photos):
+    data = gather(photos)
+    result = check(data)
+    found = {finding.kind: finding for finding in result.findings}
+    assert {name for item in found["unreadable"].items for name in item.names} == {
+        "train/dogs/half.png",
+        "train/dogs/<b>empty.png",
+    }
+    groups = {item.names[0]: item for item in found["duplicates"].items}
+    assert groups["test/cats/copy.png"].names[1] == "train/dogs/004.png"
+    assert groups["test/cats/copy.png"].note == "labels differ: cats, dogs; across test, train"
+    tags = Tags()
+    tags.feed(page("<script>x</script>", data, result))
+    assert "script" not in tags.tags and "b" not in tags.tags
+    assert not [name for name, _ in tags.attributes if name.startswith("on")]
+    assert all(value.startswith("data:image/png") for name, value in tags.attributes if name == "src")
+    assert not [value for name, value in tags.attributes if name == "href" and not value.startswith("#")]
+
+
+def test_clean_copies_what_stays_and_touches_nothing(photos, tmp_path):
+    before, out = tree_hash(photos), tmp_path / "out"
+    result = clean.chosen(gather(photos))
+    clean.write(photos, out, result)
+    assert tree_hash(photos) == before
+    note = json.loads((out / "cleaned.json").read_text())
+    written = {path.relative_to(out).as_posix() for path in out.rglob("*.png")}
+    assert written == set(result.kept) == set(note["files"])
+    assert written | set(note["left_out"]) == {path.relative_to(photos).as_posix() for path in photos.rglob("*.png")}
+    assert all((out / name).read_bytes() == (photos / name).read_bytes() for name in written)
+    assert note["not_pictures_and_not_copied"] == ["notes.txt"]
+    assert "train/dogs/004.png" in note["left_out"] and any("labels differ" in text for text in note["notes"])
+    with pytest.raises(ConfigError, match="exists already"):
+        clean.write(photos, out, result)
+    with pytest.raises(ConfigError, match="not to be changed"):
+        clean.write(photos, photos / "inside", result)
+    assert clean.undo(out) == len(written) and not out.exists()
+    assert tree_hash(photos) == before
+
+
+@pytest.mark.parametrize("change", ["edit", "add", "remove", "link", "empty folder"])
+def test_undo_refuses_a_folder_that_was_changed(photos, tmp_path, change):
+    out = tmp_path / "out"
+    clean.write(photos, out, clean.Cleaned(["train/dogs/002.png", "train/dogs/004.png"], {}, []))
+    file = out / "train/dogs/002.png"
+    match change:
+        case "edit":
+            file.write_bytes(b"mine")
+        case "add":
+            (out / "mine.txt").write_text("mine")
+        case "remove":
+            file.unlink()
+        case "link":
+            file.unlink()
+            file.symlink_to(photos / "train/dogs/002.png")
+        case _:
+            (out / "mine").mkdir()
+    with pytest.raises(DataError, match="was changed since"):
+        clean.undo(out)
+    assert (out / "train/dogs/004.png").exists()
+
+
+def test_undo_refuses_what_clean_did_not_make(photos):
+    with pytest.raises(DataError, match="was not made by it"):
+        clean.undo(photos)
+    assert (photos / "notes.txt").exists()
+
+
+def test_an_interrupted_copy_leaves_nothing(photos, tmp_path):
+    def interrupted(steps, label, count):
+        yield next(iter(steps))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clean.write(photos, tmp_path / "out", clean.Cleaned(["train/dogs/002.png", "x"], {}, []), interrupted)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
+
+
+def test_arrays_keep_images_and_labels_together(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = rng.integers(0, 256, (40, 9, 9), dtype=np.uint8), rng.integers(0, 256, (20, 9, 9), dtype=np.uint8)
+    train[7], test[3] = train[2], train[5]
+    y_train, y_test = np.arange(40) % 3, np.arange(20) % 3
+    file = tmp_path / "set.npz"
+    np.savez(file, x_train=train, y_train=y_train, x_test=test, y_test=y_test, mean=np.ones(4))
+    result = clean.chosen(gather(file), ["duplicates"])
+    assert set(result.left_out) == {"x_train[7]", "x_train[5]"}
+    clean.write(file, tmp_path / "out", result)
+    with np.load(tmp_path / "out/set.npz", allow_pickle=False) as kept:
+        np.testing.assert_array_equal(kept["x_train"], np.delete(train, [5, 7], axis=0))
+        np.testing.assert_array_equal(kept["y_train"], np.delete(y_train, [5, 7]))
+        np.testing.assert_array_equal(kept["x_test"], test)
+        np.testing.assert_array_equal(kept["mean"], np.ones(4))
+
+
+def test_the_commands_and_their_exit_codes(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner()
+    checked = run.invoke(app, ["data", "check", str(photos), "--json"])
+    assert checked.exit_code == 1
+    told = json.loads(checked.stdout)
+    assert not told["clean"] and told["facts"]["classes"]["dogs"] == 60
+    assert (tmp_path / "photos_check.html").read_text().startswith("<!DOCTYPE html>")
+    assert run.invoke(app, ["data", "clean", str(photos), "-o", "kept.json", "--list"]).exit_code == 0
+    assert "train/dogs/002.png" in json.loads((tmp_path / "kept.json").read_text())["kept"]
+    with pytest.raises(ConfigError, match="--drop knows no sheep"):
+        run.invoke(app, ["data", "clean", str(photos), "-o", "x", "--drop", "sheep"], catch_exceptions=False)
+    with pytest.raises(DataError, match="does not exist"):
+        run.invoke(app, ["data", "check", "nowhere"], catch_exceptions=False)
