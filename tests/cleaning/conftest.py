@@ -25,7 +25,7 @@ def photos(tmp_path: Path) -> Path:
         path = folder / ("train/cats" if i % 2 else "train/dogs") / f"{i:03d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         small = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
-        small.resize((24, 24), Image.Resampling.BICUBIC).save(path)
+        small.resize((16, 16), Image.Resampling.BICUBIC).save(path)
     (folder / "test/cats").mkdir(parents=True)
     (folder / "test/cats/copy.png").write_bytes((folder / "train/dogs/004.png").read_bytes())
     (folder / "train/cats/<script>alert(1)<").mkdir()

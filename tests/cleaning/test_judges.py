@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.stats import norm
 
 from equipoise.cleaning import labels, outliers
@@ -44,8 +45,8 @@ def test_without_cleanlab_the_message_says_what_to_install(monkeypatch):
 
 
 def test_strangers_among_digits_stand_out(digits):
-    images = digits[0]
-    noise = RNG.integers(0, 256, (8, 8, 8, 1), dtype=np.uint8)
+    images = np.stack([np.asarray(Image.fromarray(x).resize((24, 24))) for x in digits[0].squeeze(3)])[..., None]
+    noise = RNG.integers(0, 256, (8, 24, 24, 1), dtype=np.uint8)
     score = outliers.strangeness(np.concatenate([images, noise, 255 - images[:8]]))
     strange = set(np.flatnonzero(score > outliers.limit(len(score))).tolist())
     planted = set(range(len(images), len(images) + 16))

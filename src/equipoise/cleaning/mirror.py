@@ -21,6 +21,7 @@ from equipoise.streams import Stream
 MOST = 6000  # pictures, a third of them held out
 FEWEST = 100
 STEPS, BATCH = 200, 48
+MOST_EPOCHS = 30
 WIDTH = 16
 CHIRAL = 0.6  # accuracy from which flips are advised against
 
@@ -49,7 +50,8 @@ def mirror_test(images: Pixels, track: Track = untracked) -> MirrorTest | None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = Classifier(x.shape[1], 1, WIDTH)
-    for _ in track(trained(net, x[held:]), "mirror test", STEPS):
+    steps = min(STEPS, MOST_EPOCHS * (len(x) - held) // BATCH)
+    for _ in track(trained(net, x[held:], steps), "mirror test", steps):
         pass
     net.eval()
     with torch.no_grad():
@@ -58,10 +60,10 @@ def mirror_test(images: Pixels, track: Track = untracked) -> MirrorTest | None:
     return MirrorTest(accuracy, (accuracy * (1 - accuracy) / held) ** 0.5, held)
 
 
-def trained(net: Classifier, x: Tensor) -> Iterator[None]:
+def trained(net: Classifier, x: Tensor, steps: int) -> Iterator[None]:
     optimizer = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-2, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=STEPS)
-    for step in range(STEPS):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    for step in range(steps):
         some = torch.randint(len(x), (BATCH,), generator=Stream(0, "mirror batches").at(step))
         loss = softplus(-margin(net, scaled(x[some]))).mean()  # -log sigmoid
         optimizer.zero_grad()

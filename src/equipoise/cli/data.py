@@ -20,7 +20,7 @@ def check(data: Path, out: Path | None, as_json: bool) -> int:
     gathered = gather(data, screen.steps)
     result = checked(gathered, screen.steps)
     out = out or Path(f"{data.resolve().stem}_check.html")
-    out.write_text(page(data.name, gathered, result), encoding="utf-8")
+    out.write_text(page(data.resolve().name, gathered, result), encoding="utf-8")
     if as_json:
         screen.show_json(result.as_json() | {"report": str(out)})
     else:
