@@ -65,7 +65,7 @@ def test_clean_copies_what_stays_and_touches_nothing(photos, tmp_path):
     assert written == set(result.kept) == set(note["files"])
     assert written | set(note["left_out"]) == {path.relative_to(photos).as_posix() for path in photos.rglob("*.png")}
     assert all((out / name).read_bytes() == (photos / name).read_bytes() for name in written)
-    assert note["not_pictures_and_not_copied"] == ["notes.txt"]
+    assert note["kinds_of_files_not_copied"] == [".txt"]
     assert "train/dogs/004.png" in note["left_out"] and any("labels differ" in text for text in note["notes"])
     with pytest.raises(ConfigError, match="exists already"):
         clean.write(photos, out, result)

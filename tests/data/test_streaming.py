@@ -342,7 +342,7 @@ def tree(path):
 
 
 def stopped_at(place, error):
-    def track(items, count):
+    def track(items, label, count):
         for i, item in enumerate(items):
             if i == place:
                 raise error

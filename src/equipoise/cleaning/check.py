@@ -12,7 +12,7 @@ from equipoise.cleaning.facts import FLAT, counts, facts, spreads
 from equipoise.cleaning.findings import KINDS, Checked, Finding, Item
 from equipoise.cleaning.mirror import mirror_test
 from equipoise.data.gathered import Gathered
-from equipoise.data.track import Track, untracked
+from equipoise.data.hooks import Track, untracked
 
 UNEVEN = 10  # times as many pictures in the largest class as in the smallest
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from equipoise.cleaning.check import findings
 from equipoise.cleaning.findings import Finding
-from equipoise.data.gathered import Gathered, held_arrays
-from equipoise.data.images import pictures
-from equipoise.data.track import Track, untracked
+from equipoise.data.gathered import LABELS_OF, Gathered, held_arrays
+from equipoise.data.hooks import Track, untracked
+from equipoise.data.places import place_at
 from equipoise.errors import ConfigError, DataError, StorageError
 
 DROPPED = ("unreadable", "duplicates", "near-duplicates")  # unless asked otherwise
@@ -76,12 +76,15 @@ def write(source: Path, out: Path, cleaned: Cleaned, track: Track = untracked) -
         ConfigError: when `out` exists, or lies in the set itself.
         StorageError: when the disk refuses; nothing half stays behind.
     """
+    if source.suffix.lower() == ".parquet":
+        raise ConfigError(f"{source}: the pictures of a parquet file are not copied. Use --list for the names to keep.")
     with prepared(source, out) as work:
         work.mkdir()
-        if source.is_dir():
+        if holds_pictures(source):
+            place = place_at(source)
             for name in track(cleaned.kept, "copying", len(cleaned.kept)):
                 (work / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source / name, work / name)
+                (work / name).write_bytes(place.read(name))
         else:
             np.savez_compressed(work / f"{source.stem}.npz", **kept_arrays(source, cleaned.kept))  # type: ignore[arg-type]
         files = {name: sha256(work / name) for name in sorted(tree(work))}
@@ -98,17 +101,16 @@ def write_list(source: Path, out: Path, cleaned: Cleaned) -> None:
 
 
 def noted(source: Path, cleaned: Cleaned, undo: str) -> dict[str, Any]:
-    others = others_than_pictures(source) if source.is_dir() else []
+    others = list(place_at(source).listing().others) if holds_pictures(source) else []
     return {
         "made_by": MAKER, "source": str(source), "undo": f"use {source} again: it was not touched. {undo}",
         "kept_count": len(cleaned.kept), "left_out": cleaned.left_out, "notes": cleaned.notes,
-        "not_pictures_and_not_copied": others,
+        "kinds_of_files_not_copied": others,
     }  # fmt: skip
 
 
-def others_than_pictures(source: Path) -> list[str]:
-    known = {file.relative_to(source).as_posix() for file in pictures(source)}
-    return sorted(tree(source) - known)
+def holds_pictures(source: Path) -> bool:
+    return source.is_dir() or source.suffix.lower() == ".zip"
 
 
 @contextmanager
@@ -146,9 +148,9 @@ def kept_arrays(source: Path, kept: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 def paired(held: dict[str, NDArray[Any]], places: dict[str, list[int]]) -> dict[str, NDArray[Any]]:
     """Labels by the name of their images, where parts of equal length leave no other way to tell."""
-    from equipoise.data.gathered import ARRAYS
-
-    return {ARRAYS[array]: held[ARRAYS[array]][rows] for array, rows in places.items() if ARRAYS[array] in held}
+    return {
+        LABELS_OF[array]: held[LABELS_OF[array]][rows] for array, rows in places.items() if LABELS_OF[array] in held
+    }
 
 
 def undo(out: Path) -> int:

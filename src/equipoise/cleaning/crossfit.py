@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from equipoise.data.hashes import Pixels, reduced
+from equipoise.data.hooks import Track, untracked
 from equipoise.data.source import InMemory, scaled
-from equipoise.data.track import Track, untracked
 from equipoise.encoders import Classifier, trained_classifier
 from equipoise.streams import Stream
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from equipoise.data.hashes import BLOCK, Pixels, blocks, hashes, neighbours, reduced
-from equipoise.data.track import Track, untracked
+from equipoise.data.hooks import Track, untracked
 
 CANDIDATES = 24  # by hash, for each picture
 KTH = 8  # the neighbour that gives the scale of what is alike here

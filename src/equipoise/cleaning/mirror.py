@@ -13,8 +13,8 @@ from torch.nn.functional import softplus
 
 from equipoise.cleaning.crossfit import CHUNK, small
 from equipoise.data.hashes import Pixels
+from equipoise.data.hooks import Track, untracked
 from equipoise.data.source import scaled
-from equipoise.data.track import Track, untracked
 from equipoise.encoders import Classifier
 from equipoise.streams import Stream
 

@@ -17,8 +17,8 @@ from equipoise.errors import ConfigError
 
 def check(data: Path, out: Path | None, as_json: bool) -> int:
     """The exit code: 1 when something was found."""
-    gathered = gather(data, screen.steps)
-    result = checked(gathered, screen.steps)
+    gathered = gather(data, screen.track)
+    result = checked(gathered, screen.track)
     out = out or Path(f"{data.resolve().stem}_check.html")
     out.write_text(page(data.resolve().name, gathered, result), encoding="utf-8")
     if as_json:
@@ -40,11 +40,11 @@ def clean(data: Path | None, out: Path | None, drop: str, as_list: bool, as_json
     if data is None or out is None:
         raise ConfigError("clean what, and where to? equipoise data clean FOLDER -o NEW_FOLDER")
     kinds = [kind.strip() for kind in drop.split(",") if kind.strip()]
-    result = cleaning.chosen(gather(data, screen.steps), kinds, screen.steps)
+    result = cleaning.chosen(gather(data, screen.track), kinds, screen.track)
     if as_list:
         cleaning.write_list(data, out, result)
     else:
-        cleaning.write(data, out, result, screen.steps)
+        cleaning.write(data, out, result, screen.track)
     for note in result.notes:
         screen.say(note)
     screen.say(f"{out}: {len(result.kept):,} pictures kept, {len(result.left_out):,} left out; {data} was not touched")

@@ -23,7 +23,6 @@ T = TypeVar("T")
 # started beside a leader, by torchrun or by our own launcher
 FOLLOWS = any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
 LINE_S = 2.0  # what takes longer is worth a line
-MANY = 500  # pictures: from here on reading them takes long enough to show
 
 console = Console(stderr=True, quiet=FOLLOWS)  # one process speaks for all
 
@@ -40,21 +39,15 @@ def watch(label: str, total: int, done: int) -> Any:
     return progress.bar(console, label, total, done)
 
 
-def track(items: Iterable[T], count: int) -> Iterable[T]:
-    if count < MANY:
-        return items
-    return rich_track(items, "reading pictures", total=count, console=console)
-
-
-def steps(taken: Iterable[T], label: str, count: int) -> Iterable[T]:
+def track(items: Iterable[T], label: str, count: int) -> Iterable[T]:
     """A bar with the time left; where there is no terminal to redraw, a line with the time that it took."""
     if console.is_terminal:
-        yield from rich_track(taken, label, total=count, console=console)
+        yield from rich_track(items, label, total=count, console=console, transient=True)
         return
     start = time.monotonic()
-    yield from taken
+    yield from items
     if (took := time.monotonic() - start) >= LINE_S:
-        say(f"{label}: {duration(took)}")
+        say(f"{label}: {count:,} in {duration(took)}")
 
 
 def announce(run: RunFolder, forecast: Forecast) -> None:

@@ -21,6 +21,7 @@ from equipoise.errors import DataError
 
 MIB = 2**20
 MANY_CLASSES = 1000
+READING = "reading pictures"
 IMAGES: Mapping[PartName, tuple[str, ...]] = {
     "train": ("x", "images", "x_train", "train_images"),
     "validation": ("x_val", "x_valid", "x_validation", "val_images"),
@@ -71,7 +72,7 @@ def arrays(path: Path, size: int | None, memory_mib: int = 4096, track: Track = 
     parts = {name: torch.from_numpy(indices) for name, indices in held.layout.parts.items()}
     if held.nbytes <= memory_mib * MIB:
         x = np.empty((held.count, *held.shape[1:], held.shape[0]), np.uint8)
-        for i, square in enumerate(track((row for some in held.squares() for row in some), held.count)):
+        for i, square in enumerate(track((row for some in held.squares() for row in some), READING, held.count)):
             x[i] = square
         return parted(InMemory(torch.from_numpy(x).permute(0, 3, 1, 2), y, classes), parts)
     block = held.images["train"]

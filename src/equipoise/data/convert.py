@@ -114,7 +114,7 @@ def written(content: Content, out: Path, track: Track) -> None:
         with (folder / PIXELS).open("wb", buffering=2**20) as file:
             full = (count, *shape[1:], shape[0])
             npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": full})
-            for row in track((row for piece in content.pieces for row in piece), count):
+            for row in track((row for piece in content.pieces for row in piece), "converting", count):
                 file.write(np.ascontiguousarray(row).data)
         np.save(folder / LABELS, np.zeros(count, np.int64) if y is None else y, allow_pickle=False)
         facts = {

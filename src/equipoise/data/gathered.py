@@ -1,31 +1,34 @@
 """A set of pictures as plain arrays, with what is known of each: what `data check` looks at.
 
-A folder's classes are its subfolders; a first level named train, test or the like gives the split. All pictures come to
-one size, as training would show them: as they are when they share one of at most 64 pixels a side, otherwise cropped to
-a centred square and resized.
+All pictures come to one size, as training would show them: as they are when they share one of at most 64 pixels a side,
+otherwise cropped to a centred square and resized.
 """
 
 from __future__ import annotations
 
-import zlib
+import warnings
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from equipoise.data.hashes import Pixels, digest
-from equipoise.data.images import LIMIT_PIXELS, is_images, loaded, measured, pictures, plain, upright
-from equipoise.data.track import Track, untracked
+from equipoise.data import decode
+from equipoise.data.arrays import IMAGES, LABELS, labels_beside
+from equipoise.data.blocks import blocks
+from equipoise.data.decode import Pixels, Unreadable, fitted
+from equipoise.data.hashes import digest
+from equipoise.data.hooks import Track, untracked
+from equipoise.data.layout import layout
+from equipoise.data.places import place_at
 from equipoise.errors import DataError
 
 LARGEST = 64  # pixels a side
-SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
-ARRAYS = {"x": "y", "images": "labels", "x_train": "y_train", "x_val": "y_val", "x_test": "y_test"}
+LABELS_OF = {x: y for part, names in IMAGES.items() for x, y in zip(names, LABELS[part], strict=False)}
 
 
 @dataclass(frozen=True)
@@ -52,56 +55,66 @@ class Opened:
 
 
 def gather(path: Path, track: Track = untracked) -> Gathered:
-    """A folder of pictures, or an .npz or .npy file.
+    """A folder, .zip or .parquet file of pictures, or an .npz, .npy or idx file.
 
     Raises:
         DataError: when there is nothing that can be read.
     """
-    return from_folder(path, track) if path.is_dir() else from_arrays(path)
+    if path.is_dir() or path.suffix.lower() in (".zip", ".parquet"):
+        return from_pictures(path, track)
+    return from_arrays(path)
 
 
-def from_folder(path: Path, track: Track) -> Gathered:
-    files = pictures(path)
-    names = [file.relative_to(path).as_posix() for file in files]
-    read = list(track((opened(file) for file in files), "reading pictures", len(files)))
-    bad = {name: found for name, found in zip(names, read, strict=True) if isinstance(found, str)}
-    good = {name: found for name, found in zip(names, read, strict=True) if isinstance(found, Opened)}
+def from_pictures(path: Path, track: Track) -> Gathered:
+    place = place_at(path)
+    listing = place.listing()
+    read: dict[str, Opened | str] = {}
+    for name in track(listing.names, "reading pictures", len(listing.names)):
+        read[name] = opened(place.read, name)
+    bad = listing.bad | {name: found for name, found in read.items() if isinstance(found, str)}
+    good = {name: found for name, found in read.items() if isinstance(found, Opened)}
     if not good:
-        first = next(iter(bad.items()))
-        raise DataError(f"none of the {len(bad)} pictures in {path} can be read: {first[0]} ({first[1]}).")
-    places = [placed(name) for name in good]
-    kinds = sorted({kind for _, kind in places})
+        first = next((f": {name} ({why})" for name, why in bad.items()), "")
+        raise DataError(f"none of the {len(bad)} pictures in {path} can be read{first}.")
+    names, said = list(good), layout(list(good))
+    labels, classes = said.labels, list(said.class_names)
+    if listing.labels is not None:
+        known = dict(zip(listing.names, listing.labels, strict=True))
+        labels, classes = np.array([known[name] for name in names]), list(listing.class_names)
+    splits = np.full(len(names), "", object)
+    for part, indices in said.parts.items():
+        splits[indices] = part
     return Gathered(
         images=alike([found.image for found in good.values()]),
-        names=list(good),
+        names=names,
         digests=[found.digest for found in good.values()],
         sizes=np.array([found.size for found in good.values()]),
         modes=[found.mode for found in good.values()],
-        labels=np.array([kinds.index(kind) for _, kind in places]) if len(kinds) > 1 else None,
-        classes=kinds if len(kinds) > 1 else [],
-        splits=[split for split, _ in places],
+        labels=labels if len(classes) > 1 else None,
+        classes=classes if len(classes) > 1 else [],
+        splits=splits.tolist(),
         bad=bad,
     )
 
 
-def opened(file: Path) -> Opened | str:
+def opened(read: Callable[[str], bytes], name: str) -> Opened | str:
     """The picture, or why it cannot be read."""
     try:
-        with measured(file) as image:
-            if image.width * image.height > LIMIT_PIXELS:
-                return f"{image.width} x {image.height} pixels, above the limit of {LIMIT_PIXELS // 10**6} million"
-            mode, whole = image.mode, plain(upright(image))
-        known = digest(np.asarray(whole))
-        size, shorter = whole.size, min(whole.size)
-        if shorter > LARGEST:
-            whole = ImageOps.fit(whole, (LARGEST, LARGEST), Image.Resampling.LANCZOS)
-        return Opened(whole, size, mode, known)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if file.stat().st_size == 0:
-            return "the file is empty"
-        if isinstance(error, UnidentifiedImageError):
-            return "the content is no PNG or JPEG picture"
+        content: bytes = read(name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in decode.decoded
+            image = decode.opened(content)
+            mode = image.mode
+            image.load()
+            whole = decode.plain(decode.upright(image))
+    except Unreadable as error:
+        return str(error)
+    except UnidentifiedImageError:
+        return "not a picture of a known format" if content else "an empty file"
+    except Exception as error:  # as in decode.decoded
         return " ".join(str(error).split())[:80] or type(error).__name__
+    small = fitted(whole, LARGEST) if min(whole.size) > LARGEST else whole
+    return Opened(small, whole.size, mode, digest(np.asarray(whole)))
 
 
 def alike(pictures: list[Image.Image]) -> Pixels:
@@ -110,21 +123,15 @@ def alike(pictures: list[Image.Image]) -> Pixels:
     sizes = Counter(picture.size for picture in pictures)
     if len(sizes) > 1 or max(next(iter(sizes))) > LARGEST:
         side = max(8, min(LARGEST, int(np.median([min(picture.size) for picture in pictures]))))
-        pictures = [ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS) for picture in pictures]
+        pictures = [fitted(picture, side) for picture in pictures]
     x = np.stack([np.asarray(picture.convert(mode)) for picture in pictures])
     return x[..., None] if mode == "L" else x
 
 
-def placed(name: str) -> tuple[str, str]:
-    """(split, class) by the folders of a name."""
-    parts = name.split("/")[:-1]
-    split = parts.pop(0) if parts and parts[0].lower() in SPLITS else ""
-    return split, "/".join(parts)
-
-
 def from_arrays(path: Path) -> Gathered:
     held = held_arrays(path)
-    parts = {name: held[name] for name in ARRAYS if name in held and is_images(held[name])}
+    known = [name for names in IMAGES.values() for name in names if name in held and is_images_array(held[name])]
+    parts = {name: held[name] for name in known}
     if not parts:
         shown = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in held.items())
         raise DataError(f"{path} holds no uint8 images [N, H, W] or [N, H, W, C]: it holds {shown or 'nothing'}.")
@@ -132,10 +139,7 @@ def from_arrays(path: Path) -> Gathered:
     if len({array.shape[1:] for array in whole}) > 1:
         raise DataError(f"the arrays {', '.join(parts)} of {path} hold images of different shapes.")
     images = np.concatenate(whole)
-    known = [held.get(ARRAYS[name]) for name in parts]
-    given = [y for y, x in zip(known, whole, strict=True) if y is not None and y.shape == (len(x),)]
-    labelled = len(given) == len(parts)
-    kinds, labels = np.unique(np.concatenate(given) if labelled else np.zeros(len(images)), return_inverse=True)
+    kinds, labels = classes_of(held, list(parts), [len(array) for array in whole])
     h, w = images.shape[1:3]
     return Gathered(
         images=images,
@@ -144,21 +148,36 @@ def from_arrays(path: Path) -> Gathered:
         sizes=np.tile(np.array([w, h]), (len(images), 1)),
         modes=[{1: "L", 3: "RGB"}.get(images.shape[3], f"{images.shape[3]} channels")] * len(images),
         labels=labels if len(kinds) > 1 else None,
-        classes=[str(kind) for kind in kinds] if len(kinds) > 1 else [],
+        classes=kinds if len(kinds) > 1 else [],
         splits=[name if len(parts) > 1 else "" for name, array in parts.items() for _ in range(len(array))],
         bad={},
     )
 
 
+def is_images_array(array: NDArray[Any]) -> bool:
+    fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] <= 16)
+    return array.dtype == np.uint8 and fits and array.size > 0
+
+
+def classes_of(
+    held: dict[str, NDArray[Any]], parts: Sequence[str], counts: Sequence[int]
+) -> tuple[list[str], NDArray[np.int64]]:
+    """The names of the classes, and the place of each label among them; [] when some part has no labels."""
+    given = [held[LABELS_OF[name]].reshape(-1) for name in parts if LABELS_OF[name] in held]
+    if [len(y) for y in given] != list(counts):
+        return [], np.zeros(sum(counts), np.int64)
+    kinds, labels = np.unique(np.concatenate(given), return_inverse=True)
+    return [str(kind) for kind in kinds], labels
+
+
 def held_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz or .npy file by name.
+    """The arrays of an .npz, .npy or idx file by name; that of the last two is `x`, labels beside an idx file are `y`.
 
     Raises:
         DataError: when the file cannot be read.
     """
     if not path.exists():
-        raise DataError(f"{path} does not exist.\nGive a folder of PNG or JPEG files, or an .npz or .npy file.")
-    try:
-        return loaded(path)
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error, RuntimeError) as error:
-        raise DataError(f"{path} cannot be read as .npz or .npy: {' '.join(str(error).split())[:120]}") from error
+        raise DataError(f"{path} does not exist.\nGive a folder of pictures, a .zip, .parquet, .npz, .npy or idx file.")
+    held = {block.name: block.whole() for block in blocks(path)}
+    beside = labels_beside(path)
+    return held | ({} if beside is None else {"y": beside.whole()})

@@ -10,12 +10,12 @@ Warn = Callable[[str], None]
 
 
 class Track(Protocol):
-    def __call__(self, items: Iterable[T], count: int) -> Iterable[T]:
-        """The same items, `count` of them, with their progress shown."""
+    def __call__(self, items: Iterable[T], label: str, count: int, /) -> Iterable[T]:
+        """The same items, `count` of them, with their progress shown under `label`."""
         ...
 
 
-def untracked(items: Iterable[T], count: int) -> Iterable[T]:
+def untracked(items: Iterable[T], label: str, count: int) -> Iterable[T]:
     return items
 
 

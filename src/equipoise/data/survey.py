@@ -31,7 +31,7 @@ class Surveyor:
         self.good = np.ones(len(names), bool)
 
     def go(self, readers: Readers, window: int, track: Track) -> None:
-        for i, reason in track(self.looks(readers, window), len(self.names)):
+        for i, reason in track(self.looks(readers, window), "reading pictures", len(self.names)):
             if reason is not None:
                 self.good[i] = False
                 self.bad[self.names[i]] = reason
