@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from equipoise.data.source import InMemory, everything, scaled, split, to_uint8
+from equipoise.data.source import InMemory, Part, everything, near, scaled, split, to_uint8
 from equipoise.errors import DataError
 
 PARTS = ("train", "validation", "test")
@@ -92,3 +92,13 @@ def test_every_byte_survives_scaling_and_back():
 def test_what_a_picture_cannot_hold_is_rounded_and_clamped():
     x = torch.tensor([-9, -1, -1 + 0.6 / 127.5, 0.1 / 127.5, 1, 9])
     assert to_uint8(x).tolist() == [0, 0, 1, 128, 255, 255]
+
+
+def test_a_set_that_fits_moves_to_the_device_and_gives_the_same_batches():
+    x = torch.randint(0, 256, (10, 4, 4, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    part = Part(InMemory(x, torch.arange(10), 10), torch.tensor([3, 1, 4, 1, 5]))
+    moved = near(part, torch.device("cpu"), room=x.nbytes)
+    wanted = torch.tensor([0, 2, 4])
+    assert all(torch.equal(a, b) for a, b in zip(moved.take(wanted), part.take(wanted), strict=True))
+    assert near(part, torch.device("meta"), room=x.nbytes).source.x.device.type == "meta"
+    assert near(part, torch.device("meta"), room=x.nbytes - 1) is part

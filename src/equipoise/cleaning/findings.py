@@ -8,7 +8,7 @@ from typing import Any
 KINDS = {  # kind -> (title, what it means for training a GAN, what to do)
     "unreadable": (
         "Unreadable files",
-        "Training refuses to start with files that cannot be decoded.",
+        "Training leaves them out, and refuses to start when they are more than one in a hundred.",
         "Repair them, or let `data clean` leave them out.",
     ),
     "duplicates": (

@@ -84,13 +84,15 @@ def sheet(finding: Finding, data: Gathered) -> str:
         f"<p class=dim>The first {len(items)} of {len(finding.items)}.</p>" if len(items) < len(finding.items) else ""
     )
     if finding.kind == "outliers" or finding.kind == "constant":
-        return first + embedded(grid(data.images[[item.places[0] for item in items]], COLUMNS), "contact sheet")
+        return first + embedded(
+            grid(data.images[[item.places[0] for item in items]], min(COLUMNS, len(items))), "contact sheet"
+        )
     return first + "".join(figure(item, data) for item in items)
 
 
 def figure(item: Item, data: Gathered) -> str:
     picture = embedded(grid(data.images[item.places[:6]], min(6, len(item.places))), ", ".join(item.names[:6]))
-    return f"<figure>{picture}<figcaption>{escape(item.note or f'{item.score:g}')}</figcaption></figure>"
+    return f"<figure>{picture}<figcaption>{escape(item.note or (f'{item.score:g}' if item.score else ''))}</figcaption></figure>"
 
 
 def embedded(picture: Image.Image, told: str) -> str:

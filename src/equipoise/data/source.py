@@ -69,6 +69,7 @@ class InMemory:
     def expect(self, indices: Tensor) -> None: ...
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        indices = indices.to(self.x.device)
         x = self.rows(indices)
         return (scaled(x) if x.dtype == torch.uint8 else x), self.y[indices]
 
@@ -84,6 +85,10 @@ class InMemory:
             some = indices[start : start + HASHED]
             yield self.rows(some).contiguous().numpy().tobytes()
             yield self.y[some].numpy().tobytes()
+
+    def on(self, device: torch.device) -> InMemory:
+        """The same samples in the memory of a device."""
+        return InMemory(self.x.to(device), self.y.to(device), self.classes)
 
 
 class Part:
@@ -157,6 +162,15 @@ def parted(source: Source, parts: Mapping[PartName, Tensor], *, seed: int = 0, h
     found = dict(parts) | found
     kept = train[order[len(missing) * held :]] if missing else train
     return Splits(Part(source, kept), Part(source, found["validation"]), Part(source, found["test"]))
+
+
+def near(source: Source, device: torch.device, room: int) -> Source:
+    """The same samples in the device's memory, if they are in this machine's and take at most `room` bytes there."""
+    match source:
+        case Part(source=InMemory() as whole) if whole.x.nbytes <= room:
+            return Part(whole.on(device), source.indices)
+        case _:
+            return source
 
 
 def everything(source: Source) -> tuple[Tensor, Tensor]:
