@@ -92,7 +92,8 @@ def sheet(finding: Finding, data: Gathered) -> str:
 
 def figure(item: Item, data: Gathered) -> str:
     picture = embedded(grid(data.images[item.places[:6]], min(6, len(item.places))), ", ".join(item.names[:6]))
-    return f"<figure>{picture}<figcaption>{escape(item.note or (f'{item.score:g}' if item.score else ''))}</figcaption></figure>"
+    words = item.note or (f"{item.score:g}" if item.score else "")
+    return f"<figure>{picture}<figcaption>{escape(words)}</figcaption></figure>"
 
 
 def embedded(picture: Image.Image, told: str) -> str:
