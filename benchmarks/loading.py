@@ -2,7 +2,7 @@
 
 FOLDER and ZIP hold the same pictures. Targets, for 50,000 JPEG files of 32 pixels on 2 cores: the first step of
 `equipoise train dcgan --data FOLDER` within 15 s of the command, at most 1,500 MiB; flat memory for sets of four times
-their budget; the loader alone gives at least 3 times the images that a recipe eats. Each figure has a process of its own.
+their budget; the loader alone gives at least 3 times the images that a recipe eats. Each has its own process.
 """
 
 from __future__ import annotations

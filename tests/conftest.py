@@ -14,7 +14,7 @@ torch.set_num_threads(1)
 TINY = {
     "mlp": ["nets.g_widths=[12,12]", "nets.d_widths=[12,12]"],
     "dcgan": ["nets.g_width=4", "nets.d_width=4"],
-    "r3gan": ["nets.width=64", "nets.blocks=1"],
+    "r3gan": ["nets.width=16", "nets.blocks=1"],
 }
 
 

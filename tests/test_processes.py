@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 NORM_FREE = {
     "mlp": ("digits", []),
     "dcgan": ("hinge", ["nets.g_norm=none", "nets.d_norm=none", "nets.init=he"]),
-    "r3gan": ("digits", ["nets.kind=r3gan", "nets.width=64", "nets.blocks=1"]),
+    "r3gan": ("digits", ["nets.kind=r3gan", "nets.width=16", "nets.blocks=1"]),
     "everything drawn": ("digits", ["knobs.gp=1", "knobs.augment_p=0.5", "data.augment.shift=0.2"]),
 }
 ONE_BACKWARD = ["knobs.loss=relativistic", "knobs.r1=1", "knobs.r2=1", "batch=32"]

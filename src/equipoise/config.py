@@ -136,15 +136,9 @@ class R3GAN(Section):
 
     kind: Literal["r3gan"] = "r3gan"
     z_dim: int = Field(64, ge=1)
-    width: int = Field(384, ge=8)
+    width: int = Field(384, ge=16, multiple_of=16)
     blocks: int = Field(2, ge=1)  # residual blocks at each resolution
     conditioning: Literal["none", "projection"] = "none"
-
-    @model_validator(mode="after")
-    def width_fits(self) -> R3GAN:
-        if self.width % 64:
-            raise ValueError("must be a multiple of 64, so that its groups of 16 channels fit at every resolution")
-        return self
 
 
 Nets = Annotated[MLP | DCGAN | R3GAN, Field(discriminator="kind")]

@@ -84,6 +84,12 @@ def test_the_groups_have_16_channels():
     assert {m.in_channels // m.groups for m in D.modules() if getattr(m, "kernel_size", 0) == (3, 3)} == {16}
 
 
+@pytest.mark.parametrize("width", [16, 48, 112])
+def test_widths_that_16_does_not_divide_at_high_resolutions_go_through(width):
+    _, D = built(size=128, width=width, blocks=1)
+    assert D(torch.randn(1, 3, 128, 128), torch.zeros(1).long()).shape == (1,)
+
+
 def test_resampling_keeps_a_constant_inside_and_halves_and_doubles():
     x = torch.full((1, 2, 8, 8), 3.0)
     up, down = r3gan.Up(2)(x), r3gan.Down(2)(x)

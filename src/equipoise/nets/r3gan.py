@@ -7,6 +7,7 @@ licence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -20,7 +21,7 @@ from equipoise.nets.convolution import Conv2d, convolution
 from equipoise.nets.layers import LinearHead, label
 
 SMALLEST = 4  # pixels of the smallest feature map
-EXPANSION, GROUP = 2, 16  # channels inside a block, over those outside; channels in a group
+EXPANSION, GROUP = 2, 16  # channels inside a block, over those outside; channels in a group, where they divide
 FULL_WIDTH_UP_TO = 32  # pixels; beyond, the width halves with each doubling
 SLOPE = 0.2
 
@@ -81,7 +82,7 @@ class Block(nn.Module):
         self.branch = nn.Sequential(
             Conv2d(width, inner, 1, bias=False),
             BiasedLeakyReLU(inner),
-            Conv2d(inner, inner, 3, padding=1, groups=inner // GROUP, bias=False),
+            Conv2d(inner, inner, 3, padding=1, groups=inner // math.gcd(inner, GROUP), bias=False),
             BiasedLeakyReLU(inner),
             Conv2d(inner, width, 1, bias=False),
         )
