@@ -6,7 +6,7 @@ from equipoise.advice import warnings
 from equipoise.config import override
 from equipoise.recipes import RECIPES, recipe
 
-PHOTOS = "data={kind: folder, path: photos}"
+PHOTOS = "data={kind: pictures, path: photos}"
 MIRRORED_DIGITS, MIXED, TURNED = "signs that are no digits", "mixes the three digits", "some digits into others"
 LEAKS, LEFT_RIGHT, FLIP_IN_FRONT = "leaks into the samples", "harmless for most photographs", "flips in front of D leak"
 

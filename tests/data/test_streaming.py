@@ -391,7 +391,7 @@ def test_a_large_npz_is_converted_in_bounded_memory(tmp_path):
     before = resident_mib()
     most = [0.0]
 
-    def watched(items, count):
+    def watched(items, label, count):
         for i, item in enumerate(items):
             if i % 1000 == 0:
                 most[0] = max(most[0], resident_mib())
