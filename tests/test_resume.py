@@ -145,6 +145,18 @@ def test_any_cut_point_gives_the_same_run(name, cut, tiny, tmp_path):
     assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.parametrize("name", ["r3gan-xs", "dcgan"])
+def test_a_run_in_bf16_stays_finite_and_resumes_to_the_same_bits(name, tiny, tmp_path):
+    config = tiny(name, "machine.precision=bf16", steps=18)
+    launch.start(config, tmp_path / "whole")
+    with pytest.raises(Cut):
+        launch.start(config, tmp_path / "cut", watch=cut_at(80))
+    launch.resume(tmp_path / "cut")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+    launch.start(tiny(name, steps=18), tmp_path / "fp32")
+    assert differences(final_state(tmp_path / "whole")["game.G"], final_state(tmp_path / "fp32")["game.G"])
+
+
 def test_a_cut_at_the_edge_of_an_epoch_gives_the_same_run(tiny, tmp_path):
     config = tiny("digits", "batch=479", "kimg=8.622", "save.every_kimg=1.437", "record.every_kimg=0.4")
     launch.start(config, tmp_path / "whole")
