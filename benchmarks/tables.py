@@ -93,8 +93,68 @@ def overhead() -> None:
         print(f"\n{ {k: v for k, v in row.items() if k not in ('date', 'commit', 'hardware', 'torch')} }")
 
 
+def speed() -> None:
+    """Of plain: the ratio of medians, and the middle half of the ratios of single rounds."""
+    table(
+        "speed.py",
+        "case, batch | arm | ms a step | of plain | middle half | rounds",
+        (
+            f"{r['key']['case']}, {r['key']['batch']} | {r['key']['arm']} | {r['ms']:.0f} | {r['of_plain']:.2f} "
+            f"| {r['middle_half'][0]:.2f} to {r['middle_half'][1]:.2f} | {r['rounds']}"
+            for r in Record("speed").rows()
+        ),
+    )
+
+
+def quality() -> None:
+    def cells(figures: Row) -> str:
+        return f"{figures['precision']:.3f} | {figures['coverage']:.3f} | {figures['smallest_class']:.3f}"
+
+    table(
+        "quality.py",
+        "case, seed, steps | net | precision | coverage | smallest class",
+        (
+            f"{r['key']['case']}, {r['key']['seed']}, {r['key']['steps']} | {r['key']['arm']}, {name} "
+            f"| {cells(r[name])}"
+            for r in Record("quality").rows()
+            for name in ("generator", "average")
+            if name in r
+        ),
+    )
+
+
+def loading() -> None:
+    rows = Record("loading").rows()
+    table(
+        "loading.py",
+        "what | figures",
+        (
+            f"{r['key']['what']}, {r['key']['place']} | "
+            + ", ".join(f"{k} {v}" for k, v in r.items() if k not in ("key", "date", "commit", "hardware", "torch"))
+            for r in rows
+        ),
+    )
+
+
+def planted() -> None:
+    kinds = ("unreadable", "duplicates", "near-duplicates", "labels", "outliers")
+
+    def cell(found: Row) -> str:
+        return f"{found['precision']:.2f} / {found['recall']:.2f}"
+
+    table(
+        "planted.py: precision / recall",
+        "set, seed | " + " | ".join(kinds) + " | s",
+        (
+            f"{r['key']['set']}, {r['key']['seed']} | {' | '.join(cell(r['by_kind'][k]) for k in kinds)} "
+            f"| {r['seconds']:.0f}"
+            for r in Record("planted").rows()
+        ),
+    )
+
+
 if __name__ == "__main__":
-    for show in (digits, ring, stacked, overhead):
+    for show in (speed, quality, loading, planted, digits, ring, stacked, overhead):
         show()
     last = Record("digits").rows()[-1]
     print(f"\n{last['date']}, {last['hardware']}, torch {last['torch']}")

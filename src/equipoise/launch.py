@@ -24,7 +24,7 @@ from equipoise.data.ondisk import is_set
 from equipoise.data.source import Splits
 from equipoise.data.survey import LISTED
 from equipoise.environment import environment
-from equipoise.errors import ConfigError, Damaged, DataError, StorageError
+from equipoise.errors import ConfigError, Damaged, DataError, MachineError, StorageError
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
@@ -218,10 +218,21 @@ def play(
     processes.told("swept")  # the others must not look for a checkpoint before
     with assembled(config, data, folder, controller, device, processes) as run:
         restore(run, data.left_out)
-        with watch(config.recipe, config.images, run.game.seen) as report:
+        with watch(config.recipe, config.images, run.game.seen) as report, enough_memory():
             train(run, report)
     if processes.leads:
         TrainedGenerator(run.game.ema.net.cpu(), config.nets, build.form(config, data)).save(folder.model)
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MachineError(
+            f"the memory of the device is too small: {str(error).splitlines()[0][:100]}\n"
+            "Lower batch or nets.*, or set machine.precision=bf16. The last checkpoint is intact."
+        ) from error
 
 
 @contextmanager
