@@ -23,6 +23,7 @@ from equipoise.games.gan import GAN
 from equipoise.processes import ALONE, Processes
 
 REHEARSAL_S = 0.5  # for each choice
+LONG_S = 5.0  # a first step that takes longer is measure enough: what it allocates costs little beside it
 WORTH_IT = 0.9  # a choice must take at most this share of the time of a plainer one
 SHARE_OF_TIME = 0.94  # of --time goes to steps; the rest to pictures, checkpoints and a slower moment of the machine
 SAVE_S = (5.0, 300.0)  # bounds of the time between checkpoints
@@ -122,13 +123,15 @@ def has_bf16_units(device: torch.device) -> bool:
 
 
 def rehearsed(config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device) -> float:
-    """Seconds of a step, on a game that is thrown away."""
+    """Seconds of a step, on a game that is thrown away. One that takes long is played once."""
     torch.set_num_threads(config.machine.threads or 1)
     game, batches = build.game(config, form, device), build.batches(config, data, device)
     warm_up, began = 0, time.perf_counter()
     while warm_up < 1 or (warm_up < 3 and time.perf_counter() - began < REHEARSAL_S):
         step_and_wait(game, batches, device)
         warm_up += 1
+    if warm_up == 1 and (spent := time.perf_counter() - began) > LONG_S:
+        return spent
     begin, steps = time.perf_counter(), 0
     while (spent := time.perf_counter() - begin) < REHEARSAL_S or steps < 1:
         step_and_wait(game, batches, device)
