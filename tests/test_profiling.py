@@ -12,10 +12,8 @@ from equipoise.errors import StorageError
 from equipoise.pictures import bars
 
 
-@pytest.fixture(scope="module")
-def found():
-    from conftest import tiny
-
+@pytest.fixture
+def found(tiny):
     config = tiny("dcgan", "nets.g_width=32", "nets.d_width=32", "batch=32")
     return profiling.profiled(config, build.splits(config.data), torch.device("cpu"))
 
