@@ -20,7 +20,7 @@ from quality import judged
 from record import RESULTS, Record
 
 from equipoise import build, generator, launch
-from equipoise.encoders import accuracy, trained_classifier
+from equipoise.encoders.classifier import accuracy, trained_classifier
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from equipoise import generator
 from equipoise.data.digits import digits
 from equipoise.data.source import everything, scaled
-from equipoise.encoders import accuracy, trained_classifier
+from equipoise.encoders.classifier import accuracy, trained_classifier
 from equipoise.metrics.modes import kl_from_uniform, present
 from equipoise.metrics.neighbours import copy_rate, prdc
 from equipoise.runs.folder import RunFolder

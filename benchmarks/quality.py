@@ -19,7 +19,7 @@ from torch import nn
 from equipoise import build
 from equipoise.config import Arrays, Digits, TrainConfig, override
 from equipoise.data.source import Splits
-from equipoise.encoders import Classifier, trained_classifier
+from equipoise.encoders.classifier import Classifier, trained_classifier
 from equipoise.metrics.neighbours import prdc
 from equipoise.recipes import recipe
 

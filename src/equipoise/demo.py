@@ -12,7 +12,7 @@ from equipoise.build import splits
 from equipoise.config import Digits
 from equipoise.data.source import scaled
 from equipoise.data.toy import ring
-from equipoise.encoders import accuracy, trained_classifier
+from equipoise.encoders.classifier import accuracy, trained_classifier
 from equipoise.metrics.modes import PERFECT_HIGH_QUALITY, captured, present
 from equipoise.recipes import recipe
 from equipoise.runs.folder import RunFolder, fresh_path

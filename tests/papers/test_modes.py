@@ -13,7 +13,7 @@ from equipoise.config import override
 from equipoise.data.digits import stacked_digits
 from equipoise.data.source import scaled
 from equipoise.data.toy import ring
-from equipoise.encoders import Classifier, accuracy, trained_classifier
+from equipoise.encoders.classifier import Classifier, accuracy, trained_classifier
 from equipoise.metrics.modes import captured, present
 from equipoise.recipes import recipe
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from equipoise.data.hashes import Pixels, reduced
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.source import InMemory, scaled
-from equipoise.encoders import Classifier, trained_classifier
+from equipoise.encoders.classifier import Classifier, trained_classifier
 from equipoise.streams import Stream
 
 FOLDS = 3

@@ -15,7 +15,7 @@ from equipoise.cleaning.crossfit import CHUNK, small
 from equipoise.data.hashes import Pixels
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.source import scaled
-from equipoise.encoders import Classifier
+from equipoise.encoders.classifier import Classifier
 from equipoise.streams import Stream
 
 MOST = 6000  # pictures, a third of them held out

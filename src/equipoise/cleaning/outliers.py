@@ -12,7 +12,7 @@ from torch import Tensor
 from equipoise.cleaning.crossfit import CHUNK, REFERENCES, far, small
 from equipoise.data.hashes import Pixels
 from equipoise.data.source import scaled
-from equipoise.encoders import Classifier
+from equipoise.encoders.classifier import Classifier
 from equipoise.streams import Stream
 
 BY_CHANCE = 0.5  # images expected above the limit, if the logarithms of distances were normal

@@ -1,0 +1,1 @@
+"""Frozen networks that judge samples and are never seen by D."""

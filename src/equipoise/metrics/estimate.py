@@ -1,0 +1,64 @@
+"""What a metric answers: a figure, how sure it is, and how it was got.
+
+Intervals come from parts of the samples drawn without replacement: disjoint splits, subsamples, or all but one group.
+Never from a bootstrap: samples that occur twice are each other's nearest neighbours, and they take rank from a
+covariance, which moves a Frechet distance of 2.3 above 4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import t as student
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95% interval; without one where `low` and `high` are None."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n_fake: int
+    n_real: int
+    protocol: Mapping[str, Any]  # everything that the figure depends on: two figures compare only where it is equal
+
+    def __float__(self) -> float:
+        return self.value
+
+
+Interval = tuple[float | None, float | None]
+UNKNOWN: Interval = (None, None)
+
+
+def by_jackknife(value: float, left_out: Sequence[float]) -> Interval:
+    """Around `value`, from the same figure without each of g equal groups of the samples (Efron and Stein 1981)."""
+    g = len(left_out)
+    mean = sum(left_out) / g
+    return around(value, math.sqrt((g - 1) / g * sum((v - mean) ** 2 for v in left_out)), g - 1)
+
+
+def by_splits(value: float, splits: Sequence[float]) -> Interval:
+    """Around `value`, from the same figure on each of g disjoint parts of the samples: Var = Var(part) / g."""
+    g = len(splits)
+    mean = sum(splits) / g
+    return around(value, math.sqrt(sum((v - mean) ** 2 for v in splits) / (g - 1) / g), g - 1)
+
+
+def by_subsamples(value: float, subsamples: Sequence[float], size: int, n: int) -> Interval:
+    """Around `value`, from the same figure on subsamples of `size` of the n samples, each without replacement.
+
+    Var(n) = Var(size) size / (n - size), where Var(size) is about their mean: Politis, Romano and Wolf 1999, with the
+    correction for a finite population.
+    """
+    mean = sum(subsamples) / len(subsamples)
+    variance = sum((v - mean) ** 2 for v in subsamples) / (len(subsamples) - 1)
+    return around(value, math.sqrt(variance * size / (n - size)), len(subsamples) - 1)
+
+
+def around(value: float, deviation: float, freedom: int) -> Interval:
+    half = float(student.ppf(0.975, freedom)) * deviation
+    return value - half, value + half
