@@ -25,7 +25,7 @@ from equipoise.recipes import recipe
 
 CPU = torch.device("cpu")
 SAMPLES, SEEDS = 2000, (0, 1, 2)
-STEPS = {"dcgan": 400, "r3gan": 200}
+STEPS = {"dcgan": 400, "r3gan": 500}
 R3GAN = ["nets.width=64", "batch=64", "knobs.augment_p=0", "knobs.r1=1", "knobs.r2=1"]
 
 
