@@ -17,7 +17,7 @@ DCGAN_ADAM = Adam(betas=(0.5, 0.999))
 def dcgan() -> TrainConfig:
     """Radford et al. 2015 (arXiv:1511.06434): transposed convolutions, BatchNorm, N(0, .02), Adam 2e-4 (.5, .999).
 
-    Measured: precision .80 and .79, coverage .86 and .85 (two seeds); 198 and 227 s.
+    Measured: precision .77 and .77, coverage .85 and .85 (two seeds); 311 and 435 s beside other programs.
     """
     return TrainConfig(
         recipe="dcgan",
