@@ -27,7 +27,7 @@ class Plain:
                 layer.__class__ = nn.Conv2d
             if isinstance(layer, r3gan.Down):
                 layer.forward = lambda x, k=layer.kernel: torch.conv2d(x, k, None, 2, 1, 1, x.shape[1])
-        betas = config.optim.g.betas
+        betas = (config.optim.g.betas[0], config.knobs.beta2 or config.optim.g.betas[1])
         self.g_opt = Adam(self.G.parameters(), config.knobs.g_lr, betas)
         self.d_opt = Adam(self.D.parameters(), config.knobs.d_lr, betas)
         self.z_dim, self.gamma = config.nets.z_dim, config.knobs.r1
