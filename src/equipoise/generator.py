@@ -94,7 +94,8 @@ def from_file(path: Path) -> TrainedGenerator:
 
 
 def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, list[str]]:
-    """G_ema of a checkpoint: `last`, or a step number. Also what was wrong with newer checkpoints.
+    """G_ema of a checkpoint: `best` as judged in training (the last where nothing was judged), `last`, or a step
+    number. Also what was wrong with newer checkpoints.
 
     Raises:
         ConfigError: for a checkpoint that is not there.
@@ -112,11 +113,13 @@ def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, lis
 
 
 def chosen(run: RunFolder, which: str) -> tuple[Path, list[str]]:
-    if which == "last":
+    if which == "best" and (judged := checkpoint.newest_first(run.best)):
+        return judged[0], []
+    if which in ("best", "last"):
         return checkpoint.latest(run.checkpoints)
     steps = [str(checkpoint.step_of(path)) for path in checkpoint.newest_first(run.checkpoints)]
     if which not in steps:
-        raise ConfigError(f"{run.path} has no checkpoint '{which}'. It has: last, {', '.join(steps)}.")
+        raise ConfigError(f"{run.path} has no checkpoint '{which}'. It has: best, last, {', '.join(steps)}.")
     return run.checkpoints / checkpoint.name_of(int(which)), []
 
 

@@ -103,6 +103,13 @@ def sides(place: Place, found: Listing) -> list[int]:
     return some
 
 
+def usual_side(path: Path) -> int:
+    """The median smaller side, in pixels, of the pictures at a place. Raises DataError when there is none."""
+    place = place_at(path)
+    some = sides(place, listed(place, path))
+    return sorted(some)[len(some) // 2] if some else default_size(some)
+
+
 def told(found: Listing) -> Layout:
     """By the place itself where it holds labels, otherwise by the folders."""
     if found.labels is not None:
