@@ -1,0 +1,127 @@
+"""Frechet distance: how far two sets of features are apart when both are taken for Gaussians.
+
+Dowson and Landau 1982; for images, Heusel et al. 2017 (arXiv:1706.08500), eq. 6. On features of Inception it is FID.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import lapack, svdvals
+from torch import Tensor
+
+from equipoise.errors import DataError
+from equipoise.metrics.estimate import Estimate, by_jackknife, dealt
+from equipoise.metrics.inputs import check_features
+from equipoise.streams import Stream
+
+BLOCK = 4096  # rows turned into float64 at once
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and scatter of features. Parts add up: Moments.of(a) + Moments.of(b) is that of both together."""
+
+    n: int
+    mean: Tensor  # [d] float64
+    scatter: Tensor  # [d, d] float64: sum of (x - mean)(x - mean)^T
+
+    @classmethod
+    def of(cls, features: Tensor) -> Moments:
+        """Of features [N, d]."""
+        d = features.shape[1]
+        total = cls(0, torch.zeros(d, dtype=torch.float64), torch.zeros(d, d, dtype=torch.float64))
+        for block in torch.split(features, BLOCK):
+            x = block.double().cpu()
+            mean = x.mean(0)
+            centred = (x - mean).numpy()
+            # numpy sees A^T A and computes half of it; torch would compute all
+            total = total + cls(len(x), mean, torch.from_numpy(centred.T @ centred))
+        return total
+
+    @property
+    def cov(self) -> Tensor:
+        """Unbiased, [d, d]."""
+        return self.scatter / (self.n - 1)
+
+    def __add__(self, other: Moments) -> Moments:
+        """Chan, Golub and LeVeque 1979, eq. 2.1."""
+        n = self.n + other.n
+        step = other.mean - self.mean
+        scatter = self.scatter + other.scatter + torch.outer(step, step) * (self.n * other.n / n)
+        return Moments(n, self.mean + step * (other.n / n), scatter)
+
+    def __sub__(self, part: Moments) -> Moments:
+        """What is left when `part` of the samples is taken out: the inverse of the sum."""
+        n = self.n - part.n
+        step = (part.mean - self.mean) * (self.n / n)  # from the mean of the rest to that of the part
+        scatter = self.scatter - part.scatter - torch.outer(step, step) * (n * part.n / self.n)
+        return Moments(n, self.mean - step * (part.n / self.n), scatter)
+
+
+def frechet(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
+    """|mean1 - mean2|^2 + tr(cov1 + cov2 - 2 (cov1 cov2)^1/2), of means [d] and covariances [d, d] of any rank.
+
+    With cov = L L^T, cov1 cov2 has the eigenvalues of M M^T for M = L1^T L2: the trace of its root is the sum of M's
+    singular values. So no root is taken of a matrix that rounding has made indefinite.
+    """
+    crossed = factor(cov1).T @ factor(cov2)
+    root = float(svdvals(crossed, overwrite_a=True, check_finite=False).sum()) if crossed.size else 0.0
+    shift = (mean1.double() - mean2.double()).square().sum()
+    return float(shift + cov1.double().trace() + cov2.double().trace()) - 2 * root
+
+
+def factor(cov: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """L [d, rank] with L L^T = cov: Cholesky with pivots, which stops at the rank (Higham 1990)."""
+    triangle, pivots, rank, _ = lapack.dpstrf(cov.double().numpy(), lower=1)
+    found = np.empty((len(cov), rank))
+    found[pivots - 1] = np.tril(triangle)[:, :rank]
+    return found
+
+
+def between(a: Moments, b: Moments) -> float:
+    return frechet(a.mean, a.cov, b.mean, b.cov)
+
+
+def frechet_distance(real: Tensor, fake: Tensor, groups: int = 10, seed: int = 0) -> Estimate:
+    """Of features real [N, d] and fake [M, d]; its interval by the jackknife over `groups` (0: none).
+
+    0 for equal sets. For equal distributions about proportional to 1/N + 1/M, so that only figures of equal counts
+    compare. With fewer samples than dimensions the covariances lack rank, and the figure says little.
+    """
+    check_features("Frechet distance", 2, real=real, fake=fake)
+    a, b = Moments.of(real), Moments.of(fake)
+    value = between(a, b)
+    groups = min(groups, len(real) // 2, len(fake) // 2)
+    of_real, of_fake = dealt(len(real), max(groups, 1), seed), dealt(len(fake), max(groups, 1), seed)
+    left_out = [between(a - Moments.of(real[of_real == g]), b - Moments.of(fake[of_fake == g])) for g in range(groups)]
+    protocol = {"metric": "frechet", "dimension": real.shape[1], "covariance": "unbiased"}
+    return Estimate(value, *by_jackknife(value, left_out), len(fake), len(real), protocol)
+
+
+def frechet_at_infinity(real: Tensor, fake: Tensor, points: int = 15, seed: int = 0) -> Estimate:
+    """Where the distance goes as the fakes grow without end: Chong and Forsyth 2020 (arXiv:1911.07023), section 4.
+
+    The line through the distance against 1/M, for `points` counts M from a tenth of the fakes to all, each drawn
+    without replacement, all against the same reals. Without an interval: the points share samples.
+
+    Raises:
+        DataError: for features that do not fit, or fewer than 10 fakes a dimension: the line then bends.
+    """
+    check_features("Frechet distance at infinity", 20, real=real, fake=fake)
+    if len(fake) < 10 * fake.shape[1]:
+        raise DataError(
+            f"the line to infinity needs 10 samples a dimension: {10 * fake.shape[1]}; 'fake' has {len(fake)}.\n"
+            "Below that the distance is not linear in 1/N. Give more, or use kernel_distance, which has no bias."
+        )
+    a = Moments.of(real)
+    sizes = np.linspace(len(fake) // 10, len(fake), points).astype(int)
+    distances = [
+        between(a, Moments.of(fake[torch.randperm(len(fake), generator=Stream(seed, "infinity").at(i))[:m]]))
+        for i, m in enumerate(sizes.tolist())
+    ]
+    _, value = np.polyfit(1 / sizes, distances, 1)
+    protocol = {"metric": "frechet_at_infinity", "dimension": real.shape[1], "points": points, "seed": seed}
+    return Estimate(float(value), None, None, len(fake), len(real), protocol)
