@@ -40,6 +40,7 @@ from equipoise.streams import Stream
 SHARE_FOR_DATA = 0.25  # of a CUDA device's free memory: a set that fits lives there
 FIXED = 64  # samples in a grid
 LEARNED = 10_000  # training samples among which copies are looked for during a run
+LABELLED = 100  # classes, at most, that a classifier is trained on unasked
 ENOUGH = 100  # test samples for final figures
 
 
@@ -291,8 +292,8 @@ def judge_of(features: str, form: Form, data: Splits, track: Track, warn: Warn) 
     if not form.is_images:
         return Given(form.shape[0])
     if features == "auto":
-        features = "classifier" if data.train.classes > 1 else "random"
-    return chosen(features, data, track, warn)
+        features = "classifier" if 1 < data.train.classes <= LABELLED else "random"
+    return chosen(features, train=data.train, track=track, warn=warn)
 
 
 def held_against(

@@ -72,6 +72,7 @@ def resolve(
     every["save"] = min(max(every["save"], SAVE_S[0] * speed / 1000), SAVE_S[1] * speed / 1000)
     every["evaluate"] = kimg
     if processes.leads and config.evaluate.metrics and not config.evaluate.every_kimg:
+        torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
         spent = judging_s(config, form, data, device, track, warn)
         every["evaluate"] = kimg / affordable(spent, seconds * 1000 * kimg / per_step)
     sections = {

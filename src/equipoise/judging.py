@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from equipoise.diagnosis.convergence import plateau
 from equipoise.diagnosis.finding import Finding
-from equipoise.errors import ConfigError
-from equipoise.evaluation import LOWER_IS_BETTER, Figures, Reference, Samples, evaluate, seen_by
 from equipoise.encoders.encoder import Encoder
+from equipoise.errors import ConfigError
+from equipoise.evaluation import LOWER_IS_BETTER, Figures, Reference, evaluate, seen_by
 from equipoise.games.base import Game
 from equipoise.metrics import Estimate
 
@@ -107,7 +107,7 @@ class OfSamples:
 
     @torch.no_grad()
     def figures(self, G: Callable[[Tensor, Tensor], Tensor], against: Reference) -> Figures:
-        fake = torch.cat([G(z, y) for z, y in zip(self.z.split(CHUNK), self.y.split(CHUNK), strict=True)])
+        fake = torch.cat([G(z, y) for z, y in zip(torch.split(self.z, CHUNK), torch.split(self.y, CHUNK), strict=True)])
         found, _ = evaluate(seen_by(self.encoder, fake.float().cpu()), against, self.families)
         return found
 

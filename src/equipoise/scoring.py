@@ -21,12 +21,11 @@ from equipoise.data import arrays, images
 from equipoise.data.blocks import blocks
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.layout import PartName
-from equipoise.data.source import InMemory, Part, Source, Splits, everything, to_uint8
+from equipoise.data.source import InMemory, Part, Source, Splits
 from equipoise.encoders.cache import Cache
-from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, DataError
-from equipoise.evaluation import FAMILIES, PAIRED, Figures, Reference, Samples, evaluate, seen, seen_by
+from equipoise.evaluation import FAMILIES, PAIRED, Figures, Reference, Samples, evaluate, seen
 from equipoise.launch import data_at
 from equipoise.runs.events import Log
 from equipoise.runs.folder import RunFolder, existing
@@ -119,7 +118,9 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
 def require_known(metrics: Sequence[str]) -> None:
     for name in metrics:
         if name not in FAMILIES:
-            raise ConfigError(f"there is no metric '{name}'{c.nearest(name, FAMILIES)} There are: {', '.join(FAMILIES)}.")
+            raise ConfigError(
+                f"there is no metric '{name}'{c.nearest(name, FAMILIES)} There are: {', '.join(FAMILIES)}."
+            )
 
 
 def require_had(metrics: Sequence[str], refused: Mapping[str, str]) -> None:
@@ -149,7 +150,9 @@ def held_against(asked: Asked, side: int | None, track: Track, warn: Warn) -> Se
     own = c.read(RunFolder(Path(asked.what)).config).data if is_run(asked.what) else None
     if asked.against is None:
         if own is None:
-            raise ConfigError(f"against which data? {asked.what} does not know what it was trained on: give --against DATA.")
+            raise ConfigError(
+                f"against which data? {asked.what} does not know what it was trained on: give --against DATA."
+            )
         return part_of(own.kind, build.splits(own, track, warn), None, "test")
     name, part = parted(asked.against)
     if own is not None and same(own, data_at(name)):

@@ -23,7 +23,12 @@ def evaluate(asked: Mapping[str, Any], as_json: bool) -> None:
 
 def row(estimate: Estimate) -> dict[str, str]:
     interval = "" if estimate.low is None or estimate.high is None else f"{estimate.low:.4g} to {estimate.high:.4g}"
-    return {"value": f"{estimate.value:.4g}", "95%": interval, "fakes": f"{estimate.n_fake:,}", "reals": f"{estimate.n_real:,}"}
+    return {
+        "value": f"{estimate.value:.4g}",
+        "95%": interval,
+        "fakes": f"{estimate.n_fake:,}",
+        "reals": f"{estimate.n_real:,}",
+    }
 
 
 def told(found: Score) -> str:
