@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +14,10 @@ from equipoise.config import TrainConfig, override
 from equipoise.recipes import RECIPES, recipe
 
 torch.set_num_threads(1)
+
+if "EQUIPOISE_CACHE" not in os.environ:  # one for all processes of the tests, and none of the user's own
+    os.environ["EQUIPOISE_CACHE"] = tempfile.mkdtemp(prefix="equipoise-tests-")
+    atexit.register(shutil.rmtree, os.environ["EQUIPOISE_CACHE"], ignore_errors=True)
 
 TINY = {
     "mlp": ["nets.g_widths=[12,12]", "nets.d_widths=[12,12]"],
@@ -32,6 +40,10 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
             f"record.every_kimg={kimg / 20}",
             f"samples.every_kimg={kimg / 3}",
             f"save.every_kimg={kimg / 6}",
+            f"evaluate.every_kimg={kimg / 4}",
+            f"evaluate.patience_kimg={kimg / 2}",
+            "evaluate.features=pixels",
+            "evaluate.n=30",
             "machine.threads=1",
             "machine.device=cpu",
             "machine.precision=fp32",

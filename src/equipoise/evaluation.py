@@ -130,7 +130,8 @@ LOWER_IS_BETTER = {
 def logits(fake: Samples, against: Reference) -> Tensor:
     if fake.look.logits is None:
         raise DataError(
-            f"the features '{against.features['name']}' name no classes: use --features classifier, squeezenet or inception."
+            f"the features '{against.features['name']}' name no classes.\n"
+            "Use --features classifier, squeezenet=FILE, mobilenet=FILE or inception."
         )
     return fake.look.logits
 

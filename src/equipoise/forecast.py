@@ -157,7 +157,7 @@ def judging_s(
     untrained, any_patience = build.game(config, form, device), config.evaluate.model_copy(update={"patience_kimg": 1})
     judge = build.judge(config.model_copy(update={"evaluate": any_patience}), form, data, device, track, warn)
     began = time.perf_counter()
-    judge.judge(untrained)
+    judge.judge(untrained, [])
     return time.perf_counter() - began
 
 

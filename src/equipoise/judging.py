@@ -21,44 +21,39 @@ from equipoise.metrics import Estimate
 CHUNK = 256  # samples drawn at a time
 
 
+History = Sequence[tuple[int, float]]  # (images seen, the figure that the best is chosen by), of all evaluations so far
+
+
 @dataclass(frozen=True)
 class Verdict:
     figures: Mapping[str, Figures] = field(default_factory=dict)  # of the average of G, and of G itself
-    best: float | None = None  # the figure that the best checkpoint is chosen by, where it is the best so far
-    finding: Finding | None = None
+    value: float | None = None  # of the average: the figure that the best checkpoint is chosen by
+    best: bool = False  # so far
+    finding: Finding | None = None  # where it is news
     protocol: Mapping[str, Any] = field(default_factory=dict)  # of the figures; told the first time
 
 
 class Judge(Protocol):
-    """What the loop knows of whoever judges its samples."""
+    """What the loop knows of whoever judges its samples. Without state: the loop keeps the history."""
 
-    def judge(self, game: Game) -> Verdict: ...
+    def judge(self, game: Game, history: History) -> Verdict: ...
 
     def final(self, G: nn.Module) -> Figures:
         """Of the best generator, against the part of the data that nothing was chosen by."""
         ...
 
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
 
 class Nobody:
     """The judge of a run that is not judged."""
 
-    def judge(self, game: Game) -> Verdict:
+    def judge(self, game: Game, history: History) -> Verdict:
         return Verdict()
 
     def final(self, G: nn.Module) -> Figures:
         return {}
 
-    def state_dict(self) -> dict[str, Any]:
-        return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-@dataclass
+@dataclass(frozen=True)
 class OfSamples:
     """Judges by the same latents and the same reals each time, so that the figures of two times compare."""
 
@@ -70,36 +65,32 @@ class OfSamples:
     patience: int  # images
     z: Tensor
     y: Tensor
-    seen: list[int] = field(default_factory=list)  # of all evaluations so far
-    values: list[float] = field(default_factory=list)  # of the average of G
 
-    def judge(self, game: Game) -> Verdict:
+    def judge(self, game: Game, history: History) -> Verdict:
         figures = {"average": self.figures(game.sampler, self.validation)}
         G = game.networks()["G"]
         with at_rest(G):
             figures["generator"] = self.figures(G, self.validation)
-        protocol = {} if self.seen else {name: e.protocol for name, e in figures["average"].items()}
-        lower = LOWER_IS_BETTER[self.best_by]
-        chosen = self.chosen(figures["average"])
-        best = not self.values or (chosen.value < min(self.values) if lower else chosen.value > max(self.values))
-        had = self.found()
-        self.seen.append(game.seen)
-        self.values.append(chosen.value)
-        found = self.found()
-        news = found if found and (had is None or had.symptom != found.symptom) else None
-        return Verdict(figures, chosen.value if best else None, news, protocol)
+        value = self.chosen(figures["average"]).value
+        before = [value for _, value in history]
+        best = not before or (value < min(before) if LOWER_IS_BETTER[self.best_by] else value > max(before))
+        found, had = self.found([*history, (game.seen, value)]), self.found(history)
+        news = None if found and had and found.symptom == had.symptom else found
+        protocol = {} if history else {name: e.protocol for name, e in figures["average"].items()}
+        return Verdict(figures, value, best, news, protocol)
 
     def chosen(self, figures: Figures) -> Estimate:
         """Raises ConfigError when the figure that the best checkpoint is chosen by cannot be had."""
         if self.best_by not in figures:
             raise ConfigError(
-                f"evaluate.best_by={self.best_by} is not among the figures of this run: {', '.join(figures) or 'none'}.\n"
+                f"evaluate.best_by={self.best_by} is not a figure of this run: it has {', '.join(figures) or 'none'}.\n"
                 "Choose one of them, or other evaluate.metrics."
             )
         return figures[self.best_by]
 
-    def found(self) -> Finding | None:
-        return plateau(self.seen, self.values, self.patience, lower_is_better=LOWER_IS_BETTER[self.best_by])
+    def found(self, history: History) -> Finding | None:
+        seen, values = [seen for seen, _ in history], [value for _, value in history]
+        return plateau(seen, values, self.patience, lower_is_better=LOWER_IS_BETTER[self.best_by])
 
     def final(self, G: nn.Module) -> Figures:
         against = self.test()
@@ -110,12 +101,6 @@ class OfSamples:
         fake = torch.cat([G(z, y) for z, y in zip(torch.split(self.z, CHUNK), torch.split(self.y, CHUNK), strict=True)])
         found, _ = evaluate(seen_by(self.encoder, fake.float().cpu()), against, self.families)
         return found
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"seen": list(self.seen), "values": list(self.values)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.seen, self.values = list(state["seen"]), list(state["values"])
 
 
 @contextmanager

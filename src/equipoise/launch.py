@@ -28,7 +28,7 @@ from equipoise.errors import ConfigError, Damaged, DataError, MachineError, Stor
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
-from equipoise.judging import Judge, Nobody
+from equipoise.judging import Nobody
 from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
 from equipoise.recipes import recipe as named_recipe
@@ -220,14 +220,12 @@ def play(
         checkpoint.sweep(folder.checkpoints)
         checkpoint.sweep(folder.best)
     processes.told("swept")  # the others must not look for a checkpoint before
-    form = build.form(config, data)
-    judge = build.judge(config, form, data, device, track, warn) if processes.leads else Nobody()
-    with assembled(config, data, folder, controller, device, processes, judge) as run:
+    with assembled(config, data, folder, controller, device, processes, track, warn) as run:
         restore(run, data.left_out)
         with watch(config.recipe, config.images, run.game.seen) as report, enough_memory():
             train(run, report)
     if processes.leads:
-        TrainedGenerator(run.game.ema.net.cpu(), config.nets, form).save(folder.model)
+        TrainedGenerator(run.game.ema.net.cpu(), config.nets, build.form(config, data)).save(folder.model)
 
 
 @contextmanager
@@ -249,7 +247,8 @@ def assembled(
     controller: Controller,
     device: torch.device,
     processes: Processes = ALONE,
-    judge: Judge | None = None,
+    track: Track = untracked,
+    warn: Warn = unheard,
 ) -> Iterator[Run[GAN]]:
     """A run at its beginning, with its logs open."""
     torch.set_num_threads(config.machine.threads or 1)
@@ -261,7 +260,7 @@ def assembled(
             plan=plan(config, facts(folder.config, data, form)),
             folder=folder,
             draw=build.drawing(form, data, config.seed, config.nets.z_dim, device),
-            judge=judge or Nobody(),
+            judge=build.judge(config, form, data, device, track, warn) if processes.leads else Nobody(),
             controller=controller,
             events=events,
             clock=clock,

@@ -104,7 +104,7 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
         real=seen(encoder, reals, cache, track),
         train=None if learned is None else seen(encoder, learned, cache, track),
         features=encoder.protocol,
-        data={"sha256": identity(reals), "part": real.part},
+        data={"sha256": identity(reals), "part": real.part, "size": asked.size},
     )
     samples = seen(encoder, build.some(fake, asked.n), cache, track)
     figures, refused = evaluate(samples, against, asked.metrics or DEFAULT)
@@ -214,8 +214,8 @@ def features_at(path: Path) -> Tensor | None:
         return None
     if len(floats[0].shape) != 2:
         raise DataError(
-            f"{path} holds floats {list(floats[0].shape)}: images must be uint8 0..255 [N, H, W, C], so that their range is\n"
-            "known. Only features [N, d] are floats. Round and clamp the images first."
+            f"{path} holds floats {list(floats[0].shape)}: images must be uint8 [N, H, W, C], whose range is known.\n"
+            "Only features [N, d] are floats. Round the images to 0..255 first."
         )
     return torch.from_numpy(floats[0].whole()).float()
 
@@ -239,7 +239,7 @@ def require_side(asked: Asked, side: int | None) -> None:
     if asked.size is None and (own := usual_side(asked.what)) not in (side, None) and side is not None:
         raise DataError(
             f"{asked.what} has pictures of {own} pixels and {asked.against} of {side}: resizing moves every figure.\n"
-            f"Give --size {min(own or side, side)} to have both brought to that size, which is then part of the protocol."
+            f"Give --size {min(own or side, side)} to bring both to that size, which is then part of the protocol."
         )
 
 

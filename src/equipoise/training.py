@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
@@ -78,12 +78,15 @@ class Standing:
     knobs: Knobs
     step: int = 0  # rounds of the game so far
     finished: bool = False
+    judged: list[tuple[int, float]] = field(default_factory=list)  # see judging.History; the leader's alone
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "finished": self.finished, "knobs": self.knobs.model_dump()}
+        judged = [list(pair) for pair in self.judged]
+        return {"step": self.step, "finished": self.finished, "judged": judged, "knobs": self.knobs.model_dump()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.finished, self.knobs = state["step"], state["finished"], Knobs(**state["knobs"])
+        self.judged = [(seen, value) for seen, value in state["judged"]]
 
 
 @dataclass
@@ -105,9 +108,8 @@ class Run(Generic[G]):
     def registry(self) -> checkpoint.Registry:
         """Everything that the next step depends on."""
         return checkpoint.Registry(
-            game=self.game, batches=self.batches, judge=self.judge, controller=self.controller,
-            events=self.events, loop=self.standing,
-        )  # fmt: skip
+            game=self.game, batches=self.batches, controller=self.controller, events=self.events, loop=self.standing
+        )
 
 
 def train(run: Run[Any], report: Reporter = silent) -> None:
@@ -203,15 +205,18 @@ def judged(run: Run[Any]) -> bool:
     """Has the samples judged, keeps the best checkpoint, and says whether the run no longer gains."""
     found = None
     if run.processes.leads:
-        verdict, at = run.judge.judge(run.game), {"step": run.standing.step, "seen": run.game.seen}
+        verdict = run.judge.judge(run.game, run.standing.judged)
+        at = {"step": run.standing.step, "seen": run.game.seen}
         if verdict.protocol:
             run.events.append("protocol", **at, figures=verdict.protocol)
         for net, figures in verdict.figures.items():
             run.events.append("metrics", **at, net=net, part="validation", figures=brief(figures))
+        if verdict.value is not None:
+            run.standing.judged.append((run.game.seen, verdict.value))
         if found := verdict.finding:
             run.events.append("finding", **at, **asdict(found))
-        if verdict.best is not None:
-            run.events.append("best", **at, value=verdict.best)
+        if verdict.best:
+            run.events.append("best", **at, value=verdict.value)
             keep_best(run)
     return bool(run.processes.largest(int(found is not None)))
 

@@ -55,7 +55,7 @@ def remembered(
 
 def identity(images: Tensor | Source) -> str:
     """SHA-256 of what the samples are made of, in their order, and their labels."""
-    source = images_of(images)
+    source = InMemory(images) if isinstance(images, Tensor) else images
     total = hashlib.sha256(f"{len(source)}".encode())
     for piece in source.identity(torch.arange(len(source))):
         total.update(piece)
