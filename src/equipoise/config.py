@@ -204,13 +204,15 @@ class Save(Every):
     keep: int = Field(3, ge=1)  # the newest; log-spaced milestones stay beside them
 
 
-Metrics = Literal["fd", "kid", "is", "prdc", "vendi", "bins", "classes", "swd", "ms_ssim", "copies", "birthday", "c2st"]
+Metrics = Literal[
+    "fd", "kid", "is", "prdc", "vendi", "bins", "classes", "copies", "birthday", "two_sample", "swd", "pairwise"
+]
 
 
 class Evaluate(Every):
     """The judge of a run: see `judging`."""
 
-    metrics: tuple[Metrics, ...] = ("fd", "prdc")  # none: the run is not judged
+    metrics: tuple[Metrics, ...] = ("fd", "prdc", "vendi", "bins")  # none: the run is not judged
     features: str = "auto"  # auto: a classifier of the data's own labels, where it has some, otherwise random
     n: int = Field(2000, ge=10)  # samples and held-out reals each time, where there are as many
     best_by: str = "fd"  # the figure that the best checkpoint is chosen by

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,15 +17,32 @@ from equipoise.encoders.encoder import Encoder, Look
 from equipoise.encoders.looked import looked, remembered
 from equipoise.errors import DataError
 from equipoise.metrics import (
+    Binned,
+    Bins,
     Estimate,
+    binned,
+    birthday,
+    class_modes,
     copy_rate,
+    copying_test,
+    effective_rank,
     frechet_distance,
     inception_score,
     kernel_distance,
+    ms_ssim,
+    ms_ssim_of_pairs,
     prdc,
+    psnr,
+    sliced_patches,
+    ssim,
+    two_sample_test,
+    vendi_score,
 )
+from equipoise.metrics.estimate import by_mean
+from equipoise.streams import Stream
 
 Figures = dict[str, Estimate]
+BINS, TO_A_BIN = 100, 10  # at most so many bins, and at least so many reals for each
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,11 @@ class Samples:
     def features(self) -> Tensor:
         return self.look.features
 
+    def at(self, places: Tensor) -> Samples:
+        logits = None if self.look.logits is None else self.look.logits[places]
+        pixels = None if self.pixels is None else self.pixels[places]
+        return Samples(Look(self.features[places], logits), pixels)
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -50,6 +73,19 @@ class Reference:
     train: Samples | None  # what the fakes were learned from and must not copy
     features: Mapping[str, Any]  # protocol of the encoder that saw all of them
     data: Mapping[str, Any] = field(default_factory=dict)  # which set, which part, what was done to its pixels
+
+    @cached_property
+    def bins(self) -> tuple[Bins, Samples]:
+        """Cells of k-means, and the reals to compare in them. Without training data a half of the reals makes them."""
+        if self.train is not None:
+            made, compared = self.train, self.real
+        else:
+            order = torch.randperm(len(self.real), generator=Stream(0, "halves").at(0))
+            made, compared = (self.real.at(half) for half in order.tensor_split(2))
+        count = min(BINS, len(compared) // TO_A_BIN, len(made) // TO_A_BIN)
+        if count < 2:
+            raise DataError(f"bins need at least {2 * TO_A_BIN} reals to be compared in, and as many to be made from.")
+        return Bins.fit(made.features, count), compared
 
 
 def seen_by(encoder: Encoder, x: Tensor) -> Samples:
@@ -111,19 +147,92 @@ def neighbours(fake: Samples, against: Reference) -> Figures:
     return prdc(against.real.features[:n], fake.features[:n])._asdict()
 
 
+def vendi(fake: Samples, against: Reference) -> Figures:
+    """Of equal counts; each also over that of the reals: below 1, the fakes are less diverse."""
+    n = min(len(fake), len(against.real))
+    found: Figures = {}
+    for name, figure in (("vendi", vendi_score), ("effective_rank", effective_rank)):
+        of_fakes, of_reals = figure(fake.features[:n]), figure(against.real.features[:n], groups=0)
+        found[name] = of_fakes
+        found[f"{name}_ratio"] = over(of_fakes, of_reals.value)
+    return found
+
+
+def over(estimate: Estimate, reals: float) -> Estimate:
+    low, high = (None if end is None else end / reals for end in (estimate.low, estimate.high))
+    return replace(estimate, value=estimate.value / reals, low=low, high=high, n_real=estimate.n_fake)
+
+
+def bins(fake: Samples, against: Reference) -> Figures:
+    found = in_bins(fake, against)
+    return {"ndb": found.ndb, "jsd": found.jsd}
+
+
+def in_bins(fake: Samples, against: Reference) -> Binned:
+    """Shares of the cells of k-means, which were fitted on other reals than those that are compared."""
+    partition, real = against.bins
+    return binned(partition, real.features, fake.features)
+
+
+def classes(fake: Samples, against: Reference) -> Figures:
+    """By the encoder's own classes: how many occur, how evenly, and how unlike their frequency among the reals."""
+    count = logits(fake, against).shape[1]
+    found = class_modes(logits(fake, against).argmax(1), count, logits(against.real, against).argmax(1))
+    return {"classes": found.covered, "effective_classes": found.effective, "reverse_kl": found.reverse_kl}
+
+
 def copies(fake: Samples, against: Reference) -> Figures:
     """Of the training data, by the measure of held-out data."""
-    return {"copy_rate": copy_rate(trained_on(against).features, fake.features, against.real.features)}
+    if against.train is None:
+        raise DataError("copies are looked for in training data, and none is known: give --train DATA.")
+    sets = against.train.features, fake.features, against.real.features
+    return {"copy_rate": copy_rate(*sets), "c_t": copying_test(*sets)}
+
+
+def birthdays(fake: Samples, against: Reference) -> Figures:
+    found = birthday(against.real.features, fake.features)
+    return {"repeat_chance": found.chance, "repeat_chance_of_reals": found.real}
+
+
+def two_sample(fake: Samples, against: Reference) -> Figures:
+    return {"two_sample": two_sample_test(against.real.features, fake.features).accuracy}
+
+
+def sliced(fake: Samples, against: Reference) -> Figures:
+    return {"swd": sliced_patches(pixels(against.real), pixels(fake)).mean}
+
+
+def pairwise(fake: Samples, against: Reference) -> Figures:
+    """Of random pairs of fakes: high where samples are alike, in pixels."""
+    return {"pairwise_ms_ssim": ms_ssim_of_pairs(pixels(fake))}
+
+
+def paired(name: str, figure: Callable[[Tensor, Tensor], Tensor]) -> Family:
+    """The mean over pairs (sample i, real i)."""
+
+    def family(fake: Samples, against: Reference) -> Figures:
+        values = figure(pixels(fake), pixels(against.real)).double()
+        finite = values[values.isfinite()]  # of equal pictures, the signal is infinitely above the noise
+        mean = float(finite.mean()) if len(finite) else float("inf")
+        interval = by_mean(finite) if len(finite) > 1 else (None, None)
+        protocol = {"metric": name, "range": "0..255", "pairs": "in order", "equal_pairs": len(values) - len(finite)}
+        return {name: Estimate(mean, *interval, len(fake), len(against.real), protocol)}
+
+    return family
 
 
 FAMILIES: Mapping[str, Family] = {
-    "fd": frechet, "kid": kernel, "is": inception, "prdc": neighbours, "copies": copies,
+    "fd": frechet, "kid": kernel, "is": inception, "prdc": neighbours, "vendi": vendi, "bins": bins,
+    "classes": classes, "copies": copies, "birthday": birthdays, "two_sample": two_sample, "swd": sliced,
+    "pairwise": pairwise,
+    "ssim": paired("ssim", ssim), "ms_ssim": paired("ms_ssim", ms_ssim), "psnr": paired("psnr", psnr),
 }  # fmt: skip
-OF_PIXELS: tuple[str, ...] = ()
-PAIRED: tuple[str, ...] = ()
+PAIRED = ("ssim", "ms_ssim", "psnr")  # compare sample i with real i: for restoration and translation
+OF_PIXELS = (*PAIRED, "swd", "pairwise")
 LOWER_IS_BETTER = {
     "fd": True, "fid": True, "kid": True, "is": False, "precision": False, "recall": False, "density": False,
-    "coverage": False, "vendi_ratio": False, "ndb": True, "jsd": True, "swd": True, "c2st": True, "kl": True,
+    "coverage": False, "vendi_ratio": False, "effective_rank_ratio": False, "ndb": True, "jsd": True, "swd": True,
+    "two_sample": True, "reverse_kl": True,
 }  # fmt: skip
 
 
@@ -140,9 +249,3 @@ def pixels(samples: Samples) -> Tensor:
     if samples.pixels is None:
         raise DataError("these samples are no images.")
     return samples.pixels
-
-
-def trained_on(against: Reference) -> Samples:
-    if against.train is None:
-        raise DataError("copies are looked for in training data, and none is known: give --train DATA.")
-    return against.train

@@ -38,6 +38,10 @@ class Judge(Protocol):
 
     def judge(self, game: Game, history: History) -> Verdict: ...
 
+    def converged(self, history: History) -> bool:
+        """Whether nothing was gained, beyond noise, for as long as the run's patience."""
+        ...
+
     def final(self, G: nn.Module) -> Figures:
         """Of the best generator, against the part of the data that nothing was chosen by."""
         ...
@@ -48,6 +52,9 @@ class Nobody:
 
     def judge(self, game: Game, history: History) -> Verdict:
         return Verdict()
+
+    def converged(self, history: History) -> bool:
+        return False
 
     def final(self, G: nn.Module) -> Figures:
         return {}
@@ -87,6 +94,9 @@ class OfSamples:
                 "Choose one of them, or other evaluate.metrics."
             )
         return figures[self.best_by]
+
+    def converged(self, history: History) -> bool:
+        return self.found(history) is not None
 
     def found(self, history: History) -> Finding | None:
         seen, values = [seen for seen, _ in history], [value for _, value in history]

@@ -77,15 +77,14 @@ class Standing:
 
     knobs: Knobs
     step: int = 0  # rounds of the game so far
-    finished: bool = False
     judged: list[tuple[int, float]] = field(default_factory=list)  # see judging.History; the leader's alone
 
     def state_dict(self) -> dict[str, Any]:
         judged = [list(pair) for pair in self.judged]
-        return {"step": self.step, "finished": self.finished, "judged": judged, "knobs": self.knobs.model_dump()}
+        return {"step": self.step, "judged": judged, "knobs": self.knobs.model_dump()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step, self.finished, self.knobs = state["step"], state["finished"], Knobs(**state["knobs"])
+        self.step, self.knobs = state["step"], Knobs(**state["knobs"])
         self.judged = [(seen, value) for seen, value in state["judged"]]
 
 
@@ -125,7 +124,8 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
     with stoppable() as stop:
         if run.standing.step == 0:
             draw(run)
-        while not run.standing.finished:
+        finished = ended(run)
+        while not finished:
             before = game.seen
             game.knobs = scheduled(run.standing.knobs, plan.schedules, before / plan.images)
             due = Due(before)
@@ -133,17 +133,16 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
             recorded = run.standing.step == 0 or due(plan.record_every, soon)
             signals = watched_step(run, clock) if recorded else timed_step(run, clock)
             run.standing.step += 1
-            over = game.seen >= plan.images
-            judging = due(plan.evaluate_every, game.seen) or over
-            saving = due(plan.save_every, game.seen) or over
-            if recorded or judging or saving or reading_is_free:
+            played = game.seen >= plan.images
+            judging = due(plan.evaluate_every, game.seen) or played
+            if recorded or judging or due(plan.save_every, game.seen) or reading_is_free:
                 check_finite(run, signals)
-            values = record(run, signals) if recorded or over else {}
-            converged = judging and judged(run) and plan.stop_when_converged
-            if finished := over or converged:
-                run.standing.finished = True
-                conclude(run)
-            saving = saving or finished
+            values = record(run, signals) if recorded or played else {}
+            if judging:
+                judged(run)
+                if finished := ended(run):
+                    conclude(run)
+            saving = due(plan.save_every, game.seen) or finished
             if due(plan.draw_every, game.seen) or finished:
                 draw(run)
             if saving:
@@ -201,24 +200,29 @@ def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
         )
 
 
-def judged(run: Run[Any]) -> bool:
-    """Has the samples judged, keeps the best checkpoint, and says whether the run no longer gains."""
-    found = None
-    if run.processes.leads:
-        verdict = run.judge.judge(run.game, run.standing.judged)
-        at = {"step": run.standing.step, "seen": run.game.seen}
-        if verdict.protocol:
-            run.events.append("protocol", **at, figures=verdict.protocol)
-        for net, figures in verdict.figures.items():
-            run.events.append("metrics", **at, net=net, part="validation", figures=brief(figures))
-        if verdict.value is not None:
-            run.standing.judged.append((run.game.seen, verdict.value))
-        if found := verdict.finding:
-            run.events.append("finding", **at, **asdict(found))
-        if verdict.best:
-            run.events.append("best", **at, value=verdict.value)
-            keep_best(run)
-    return bool(run.processes.largest(int(found is not None)))
+def judged(run: Run[Any]) -> None:
+    """Has the samples judged, and keeps the best checkpoint."""
+    if not run.processes.leads:
+        return
+    verdict = run.judge.judge(run.game, run.standing.judged)
+    at = {"step": run.standing.step, "seen": run.game.seen}
+    if verdict.protocol:
+        run.events.append("protocol", **at, figures=verdict.protocol)
+    for net, figures in verdict.figures.items():
+        run.events.append("metrics", **at, net=net, part="validation", figures=brief(figures))
+    if verdict.value is not None:
+        run.standing.judged.append((run.game.seen, verdict.value))
+    if verdict.finding:
+        run.events.append("finding", **at, **asdict(verdict.finding))
+    if verdict.best:
+        run.events.append("best", **at, value=verdict.value)
+        keep_best(run)
+
+
+def ended(run: Run[Any]) -> bool:
+    """Whether all images were played, or the samples no longer gain and the plan is to stop then."""
+    converged = run.plan.stop_when_converged and run.judge.converged(run.standing.judged)
+    return bool(run.processes.largest(int(run.game.seen >= run.plan.images or converged)))
 
 
 def conclude(run: Run[Any]) -> None:
