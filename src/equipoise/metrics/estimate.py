@@ -38,9 +38,18 @@ Interval = tuple[float | None, float | None]
 UNKNOWN: Interval = (None, None)
 
 
+def feasible(groups: int, *counts: int) -> int:
+    """As many of `groups` as leave two samples in each; 0, which means no interval, where that is not even two."""
+    found = min(groups, *(n // 2 for n in counts))
+    return found if found >= 2 else 0
+
+
 def dealt(n: int, groups: int, seed: int) -> Tensor:
-    """Which of `groups` equal groups each of n samples falls in, at random: an order by class must not matter. [n]."""
-    return torch.randperm(n, generator=Stream(seed, "groups").at(0)) % groups
+    """Which of `groups` equal groups each of n samples falls in, at random: an order by class must not matter. [n].
+
+    All in one, for 0 groups.
+    """
+    return torch.randperm(n, generator=Stream(seed, "groups").at(0)) % max(groups, 1)
 
 
 def jackknife(
@@ -50,8 +59,8 @@ def jackknife(
 
     Samples of different sources lose a group of each at once, which adds up their independent variances.
     """
-    groups = min(groups, min(map(len, samples)) // 2)
-    parts = [dealt(len(x), max(groups, 1), seed) for x in samples]
+    groups = feasible(groups, *map(len, samples))
+    parts = [dealt(len(x), groups, seed) for x in samples]
     return by_jackknife(
         value,
         [figure(*(x[part != g] for x, part in zip(samples, parts, strict=True))) for g in range(groups)],
@@ -87,6 +96,26 @@ def by_subsamples(value: float, subsamples: Sequence[float], size: int, n: int) 
     mean = sum(subsamples) / len(subsamples)
     variance = sum((v - mean) ** 2 for v in subsamples) / (len(subsamples) - 1)
     return around(value, math.sqrt(variance * size / (n - size)), len(subsamples) - 1)
+
+
+def by_mean(values: Tensor) -> Interval:
+    """Around the mean of independent values [N]."""
+    return by_splits(float(values.double().mean()), values.double().tolist())
+
+
+def by_count(share: float, n: int) -> Interval:
+    """Around a share of n independent samples; it has a width at 0 and 1, too (Wilson 1927)."""
+    z2 = 1.959964**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def wider(a: Interval, b: Interval) -> Interval:
+    """From the lower low to the higher high; unknown where one is: each sees a variance that the other may miss."""
+    if a[0] is None or a[1] is None or b[0] is None or b[1] is None:
+        return UNKNOWN
+    return min(a[0], b[0]), max(a[1], b[1])
 
 
 def around(value: float, deviation: float, freedom: int) -> Interval:

@@ -5,6 +5,7 @@ Dowson and Landau 1982; for images, Heusel et al. 2017 (arXiv:1706.08500), eq. 6
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.linalg import lapack, svdvals
 from torch import Tensor
 
 from equipoise.errors import DataError
-from equipoise.metrics.estimate import Estimate, by_jackknife, dealt
+from equipoise.metrics.estimate import Estimate, by_jackknife, dealt, feasible
 from equipoise.metrics.inputs import check_features
 from equipoise.streams import Stream
 
@@ -60,6 +61,11 @@ class Moments:
         scatter = self.scatter - part.scatter - torch.outer(step, step) * (n * part.n / self.n)
         return Moments(n, self.mean - step * (part.n / self.n), scatter)
 
+    def without_each(self, features: Tensor, groups: int, seed: int) -> Iterator[Moments]:
+        """Of the same features [N, d] without each of `groups` groups in turn, for the jackknife."""
+        part = dealt(self.n, groups, seed)
+        return (self - Moments.of(features[part == g]) for g in range(groups))
+
 
 def frechet(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
     """|mean1 - mean2|^2 + tr(cov1 + cov2 - 2 (cov1 cov2)^1/2), of means [d] and covariances [d, d] of any rank.
@@ -94,11 +100,11 @@ def frechet_distance(real: Tensor, fake: Tensor, groups: int = 10, seed: int = 0
     check_features("Frechet distance", 2, real=real, fake=fake)
     a, b = Moments.of(real), Moments.of(fake)
     value = between(a, b)
-    groups = min(groups, len(real) // 2, len(fake) // 2)
-    of_real, of_fake = dealt(len(real), max(groups, 1), seed), dealt(len(fake), max(groups, 1), seed)
-    left_out = [between(a - Moments.of(real[of_real == g]), b - Moments.of(fake[of_fake == g])) for g in range(groups)]
+    groups = feasible(groups, len(real), len(fake))
+    pairs = zip(a.without_each(real, groups, seed), b.without_each(fake, groups, seed), strict=True)
+    interval = by_jackknife(value, [between(r, f) for r, f in pairs])
     protocol = {"metric": "frechet", "dimension": real.shape[1], "covariance": "unbiased"}
-    return Estimate(value, *by_jackknife(value, left_out), len(fake), len(real), protocol)
+    return Estimate(value, *interval, len(fake), len(real), protocol)
 
 
 def frechet_at_infinity(real: Tensor, fake: Tensor, points: int = 15, seed: int = 0) -> Estimate:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from equipoise.metrics.estimate import Estimate, by_jackknife, dealt
+from equipoise.metrics.estimate import Estimate, by_jackknife, dealt, feasible
 from equipoise.metrics.inputs import check_features
 from equipoise.streams import Stream
 
@@ -58,8 +58,8 @@ def kernel_distance(
     check_features("kernel distance", 2, real=real, fake=fake)
     size = min(size, len(real), len(fake))
     subsets = 1 if size == len(real) == len(fake) else subsets
-    groups = min(groups, size // 4)
-    of_real, of_fake = dealt(len(real), max(groups, 1), seed), dealt(len(fake), max(groups, 1), seed)
+    groups = feasible(groups, size // 2)
+    of_real, of_fake = dealt(len(real), groups, seed), dealt(len(fake), groups, seed)
     sums = []
     for s in range(subsets):
         r = torch.randperm(len(real), generator=Stream(seed, "kernel real").at(s))[:size]
@@ -71,6 +71,6 @@ def kernel_distance(
 
     every = torch.ones(max(groups, 1), dtype=torch.float64)
     value = mean(every)
-    left_out = [mean(every - torch.eye(groups, dtype=torch.float64)[g]) for g in range(groups)]
+    left_out = [mean(every - one) for one in torch.eye(groups, dtype=torch.float64)]
     protocol = {"metric": "kernel", "kernel": "(x.y/d + 1)^3", "subsets": subsets, "size": size, "seed": seed}
     return Estimate(value, *by_jackknife(value, left_out), len(fake), len(real), protocol)
