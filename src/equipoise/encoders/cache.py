@@ -11,10 +11,10 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -90,13 +90,19 @@ def read(path: Path) -> Tensors | None:
 
 
 def write(path: Path, tensors: Tensors) -> None:
-    """Whole or not at all, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     raw = save(tensors, {"sha256": digest(tensors)})
+    with replacing(path) as file:
+        file.write(raw)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` once it is complete; after any error nothing is left of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     number, temporary = tempfile.mkstemp(dir=path.parent, prefix=WRITING)
     try:
         with os.fdopen(number, "wb") as file:
-            file.write(raw)
+            yield file
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

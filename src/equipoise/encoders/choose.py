@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, assert_never, get_args
 
 import torch
 
@@ -12,6 +14,8 @@ from equipoise.data.source import Source
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.classifier import classifier_encoder
 from equipoise.encoders.encoder import Encoder
+from equipoise.encoders.foundation import FoundationEncoder
+from equipoise.encoders.inception import InceptionEncoder, fetched
 from equipoise.encoders.mobilenet import MobileNetEncoder
 from equipoise.encoders.pixels import Pixels
 from equipoise.encoders.random_net import RandomNet
@@ -20,9 +24,13 @@ from equipoise.encoders.weights import read
 from equipoise.errors import ConfigError, DataError
 
 CPU = torch.device("cpu")
-NAMES = ("pixels", "random", "classifier", "squeezenet", "mobilenet", "inception", "dinov2", "clip")
-SUFFIXES, TORCHSCRIPT = (".npz", ".pt", ".pth"), (".pt", ".pth")
-TELLING = {"conv_final.weight": "squeezenet", "00_conv.weight": "mobilenet"}  # an array that only this net's file has
+Name = Literal["pixels", "random", "classifier", "squeezenet", "mobilenet", "inception", "dinov2", "clip"]
+NAMES: tuple[Name, ...] = get_args(Name)
+SUFFIXES, TORCHSCRIPT = (".npz", ".pt"), ".pt"
+TELLING: Mapping[str, Name] = {
+    "conv_final.weight": "squeezenet",
+    "00_conv.weight": "mobilenet",
+}  # an array that only this net's file has
 
 
 def chosen(
@@ -42,10 +50,7 @@ def chosen(
         ConfigError: for an unknown name, or a net whose weights were not given.
         DataError: for weights that cannot be used, or labels that nothing can be learnt from.
     """
-    name, _, path = features.partition("=")
-    file = Path(path) if path else weights
-    if name not in NAMES:
-        name, file = recognised(features), Path(features)
+    name, file = named(features, weights)
     match name:
         case "pixels":
             return Pixels()
@@ -57,11 +62,25 @@ def chosen(
             return SqueezeNetEncoder(read(weights_of(name, file)), device)
         case "mobilenet":
             return MobileNetEncoder(read(weights_of(name, file)), device)
+        case "inception":
+            return InceptionEncoder(file or fetched(track=track), device)
+        case "dinov2" | "clip":
+            return FoundationEncoder(name, None if file is None else str(file), device)
         case _:
-            raise AssertionError(name)
+            assert_never(name)
 
 
-def recognised(path: str) -> str:
+def named(features: str, weights: Path | None) -> tuple[Name, Path | None]:
+    """The name that `features` begins with or stands for, and the file of weights, if one was given."""
+    for name in NAMES:
+        if features == name:
+            return name, weights
+        if features.startswith(f"{name}="):
+            return name, Path(features.removeprefix(f"{name}="))
+    return recognised(features), Path(features)
+
+
+def recognised(path: str) -> Name:
     """Which net a file of weights is for. Raises ConfigError for what is neither a name nor a file."""
     file = Path(path)
     if not file.is_file() and file.suffix not in SUFFIXES:
@@ -70,7 +89,7 @@ def recognised(path: str) -> str:
         raise ConfigError(
             f"unknown features {path!r}.{meant}\nKnown: {', '.join(NAMES)}, NAME=FILE, or the path of weights."
         )
-    if file.suffix in TORCHSCRIPT:
+    if file.suffix == TORCHSCRIPT:
         return "inception"
     held = read(file).tensors
     for array, name in TELLING.items():
