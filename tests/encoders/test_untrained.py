@@ -89,7 +89,7 @@ def test_making_one_does_not_touch_the_global_generator() -> None:
         (torch.zeros(2, 3, 8, 8), "uint8"),
         (torch.zeros(2, 8, 8, dtype=torch.uint8), "uint8 images"),
         (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), "no image"),
-        (torch.zeros(2, 5, 8, 8, dtype=torch.uint8), "1, 2, 3 or 4 channels, not 5"),
+        (torch.zeros(2, 5, 8, 8, dtype=torch.uint8), "1, 2, 3 or 4 channel.s., not 5"),
     ],
     ids=["floats", "without channels", "none", "five channels"],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -139,7 +140,7 @@ def classifier_encoder(
         net = Classifier(train.shape[0], train.classes, RECIPE["width"])
     net.load_state_dict(known, assign=True)
     chance = float(torch.bincount(everything(unseen)[1]).max() / held)
-    if right <= chance:
+    if right <= chance + 2 * math.sqrt(chance * (1 - chance) / held):  # no more than luck
         warn(
             f"the classifier is right on {right:.0%} of held-out images, of which {chance:.0%} are of one class:\n"
             "its features say little about these images. Choose other features."

@@ -47,7 +47,7 @@ def checked(images: Tensor, name: str, channels: Collection[int], smallest: int 
     if not len(images):
         raise DataError(f"{name} was given no image to look at.")
     if images.shape[1] not in channels:
-        raise DataError(f"{name} looks at images of {listed(channels)} channels, not {images.shape[1]}.")
+        raise DataError(f"{name} looks at images of {listed(channels)} channel(s), not {images.shape[1]}.")
     if min(images.shape[2:]) < smallest:
         raise DataError(f"{name} needs images of at least {smallest} pixels a side, not {list(images.shape[2:])}.")
     return images
@@ -55,7 +55,7 @@ def checked(images: Tensor, name: str, channels: Collection[int], smallest: int 
 
 def listed(numbers: Collection[int]) -> str:
     *most, last = map(str, numbers)
-    return f"{', '.join(most)} or {last}"
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def in_pieces(images: Tensor, device: torch.device) -> Iterator[Tensor]:

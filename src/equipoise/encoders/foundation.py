@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from equipoise.encoders.encoder import Look, checked, in_pieces
@@ -93,21 +94,19 @@ def loaded(kind: Foundation, where: str, name: str) -> torch.nn.Module:
         raise MachineError(
             f"the features {name!r} need the package transformers: pip install 'equipoise[foundation]'"
         ) from error
+    wanted = f"Give a folder with config.json and model.safetensors as of {kind.hub}: {name}=FOLDER."
     try:
         with quiet(transformers):
             net, found = getattr(transformers, kind.net).from_pretrained(
                 where, use_safetensors=True, output_loading_info=True
             )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise DataError(
-            f"the weights of {name} cannot be read from {where}: {str(error).splitlines()[0]}\n"
-            f"Give a folder that holds config.json and model.safetensors of {kind.hub}: {name}=FOLDER."
-        ) from error
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        why = str(error).partition("\n")[0]
+        raise DataError(f"the weights of {name} cannot be read from {where}: {why}\n{wanted}") from error
+    except RuntimeError as error:
+        raise DataError(f"the weights in {where} differ in shape from those of {name}.\n{wanted}") from error
     if missing := sorted(found["missing_keys"]):
-        raise DataError(
-            f"{where} does not hold the weights of {name}: {len(missing)} of them are missing, as {missing[0]}.\n"
-            f"Give a folder that holds config.json and model.safetensors of {kind.hub}."
-        )
+        raise DataError(f"{where} lacks {len(missing)} of the weights of {name}, as {missing[0]}.\n{wanted}")
     frozen: torch.nn.Module = net.eval().requires_grad_(False)
     return frozen
 

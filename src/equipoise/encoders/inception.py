@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import torch
 from torch import Tensor
@@ -94,6 +95,8 @@ def fetched(folder: Path | None = None, url: str = URL, sha256: str = SHA256, tr
                     f"not {sha256[:12]}...\nTry again, or download it elsewhere and give its path: inception=FILE.pt"
                 )
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it is the server's answer
         raise DataError(
             f"{NAME} cannot be fetched from {url}: {error}.\n"
             "Download it on a machine with a network, and give its path: inception=FILE.pt"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, relu
 
-from equipoise.encoders.encoder import Look, checked
+from equipoise.encoders.encoder import Look, checked, in_pieces
 from equipoise.encoders.weights import digest
 from equipoise.streams import Stream
 
@@ -46,7 +46,11 @@ class RandomNet:
     @torch.no_grad()
     def look(self, images: Tensor) -> Look:
         """uint8 [B, C, H, W], C from 1 to 4, H and W at least 8. Raises DataError for other images."""
-        h = checked(images, "random", range(1, CHANNELS + 1), smallest=8).float() / 127.5 - 1
+        pieces = in_pieces(checked(images, "random", range(1, CHANNELS + 1), smallest=8), torch.device("cpu"))
+        return Look(torch.cat([self.features(piece.float() / 127.5 - 1) for piece in pieces]))
+
+    def features(self, h: Tensor) -> Tensor:
+        """[B, C, H, W] in [-1, 1] -> [B, 256]."""
         means = []
         for weight, grid in zip(self.weights.values(), GRIDS, strict=True):
             weight = weight[:, : h.shape[1]]  # images of fewer than four channels are seen through the first of them
@@ -54,7 +58,7 @@ class RandomNet:
             h = relu(conv2d(h, bound * weight, padding=1))
             means.append(adaptive_avg_pool2d(h, grid).flatten(1))
             h = avg_pool2d(h, 2)
-        return Look(torch.cat(means, 1))
+        return torch.cat(means, 1)
 
 
 def drawn(generator: torch.Generator, outputs: int, inputs: int) -> Tensor:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+PIECE = 8  # large images at a time, so that they are not all held as floats
 CLEAN = "clean bicubic"  # as Parmar et al. 2022 (arXiv:2104.11222) define it
 
 
@@ -23,7 +25,8 @@ def shrunk(images: Tensor, side: int) -> Tensor:
     if max(h, w) <= side:
         return images.float()
     scale = side / max(h, w)
-    return interpolate(images.float(), (max(1, round(h * scale)), max(1, round(w * scale))), mode="area")
+    size = max(1, round(h * scale)), max(1, round(w * scale))
+    return torch.cat([interpolate(part.float(), size, mode="area") for part in torch.split(images, PIECE)])
 
 
 def coloured(images: Tensor) -> Tensor:
