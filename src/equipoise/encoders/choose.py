@@ -27,10 +27,8 @@ CPU = torch.device("cpu")
 Name = Literal["pixels", "random", "classifier", "squeezenet", "mobilenet", "inception", "dinov2", "clip"]
 NAMES: tuple[Name, ...] = get_args(Name)
 SUFFIXES, TORCHSCRIPT = (".npz", ".pt"), ".pt"
-TELLING: Mapping[str, Name] = {
-    "conv_final.weight": "squeezenet",
-    "00_conv.weight": "mobilenet",
-}  # an array that only this net's file has
+# An array that only this net's file has.
+TELLING: Mapping[str, Name] = {"conv_final.weight": "squeezenet", "00_conv.weight": "mobilenet"}
 
 
 def chosen(

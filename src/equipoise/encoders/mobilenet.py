@@ -70,7 +70,7 @@ class MobileNetV2(nn.Module):
 
 
 class MobileNetEncoder:
-    """Features [B, 1280]. Not Inception's, nor to be compared with them."""
+    """Features [B, 1280]. Never to be compared with Inception's."""
 
     def __init__(self, weights: Weights, device: torch.device):
         with torch.device("meta"):  # draws no weights

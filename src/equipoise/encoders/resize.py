@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 PIECE = 8  # large images at a time, so that they are not all held as floats
+LEAST = 8  # pixels
 CLEAN = "clean bicubic"  # as Parmar et al. 2022 (arXiv:2104.11222) define it
 
 
@@ -20,12 +21,15 @@ def clean_bicubic(images: Tensor, side: int) -> Tensor:
 
 
 def shrunk(images: Tensor, side: int) -> Tensor:
-    """uint8 [B, C, H, W] -> float32 in 0..255, the longer side at most `side`: each pixel the mean of its area."""
+    """uint8 [B, C, H, W] -> float32 in 0..255, the longer side at most `side`: each pixel the mean of its area.
+
+    No side is shrunk below 8 pixels, which is what the nets trained here need.
+    """
     h, w = images.shape[2:]
     if max(h, w) <= side:
         return images.float()
     scale = side / max(h, w)
-    size = max(1, round(h * scale)), max(1, round(w * scale))
+    size = max(min(h, LEAST), round(h * scale)), max(min(w, LEAST), round(w * scale))
     return torch.cat([interpolate(part.float(), size, mode="area") for part in torch.split(images, PIECE)])
 
 

@@ -52,7 +52,7 @@ def pooled(h: Tensor) -> Tensor:
 
 
 class SqueezeNetEncoder:
-    """Features [B, 512] (the mean of fire9) and logits [B, 1000]. Not Inception's, nor to be compared with them."""
+    """Features [B, 512] (the mean of fire9) and logits [B, 1000]. Never to be compared with Inception's."""
 
     def __init__(self, weights: Weights, device: torch.device):
         with torch.device("meta"):  # draws no weights
