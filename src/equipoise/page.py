@@ -1,4 +1,4 @@
-"""The shell of an HTML file for people: one file, no scripts, nothing from outside. What it is given must be escaped."""
+"""The shell of an HTML file for people: no scripts, nothing from outside. What it is given must be escaped."""
 
 from __future__ import annotations
 

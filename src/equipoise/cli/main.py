@@ -137,6 +137,29 @@ def runs(
     show.runs(home, as_json)
 
 
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the first ones' settings are the yardstick.")],
+    metric: Annotated[str | None, typer.Option(help="One figure [all that the runs share].")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compares the final figures of runs, by settings, over seeds."""
+    from equipoise.cli import show
+
+    show.compare(runs, metric, as_json)
+
+
+@app.command()
+def report(
+    run: Run,
+    out: Annotated[Path | None, typer.Option("-o", help="The file to write [report.html in the run].")] = None,
+) -> None:
+    """Writes the story of a run, in any state, as one HTML file that works offline."""
+    from equipoise.cli import show
+
+    show.report(run, out)
+
+
 @data_app.command()
 def convert(
     data: Annotated[str, typer.Argument(help="A folder, .zip, .parquet, .npz, .npy or idx file.")],

@@ -60,6 +60,11 @@ class RunFolder:
         return self.path / "evaluations.jsonl"
 
     @property
+    def figures(self) -> Path:
+        """Pictures that an evaluation drew: modes.png, nearest.png."""
+        return self.path / "figures"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
