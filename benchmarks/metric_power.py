@@ -2,7 +2,7 @@
 
 Real images with a planted defect take the place of fakes, so that the truth is known. For each metric the limit is the
 95% quantile of |figure - median| over draws of real against real, without replacement and with the same counts: a
-detection rate of .05 is what chance gives. methods: which defects, and how they are made, is in `DEFECTS`.
+detection rate of .05 is what chance gives. Which defects, and how they are made, is in `DEFECTS`.
 
 MNIST: a classifier of its own labels learned from 30,000 training images; fakes and reals are 1,000 each of the other
 40,000. Digits: of 1,797 images, 600 to learn from; 400 fakes and 400 reals of the rest.
@@ -64,6 +64,7 @@ class Seen:
 class Setting:
     pool: Seen
     train: Tensor  # features
+    train_logits: Tensor
     bins: Bins
     n: int
 
@@ -141,8 +142,8 @@ def copied(share: float) -> Defect:
     def defect(s: Setting, free: Tensor, g: torch.Generator) -> Fakes:
         features, logits = clean(s, free[: s.n])
         k = round(share * s.n)
-        features = torch.cat([s.train[torch.randperm(len(s.train), generator=g)[:k]], features[k:]])
-        return features, logits
+        of_train = torch.randperm(len(s.train), generator=g)[:k]
+        return torch.cat([s.train[of_train], features[k:]]), torch.cat([s.train_logits[of_train], logits[k:]])
 
     return defect
 
@@ -211,9 +212,10 @@ def setting(data: Data, cache: Cache, learn: int, n: int) -> Setting:
     images = to_uint8(x)
     encoder = chosen("classifier", train=Part(InMemory(images, y, int(y.max()) + 1), learned), track=said)
     print({k: encoder.protocol[k] for k in ("name", "accuracy")}, flush=True)
-    train = remembered(encoder, images[learned[:10_000]], cache, 500).features
+    train = remembered(encoder, images[learned[:10_000]], cache, 500)
+    assert train.logits is not None
     pool = looked_at(images[rest], y[rest], encoder, cache)
-    return Setting(pool, train, Bins.fit(train, min(100, n // 10)), n)
+    return Setting(pool, train.features, train.logits, Bins.fit(train.features, min(100, n // 10)), n)
 
 
 def said(items: object, label: str, count: int) -> object:

@@ -4,8 +4,8 @@ The best that a generator can reach at these counts: MNIST and CIFAR-10, trainin
 features, and MNIST in those of a classifier of its own labels. Then how the Frechet distance falls with the count: for
 equal distributions as 1 / N, so that the slope of log FD in log N is -1.
 
-SHARED holds mnist/mnist.npz, cifar10/cifar10_jpeg.zip and features/squeezenet_v1.0.npz. The CIFAR-10 there is made of JPEG
-files, so that published figures do not apply to it.
+SHARED holds mnist/mnist.npz, cifar10/cifar10_jpeg.zip and features/squeezenet_v1.0.npz. The CIFAR-10 there is made of
+JPEG files, so that published figures do not apply to it.
 """
 
 from __future__ import annotations
