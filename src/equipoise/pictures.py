@@ -84,13 +84,13 @@ def modes(real: Shares, fake: Shares, examples: Pixels) -> Image.Image:
     for i in range(len(real)):
         for share, colour, at in ((real[i], REALS, 0.1), (fake[i], FAKES, 0.5)):
             left = slot * (i + at)
-            draw.rectangle((left, floor - MODES_HIGH * share / highest, max(left, left + 0.4 * slot - 1), floor), fill=colour)
+            draw.rectangle(
+                (left, floor - MODES_HIGH * share / highest, max(left, left + 0.4 * slot - 1), floor), fill=colour
+            )
         if i in missing:
             middle = slot * (i + 0.5)
             draw.polygon([(middle, floor + 3), (middle - 5, floor + 12), (middle + 5, floor + 12)], fill=ALARM)
-    words(
-        draw, floor + 14, f"{len(missing)} of {len(real)} modes are missing: less than {MISSING:.0%} of their share"
-    )
+    words(draw, floor + 14, f"{len(missing)} of {len(real)} modes are missing: less than {MISSING:.0%} of their share")
     return stacked([chart, grid(examples[missing], min(len(missing), 12))] if len(missing) else [chart])
 
 
