@@ -120,10 +120,18 @@ def test_the_size_of_the_blocks_does_not_matter(block, monkeypatch):
     assert (nearest(fake, real)[1] == whole[1]).all()
 
 
+@pytest.mark.slow
 def test_gaussians_in_1000_dimensions_have_the_published_figures():
-    """clovaai/generative-evaluation-prdc, README: N(0, I), 10,000 against 10,000, k = 5."""
+    """clovaai/generative-evaluation-prdc, README: N(0, I), 10,000 against 10,000, k = 5.
+
+    The published figures are of one draw without a seed, so within three deviations of a draw, as found over eight:
+    .010, .009, .06, .006. The density of equal distributions is 1 on average, for a fake is in a ball with k / N.
+    """
     found = values(gauss(10_000, 1000), gauss(10_000, 1000, seed=1))
-    assert found == pytest.approx((0.4772, 0.4705, 1.0555, 0.9735), abs=0.01)
+    assert found.precision == pytest.approx(0.4772, abs=0.03)
+    assert found.recall == pytest.approx(0.4705, abs=0.03)
+    assert found.density == pytest.approx(1.0555, abs=0.18)
+    assert found.coverage == pytest.approx(0.9735, abs=0.018)
 
 
 @pytest.mark.parametrize("k", [3, 5])

@@ -12,10 +12,10 @@ def gauss(n, d=4, seed=0):
 
 
 def test_equal_distributions_are_seldom_told_apart():
-    found = [two_sample_test(gauss(150, seed=2 * s), gauss(150, seed=2 * s + 1)) for s in range(40)]
-    assert sum(f.p_value < 0.05 for f in found) <= 6  # 2 are expected
-    assert sum(f.accuracy.value for f in found) / 40 == pytest.approx(0.5, abs=0.02)
-    assert 0.25 < sum(f.p_value for f in found) / 40 < 0.75
+    found = [two_sample_test(gauss(100, seed=2 * s), gauss(100, seed=2 * s + 1)) for s in range(30)]
+    assert sum(f.p_value < 0.05 for f in found) <= 5  # 1.5 are expected
+    assert sum(f.accuracy.value for f in found) / 30 == pytest.approx(0.5, abs=0.025)
+    assert 0.3 < sum(f.p_value for f in found) / 30 < 0.7
 
 
 def test_a_shift_and_a_change_of_shape_are_found():

@@ -76,7 +76,7 @@ def effective_rank(fake: Tensor, groups: int = 10, seed: int = 0) -> Estimate:
 
 
 def spectrum(matrix: Tensor) -> Tensor:
-    """Eigenvalues of a symmetric matrix [d, d] >= 0. [d]. Those within rounding are 0: small orders count them."""
+    """Eigenvalues of a symmetric matrix [d, d] >= 0. [d]. Within rounding, 0: a small order would count them."""
     found = torch.linalg.eigvalsh(matrix)
     return torch.where(found > len(matrix) * torch.finfo(matrix.dtype).eps * found[-1], found, 0)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from equipoise.metrics.estimate import Estimate, by_jackknife, dealt, feasible
 from equipoise.metrics.inputs import check_features
 from equipoise.streams import Stream
 
-BLOCK = 4096  # rows turned into float64 at once
+BLOCK = 2**25  # numbers turned into float64 at once: 256 MB
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,16 @@ class Moments:
     @classmethod
     def of(cls, features: Tensor) -> Moments:
         """Of features [N, d]."""
-        d = features.shape[1]
-        total = cls(0, torch.zeros(d, dtype=torch.float64), torch.zeros(d, d, dtype=torch.float64))
-        for block in torch.split(features, BLOCK):
-            x = block.double().cpu()
-            mean = x.mean(0)
-            centred = (x - mean).numpy()
-            # numpy sees A^T A and computes half of it; torch would compute all
-            total = total + cls(len(x), mean, torch.from_numpy(centred.T @ centred))
-        return total
+        blocks = torch.split(features, max(1, BLOCK // features.shape[1]))
+        return reduce(add, map(cls.of_block, blocks))
+
+    @classmethod
+    def of_block(cls, features: Tensor) -> Moments:
+        x = features.to("cpu", torch.float64, copy=True).numpy()
+        mean = x.mean(0)
+        x -= mean
+        # numpy sees X^T X and computes half of it; torch would compute all
+        return cls(len(x), torch.from_numpy(mean), torch.from_numpy(x.T @ x))
 
     @property
     def cov(self) -> Tensor:

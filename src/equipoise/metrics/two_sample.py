@@ -39,15 +39,8 @@ def two_sample_test(real: Tensor, fake: Tensor, folds: int = 5, seed: int = 0) -
     fold = dealt(n, folds, seed)
     correct = [told_apart(x[:, fold != f], x[:, fold == f], seed + f) for f in range(folds)]
     accuracy = sum(c * float((fold == f).sum()) for f, c in enumerate(correct)) / n
-    protocol = {
-        "metric": "two_sample",
-        "hidden": HIDDEN,
-        "decay": DECAY,
-        "epochs": EPOCHS,
-        "folds": folds,
-        "samples": n,
-        "seed": seed,
-    }
+    net = f"MLP, {HIDDEN} hidden, decay {DECAY:g}, {EPOCHS} epochs"
+    protocol = {"metric": "two_sample", "net": net, "folds": folds, "samples": n, "seed": seed}
     estimate = Estimate(accuracy, *by_splits(accuracy, correct), len(fake), len(real), protocol)
     return TwoSample(estimate, float(ndtr(-(accuracy - 0.5) * math.sqrt(8 * n))))
 
