@@ -342,5 +342,10 @@ def class_cycle(n: int, classes: int) -> Tensor:
 
 def as_pixels(x: Tensor) -> pictures.Pixels:
     """[N, C, H, W] in [-1, 1] -> uint8 [N, H, W, C]."""
-    pixels: pictures.Pixels = np.ascontiguousarray(to_uint8(x).permute(0, 2, 3, 1).cpu().numpy())
+    return in_rows(to_uint8(x))
+
+
+def in_rows(x: Tensor) -> pictures.Pixels:
+    """uint8 [..., C, H, W] -> [..., H, W, C]."""
+    pixels: pictures.Pixels = np.ascontiguousarray(x.movedim(-3, -1).cpu().numpy())
     return pixels
