@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -21,10 +22,8 @@ def exhibits(fake: Samples, against: Reference) -> Iterator[tuple[str, Image.Ima
     """`modes` and `nearest`, where the samples are images and training data is known."""
     if fake.pixels is None or against.train is None or against.train.pixels is None:
         return
-    try:
+    with suppress(DataError):  # too few samples for bins
         yield "modes", modes(fake, against)
-    except DataError:  # too few samples for bins
-        pass
     yield "nearest", beside_training(fake, against.train)
 
 
