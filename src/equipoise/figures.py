@@ -100,10 +100,15 @@ def evaluated(row: Row) -> Measured:
 
 
 def final(run: RunFolder) -> Measured | None:
-    """The figures that a run ends with: of its best generator against test data, or of its newest evaluation."""
+    """The figures that a run ends with: of its best generator against test data, or else of its newest evaluation."""
     at_end = [one for one in history(rows(run.events)) if (one.net, one.part) == ("best", "test")]
-    later = [evaluated(row) for row in rows(run.evaluations) if row["kind"] == "evaluation"]
-    return next(iter([*at_end[-1:], *later[-1:]]), None)
+    return at_end[-1] if at_end else newest(run)
+
+
+def newest(run: RunFolder) -> Measured | None:
+    """The last that `equipoise evaluate` found of a run."""
+    found = [evaluated(row) for row in rows(run.evaluations) if row["kind"] == "evaluation"]
+    return found[-1] if found else None
 
 
 def figures(raw: Row, protocols: Row) -> dict[str, Figure]:
