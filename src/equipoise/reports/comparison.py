@@ -19,8 +19,8 @@ from scipy.stats import t as student
 from equipoise.config import TrainConfig, nearest, read
 from equipoise.errors import ConfigError
 from equipoise.figures import Figure, Measured, final, flat, meaning, net, newest
+from equipoise.reports.settings import departures, settings, spelled
 from equipoise.runs.folder import RunFolder
-from equipoise.settings import departures, settings, spelled
 
 SURE = 0.975  # of each side, for an interval of 95%
 ALIKE = "not distinguishable"

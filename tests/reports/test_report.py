@@ -11,11 +11,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from equipoise import story
 from equipoise.errors import ConfigError
 from equipoise.figures import history, protocols
 from equipoise.pictures import grid
-from equipoise.report import moments, report
+from equipoise.reports import story
+from equipoise.reports.report import moments, report
 
 HOSTILE = "<script>alert('&')</script>"
 STARTED = {"kind": "started", "host": "vm", "pid": 1, "unix_time": 1795272983}
@@ -307,5 +307,5 @@ def test_a_config_that_cannot_be_read_is_said_so(recorded):
 
 
 def test_pages_and_comparisons_import_no_torch():
-    code = "import sys, equipoise.report, equipoise.comparison, equipoise.cli.show; assert 'torch' not in sys.modules"
+    code = "import sys, equipoise.reports.report, equipoise.reports.comparison, equipoise.cli.show; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from equipoise.comparison import ALIKE, around, compare, difference, welch
 from equipoise.errors import ConfigError
 from equipoise.figures import Figure
+from equipoise.reports.comparison import ALIKE, around, compare, difference, welch
 
 PROTOCOL = {"metric": "frechet", "dimension": 64, "features": {"name": "classifier", "sha256": "ab" * 32}}
 

@@ -6,7 +6,7 @@ import pytest
 
 from equipoise.config import override
 from equipoise.recipes import RECIPES, recipe
-from equipoise.settings import assignments, departures, settings, spelled
+from equipoise.reports.settings import assignments, departures, settings, spelled
 
 OTHERS = [
     ["knobs.r1=0.3", "kimg=12.5", "nets.g_widths=[8,8]"],
