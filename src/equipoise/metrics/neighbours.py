@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from equipoise.metrics.estimate import Estimate, by_count, by_subsamples, wider
-from equipoise.metrics.inputs import check_features
+from equipoise.metrics.inputs import check_features, common
 from equipoise.streams import Stream
 
 BLOCK = 2**22  # distances held at once: 16 MB in float32
@@ -31,10 +31,10 @@ class PRDC(NamedTuple):
 
 
 def prdc(real: Tensor, fake: Tensor, k: int = 5, subsamples: int = 10, seed: int = 0) -> PRDC:
-    """Of features real [N, d] and fake [M, d], both with more than k rows; intervals from `subsamples` (0: none), which
-    take two and a half times as long as the figures.
+    """Of features real [N, d] and fake [M, d], both with more than k rows.
 
     Precision and recall for equal distributions depend on d, k and the counts: compare with reals against reals.
+    Intervals from `subsamples` (0: none), which by default take two and a half times as long as the figures.
     """
     check_features(f"precision and recall with k = {k}", k + 1, real=real, fake=fake)
     real, fake = centred(real, fake)
@@ -95,8 +95,7 @@ def pairs(samples: Tensor, place: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 def centred(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Both moved by one row of `a`, the nearest to its mean: the product of matrices loses small distances far out."""
-    kind = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
-    a, b = a.to(kind), b.to(kind)
+    a, b = common(a, b)
     origin = a[(a - a.mean(0)).square().sum(1).argmin()]
     return a - origin, b - origin
 
