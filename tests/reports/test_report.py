@@ -307,5 +307,6 @@ def test_a_config_that_cannot_be_read_is_said_so(recorded):
 
 
 def test_pages_and_comparisons_import_no_torch():
-    code = "import sys, equipoise.reports.report, equipoise.reports.comparison, equipoise.cli.show; assert 'torch' not in sys.modules"
+    modules = "equipoise.reports.report, equipoise.reports.comparison, equipoise.cli.show"
+    code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
