@@ -54,12 +54,14 @@ def test_features_of_different_nets(metric):
     refused("of one dimension", metric, gauss(300), gauss(200, 5), *more)
 
 
-@pytest.mark.parametrize("metric", [*OF_ONE, *OF_TWO], ids=lambda metric: metric.__name__)
-def test_half_precision_is_read(metric):
-    samples = [gauss(200).half()] if metric in OF_ONE else [gauss(200).half(), gauss(300).half()]
-    found = metric(*samples)
-    value = found.value if hasattr(found, "value") else found[0].value
-    assert value == value
+@pytest.mark.parametrize("change", [torch.Tensor.half, torch.Tensor.requires_grad_])
+@pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, prdc, sliced_distance, pairwise_distance])
+def test_half_precision_and_gradients_are_read(metric, change):
+    samples = [gauss(200)] if metric in OF_ONE else [gauss(200), gauss(300)]
+    expected, found = metric(*samples), metric(*map(change, samples))
+    if metric is prdc:
+        expected, found = expected.density, found.density
+    assert found.value == pytest.approx(expected.value, rel=0.02, abs=0.02)
 
 
 @pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, pairwise_distance, feature_std, sliced_distance])

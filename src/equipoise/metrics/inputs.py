@@ -45,9 +45,9 @@ def check_count(metric: str, least: int, name: str, x: Tensor) -> None:
 
 
 def common(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in the wider of their types, float32 at least."""
+    """Both in the wider of their types, float32 at least, without gradients."""
     kind = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
-    return a.to(kind), b.to(kind)
+    return a.detach().to(kind), b.detach().to(kind)
 
 
 def check_images(metric: str, bounds: tuple[float, float], least: int = 1, **images: Tensor) -> None:

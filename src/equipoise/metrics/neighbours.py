@@ -101,9 +101,15 @@ def centred(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """|x - y|^2 = |x|^2 + |y|^2 - 2 x.y of each pair of rows, in blocks of rows of `a`: (rows, [B, N])."""
+    """|x - y|^2 = |x|^2 + |y|^2 - 2 x.y of each pair of rows, in blocks of rows of `a`: (rows, [B, N]).
+
+    A block is valid until the next one, which takes its memory: fresh blocks would leave the heap full of holes.
+    """
     ours, theirs = a.square().sum(1, keepdim=True), b.square().sum(1)
-    size = max(1, BLOCK // len(b))
+    size = min(len(a), max(1, BLOCK // len(b)))
+    memory = torch.empty(size, len(b), dtype=a.dtype)
     for start in range(0, len(a), size):
-        rows = slice(start, start + size)
-        yield rows, torch.addmm(theirs, a[rows], b.T, alpha=-2).add_(ours[rows]).clamp_(min=0)
+        rows = slice(start, min(start + size, len(a)))
+        block = memory[: rows.stop - start]
+        torch.addmm(theirs, a[rows], b.T, alpha=-2, out=block)
+        yield rows, block.add_(ours[rows]).clamp_(min=0)
