@@ -24,6 +24,7 @@ from equipoise.data.source import Part, Shape, Source, Splits, near, to_uint8
 from equipoise.ema import EMA
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import chosen
+from equipoise.encoders.classifier import FEWEST
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.given import Given
 from equipoise.encoders.looked import identity
@@ -292,7 +293,8 @@ def judge_of(features: str, form: Form, data: Splits, track: Track, warn: Warn) 
     if not form.is_images:
         return Given(form.shape[0])
     if features == "auto":
-        features = "classifier" if 1 < data.train.classes <= LABELLED else "random"
+        taught = 1 < data.train.classes <= LABELLED and len(data.train) >= FEWEST
+        features = "classifier" if taught else "random"
     return chosen(features, train=data.train, track=track, warn=warn)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf, log
 from typing import Any
 
 import torch
@@ -107,18 +108,27 @@ def seen(encoder: Encoder, source: Source, cache: Cache, track: Track = untracke
 Family = Callable[[Samples, Reference], Figures]
 
 
-def evaluate(fake: Samples, against: Reference, families: Sequence[str]) -> tuple[Figures, dict[str, str]]:
+def evaluate(
+    fake: Samples, against: Reference, families: Sequence[str], track: Track = untracked
+) -> tuple[Figures, dict[str, str]]:
     """Figures by name, each with its protocol; and which families say nothing here, with the reason."""
     figures: Figures = {}
     refused: dict[str, str] = {}
-    for family in families:
+    for family in track(families, "scoring", len(families)):
         try:
             found = FAMILIES[family](fake, against)
         except DataError as error:
             refused[family] = str(error)
         else:
-            figures |= {name: stated(estimate, family, against) for name, estimate in found.items()}
+            figures |= {name: within(name, stated(estimate, family, against)) for name, estimate in found.items()}
     return figures, refused
+
+
+def within(name: str, estimate: Estimate) -> Estimate:
+    """With an interval that ends where the figure does: what cannot be is not likely."""
+    least, most = BOUNDS.get(name, (-inf, inf))
+    low, high = (None if end is None else min(max(end, least), most) for end in (estimate.low, estimate.high))
+    return replace(estimate, value=min(max(estimate.value, least), most), low=low, high=high)
 
 
 def stated(estimate: Estimate, family: str, against: Reference) -> Estimate:
@@ -144,7 +154,14 @@ def inception(fake: Samples, against: Reference) -> Figures:
 def neighbours(fake: Samples, against: Reference) -> Figures:
     """Of equal counts, which these figures need."""
     n = min(len(fake), len(against.real))
-    return prdc(against.real.features[:n], fake.features[:n])._asdict()
+    return prdc(some(against.real.features, n), some(fake.features, n))._asdict()
+
+
+def some(features: Tensor, n: int) -> Tensor:
+    """n rows, the same each time: drawn at random, for samples may lie in the order of their classes."""
+    if len(features) == n:
+        return features
+    return features[torch.randperm(len(features), generator=Stream(0, "some").at(0))[:n]]
 
 
 def vendi(fake: Samples, against: Reference) -> Figures:
@@ -152,7 +169,7 @@ def vendi(fake: Samples, against: Reference) -> Figures:
     n = min(len(fake), len(against.real))
     found: Figures = {}
     for name, figure in (("vendi", vendi_score), ("effective_rank", effective_rank)):
-        of_fakes, of_reals = figure(fake.features[:n]), figure(against.real.features[:n], groups=0)
+        of_fakes, of_reals = figure(some(fake.features, n)), figure(some(against.real.features, n), groups=0)
         found[name] = of_fakes
         found[f"{name}_ratio"] = over(of_fakes, of_reals.value)
     return found
@@ -227,6 +244,13 @@ FAMILIES: Mapping[str, Family] = {
     "pairwise": pairwise,
     "ssim": paired("ssim", ssim), "ms_ssim": paired("ms_ssim", ms_ssim), "psnr": paired("psnr", psnr),
 }  # fmt: skip
+FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is kept for the features of Inception
+    "fd": ("fd", "fid"), "kid": ("kid",), "is": ("is",), "prdc": ("precision", "recall", "density", "coverage"),
+    "vendi": ("vendi", "vendi_ratio", "effective_rank", "effective_rank_ratio"), "bins": ("ndb", "jsd"),
+    "classes": ("classes", "effective_classes", "reverse_kl"), "copies": ("copy_rate", "c_t"),
+    "birthday": ("repeat_chance", "repeat_chance_of_reals"), "two_sample": ("two_sample",), "swd": ("swd",),
+    "pairwise": ("pairwise_ms_ssim",), "ssim": ("ssim",), "ms_ssim": ("ms_ssim",), "psnr": ("psnr",),
+}  # fmt: skip
 PAIRED = ("ssim", "ms_ssim", "psnr")  # compare sample i with real i: for restoration and translation
 OF_PIXELS = (*PAIRED, "swd", "pairwise")
 LOWER_IS_BETTER = {
@@ -234,6 +258,16 @@ LOWER_IS_BETTER = {
     "coverage": False, "vendi_ratio": False, "effective_rank_ratio": False, "ndb": True, "jsd": True, "swd": True,
     "two_sample": True, "reverse_kl": True,
 }  # fmt: skip
+
+
+BOUNDS: Mapping[str, tuple[float, float]] = {  # what each figure can be
+    **dict.fromkeys(("precision", "recall", "coverage", "ndb", "copy_rate", "two_sample"), (0, 1)),
+    **dict.fromkeys(("repeat_chance", "repeat_chance_of_reals"), (0, 1)),
+    **dict.fromkeys(("ssim", "ms_ssim", "pairwise_ms_ssim"), (-1, 1)),
+    **dict.fromkeys(("fd", "fid", "density", "vendi_ratio", "effective_rank_ratio", "reverse_kl", "swd"), (0, inf)),
+    **dict.fromkeys(("is", "vendi", "effective_rank", "effective_classes"), (1, inf)),
+    "jsd": (0, log(2)),
+}
 
 
 def logits(fake: Samples, against: Reference) -> Tensor:

@@ -31,16 +31,31 @@ MEANINGS = {
     "vendi_ratio": Meaning(
         "Vendi ratio", "higher", "the Vendi score over that of as many reals; below 1: less diverse"
     ),
+    "effective_rank": Meaning("effective rank", "", "effective number of directions that the samples vary in"),
+    "effective_rank_ratio": Meaning(
+        "effective rank ratio", "higher", "the effective rank over that of as many reals; below 1: less diverse"
+    ),
     "ndb": Meaning("NDB", "lower", "share of bins of the data that are drawn too often or too rarely"),
     "jsd": Meaning("JSD", "lower", "Jensen-Shannon divergence between the bins of reals and of fakes"),
-    "kl": Meaning("reverse KL", "lower", "divergence of the classes of fakes from what they should be, in nats"),
+    "classes": Meaning("classes", "", "how many of the encoder's classes are drawn at all"),
+    "effective_classes": Meaning("effective classes", "", "how many classes drawn evenly would be as varied"),
+    "reverse_kl": Meaning(
+        "reverse KL", "lower", "divergence of the classes of fakes from what they should be, in nats"
+    ),
     "swd": Meaning(
         "sliced Wasserstein distance", "lower", "distance of small patches of the pictures, over all scales"
     ),
     "pairwise_ms_ssim": Meaning("pairwise MS-SSIM", "", "how alike two fakes are on average"),
     "copy_rate": Meaning("copy rate", "lower", "share of fakes nearer to a training image than held-out reals are"),
-    "support": Meaning("support", "higher", "how many different samples there are, by the birthday paradox"),
-    "c2st": Meaning("two-sample test", "lower", "how often a classifier tells reals from fakes; .5 when it cannot"),
+    "c_t": Meaning("C_T", "", "below -3: nearer to training images than held-out reals are; above 3: farther"),
+    "repeat_chance": Meaning("repeat chance", "lower", "chance that two fakes are as near as the nearest reals"),
+    "repeat_chance_of_reals": Meaning("repeat chance of reals", "", "the same of the reals, to compare with"),
+    "two_sample": Meaning(
+        "two-sample test", "lower", "how often a classifier tells reals from fakes; .5 when it cannot"
+    ),
+    "ssim": Meaning("SSIM", "higher", "structural similarity of each picture with its own; 1 for equal ones"),
+    "ms_ssim": Meaning("MS-SSIM", "higher", "the same over five scales"),
+    "psnr": Meaning("PSNR", "higher", "signal over noise of each picture against its own, in dB"),
 }
 
 

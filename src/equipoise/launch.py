@@ -97,7 +97,7 @@ def data_at(text: str) -> c.Data:
     if path.is_dir() or (path.is_file() and path.name.lower().endswith(PICTURE_FILES)):
         return c.Pictures(path=str(path))
     raise DataError(
-        f"--data {text} is no folder, no {', '.join(PICTURE_FILES + ARRAY_FILES)} file, and no built-in set.\n"
+        f"{text} is no folder, no {', '.join(PICTURE_FILES + ARRAY_FILES)} file, and no built-in set.\n"
         f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
     )
 

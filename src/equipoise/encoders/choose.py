@@ -68,7 +68,7 @@ def chosen(
             assert_never(name)
 
 
-def named(features: str, weights: Path | None) -> tuple[Name, Path | None]:
+def named(features: str, weights: Path | None = None) -> tuple[Name, Path | None]:
     """The name that `features` begins with or stands for, and the file of weights, if one was given."""
     for name in NAMES:
         if features == name:
