@@ -1,9 +1,9 @@
 """python benchmarks/metric_speed.py [--case frechet|prdc] [--rounds N]    metrics against the usual code.
 
-Each arm in a process of its own, in turns, on one thread; the ratio is of the medians, the memory the peak of the
-process with its features. Targets: the Frechet distance of 10,000 x 2,048 features, covariances included, in 1/3 of
-the time of scipy.linalg.sqrtm; precision, recall, density and coverage of 20,000 x 512 at most .4 of that of
-scikit-learn's pairwise distances, in less than 700 MB.
+Each arm in a process of its own, in turns, on one thread; the ratio is of the fastest rounds, which a busy neighbour
+slows least; the memory is the peak of the process, features and all. Targets: the Frechet distance of 10,000 x 2,048
+features, covariances included, in 1/3 of the time of scipy.linalg.sqrtm; precision, recall, density and coverage of
+20,000 x 512 in .4 of the time of scikit-learn's pairwise distances, and in less than 700 MB.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -116,13 +115,13 @@ def measure(record: Record, case: str, rounds: int) -> None:
                 found[name].append(measured(case, name, seed=done))
         print(f"\r{case}: {done + 1} of {rounds} rounds", end="", flush=True)
     print()
-    usual = statistics.median(one["seconds"] for one in found["usual"])
+    usual = min(one["seconds"] for one in found["usual"])
     for name, runs in found.items():
         differences = [
             abs(a - b) for run, other in zip(runs, found["usual"], strict=False)
             for a, b in zip(run["values"], other["values"], strict=True)
         ]  # fmt: skip
-        seconds = statistics.median(one["seconds"] for one in runs)
+        seconds = min(one["seconds"] for one in runs)
         row = record.append(
             {"case": case, "arm": name, "features": list(SHAPES[case])},
             seconds=round(seconds, 2), of_usual=round(seconds / usual, 3), peak_mb=round(max(r["mb"] for r in runs)),

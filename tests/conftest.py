@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from equipoise.config import TrainConfig, override
 from equipoise.recipes import RECIPES, recipe
+from equipoise.runs.folder import RunFolder
 
 torch.set_num_threads(1)
 
@@ -66,3 +69,26 @@ def recipe_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def run_path(tmp_path: Path) -> Path:
     return tmp_path / "run"
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[..., RunFolder]:
+    """Writes the files of a run that nobody played: its config, and rows of its logs."""
+
+    def write(
+        name: str,
+        *settings: str,
+        recipe_name: str = "digits",
+        events: Iterable[dict[str, Any]] = (),
+        clock: Iterable[dict[str, Any]] = (),
+        evaluations: Iterable[dict[str, Any]] = (),
+    ) -> RunFolder:
+        run = RunFolder(tmp_path / name)
+        run.samples.mkdir(parents=True)
+        config = override(recipe(recipe_name), settings)
+        run.config.write_text(config.model_dump_json(), encoding="utf-8")
+        for path, rows in ((run.events, events), (run.clock, clock), (run.evaluations, evaluations)):
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return run
+
+    return write

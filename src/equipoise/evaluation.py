@@ -253,11 +253,6 @@ FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is ke
 }  # fmt: skip
 PAIRED = ("ssim", "ms_ssim", "psnr")  # compare sample i with real i: for restoration and translation
 OF_PIXELS = (*PAIRED, "swd", "pairwise")
-LOWER_IS_BETTER = {
-    "fd": True, "fid": True, "kid": True, "is": False, "precision": False, "recall": False, "density": False,
-    "coverage": False, "vendi_ratio": False, "effective_rank_ratio": False, "ndb": True, "jsd": True, "swd": True,
-    "two_sample": True, "reverse_kl": True,
-}  # fmt: skip
 
 
 BOUNDS: Mapping[str, tuple[float, float]] = {  # what each figure can be

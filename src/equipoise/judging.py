@@ -14,7 +14,8 @@ from equipoise.diagnosis.convergence import plateau
 from equipoise.diagnosis.finding import Finding
 from equipoise.encoders.encoder import Encoder
 from equipoise.errors import ConfigError
-from equipoise.evaluation import LOWER_IS_BETTER, Figures, Reference, evaluate, seen_by
+from equipoise.evaluation import Figures, Reference, evaluate, seen_by
+from equipoise.figures import meaning
 from equipoise.games.base import Game
 from equipoise.metrics import Estimate
 
@@ -73,6 +74,10 @@ class OfSamples:
     z: Tensor
     y: Tensor
 
+    @property
+    def lower_is_better(self) -> bool:
+        return meaning(self.best_by).better == "lower"
+
     def judge(self, game: Game, history: History) -> Verdict:
         figures = {"average": self.figures(game.sampler, self.validation)}
         G = game.networks()["G"]
@@ -80,7 +85,7 @@ class OfSamples:
             figures["generator"] = self.figures(G, self.validation)
         value = self.chosen(figures["average"]).value
         before = [value for _, value in history]
-        best = not before or (value < min(before) if LOWER_IS_BETTER[self.best_by] else value > max(before))
+        best = not before or (value < min(before) if self.lower_is_better else value > max(before))
         found, had = self.found([*history, (game.seen, value)]), self.found(history)
         news = None if found and had and found.symptom == had.symptom else found
         protocol = {} if history else {name: e.protocol for name, e in figures["average"].items()}
@@ -101,7 +106,7 @@ class OfSamples:
 
     def found(self, history: History) -> Finding | None:
         seen, values = [seen for seen, _ in history], [value for _, value in history]
-        return plateau(seen, values, self.patience, lower_is_better=LOWER_IS_BETTER[self.best_by])
+        return plateau(seen, values, self.patience, lower_is_better=self.lower_is_better)
 
     def final(self, G: nn.Module) -> Figures:
         against = self.test()

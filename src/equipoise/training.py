@@ -207,7 +207,7 @@ def judged(run: Run[Any]) -> None:
     verdict = run.judge.judge(run.game, run.standing.judged)
     at = {"step": run.standing.step, "seen": run.game.seen}
     if verdict.protocol:
-        run.events.append("protocol", **at, figures=verdict.protocol)
+        run.events.append("protocol", **at, part="validation", figures=verdict.protocol)
     for net, figures in verdict.figures.items():
         run.events.append("metrics", **at, net=net, part="validation", figures=brief(figures))
     if verdict.value is not None:
@@ -233,8 +233,9 @@ def conclude(run: Run[Any]) -> None:
     G = copy.deepcopy(run.game.ema.net)
     G.load_state_dict(checkpoint.load(best[0])[0]["game.G_ema"])
     if figures := run.judge.final(G):
-        step = checkpoint.step_of(best[0])
-        run.events.append("metrics", step=step, seen=run.game.seen, net="best", part="test", figures=brief(figures))
+        at = {"step": checkpoint.step_of(best[0]), "seen": run.game.seen, "part": "test"}
+        run.events.append("protocol", **at, figures={name: e.protocol for name, e in figures.items()})
+        run.events.append("metrics", **at, net="best", figures=brief(figures))
 
 
 def keep_best(run: Run[Any]) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equipoise.cli import main as cli
 from equipoise.recipes import RECIPES
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder
@@ -25,24 +24,6 @@ def sets(*assignments: str) -> list[str]:
 
 
 SMALL = sets("nets.g_widths=[12]", "nets.d_widths=[12]", "machine.threads=1", "save.every_kimg=1")
-
-
-@pytest.fixture
-def equipoise(capsys, monkeypatch, tmp_path):
-    """Runs a command in an empty folder; returns (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["equipoise", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -53,9 +53,10 @@ def test_vendi_falls_with_the_modes_that_are_missing():
     assert pairwise_distance(half).value == pytest.approx(pairwise_distance(full).value, rel=0.03)
 
 
-def test_a_row_without_direction_is_refused():
-    with pytest.raises(DataError, match="1 of 10 rows are all zeros"):
-        vendi_score(gauss(10).index_fill(0, torch.tensor([3]), 0))
+def test_rows_without_direction_are_a_direction_of_their_own():
+    rows = torch.cat([torch.eye(12)[:3].repeat(5, 1), torch.zeros(5, 12)])
+    assert vendi_score(rows).value == pytest.approx(4)
+    assert vendi_score(torch.zeros(20, 12)).value == pytest.approx(1)
 
 
 def test_effective_rank_is_that_of_the_singular_values():

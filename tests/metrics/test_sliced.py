@@ -86,16 +86,16 @@ def test_patches_are_pieces_of_their_own_picture_and_whitened_by_channel():
     torch.testing.assert_close(white.std((0, 2)), torch.ones(2), atol=1e-3, rtol=0)
 
 
-def test_lost_detail_is_seen_at_the_fine_level_and_lost_shapes_at_the_coarse_one():
-    real, same = images(150), images(150, seed=1)
+def test_lost_detail_is_seen_at_the_fine_level():
+    real, same = images(100), images(100, seed=1)
     coarse = torch.nn.functional.avg_pool2d(same.float(), 4)
     blurred = torch.nn.functional.interpolate(coarse, (32, 32), mode="bilinear").to(torch.uint8)
-    null, blur = sliced_patches(real, same, directions=128), sliced_patches(real, blurred, directions=128)
+    null, blur = sliced_patches(real, same, directions=64), sliced_patches(real, blurred, directions=64)
     assert list(null.levels) == [32, 16]
     assert blur.levels[32].value > 3 * null.levels[32].value
-    assert blur.levels[32].value > blur.levels[16].value
+    assert blur.levels[32].value / null.levels[32].value > blur.levels[16].value / null.levels[16].value
     assert null.mean.value == pytest.approx((null.levels[32].value + null.levels[16].value) / 2)
-    assert sliced_patches(real, real, directions=128, splits=0).mean.value < 0.5 * blur.mean.value
+    assert sliced_patches(real, real, directions=64, splits=0).mean.value < 0.5 * blur.mean.value
 
 
 @pytest.mark.parametrize(

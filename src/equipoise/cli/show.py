@@ -8,11 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from equipoise import comparison
-from equipoise import report as reporting
 from equipoise.cli import screen
-from equipoise.comparison import Arm, Compared, Difference, Mean
 from equipoise.recipes import RECIPES, about, recipe
+from equipoise.reports import comparison
+from equipoise.reports import report as reporting
+from equipoise.reports.comparison import Arm, Compared, Difference, Mean
 from equipoise.runs.folder import all_runs, existing, summary
 from equipoise.words import number
 

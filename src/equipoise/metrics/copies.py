@@ -51,10 +51,19 @@ def copying_test(
     """
     check_features("copying test", CELL, train=train, fake=fake, held_out=held_out)
     fakes, others = (located(x, train, bins) for x in (fake, held_out))
+    cells = [c for c in torch.unique(others[:, 0]) if min((x[:, 0] == c).sum() for x in (fakes, others)) >= CELL]
+    if not cells:
+        raise DataError(f"copying test: no cell has {CELL} fakes and {CELL} held-out reals. Use fewer bins, or none.")
+
+    def weighted_z(fakes: Tensor, others: Tensor) -> float:
+        """Meehan et al., eq. 3."""
+        parts = [(fakes[fakes[:, 0] == c, 1], others[others[:, 0] == c, 1]) for c in cells]
+        return sum(mann_whitney(f, h) * len(h) for f, h in parts) / sum(len(h) for _, h in parts)
+
     value = weighted_z(fakes, others)
     interval = jackknife(value, weighted_z, fakes, others, groups=groups, seed=seed)
-    cells = 1 if bins is None else len(bins.centres)
-    protocol = {"metric": "copying_test", "cells": cells, "held_out": len(held_out)}
+    count = 1 if bins is None else len(bins.centres)
+    protocol = {"metric": "copying_test", "cells": count, "least": CELL, "held_out": len(held_out)}
     return Estimate(value, *interval, len(fake), len(train), protocol)
 
 
@@ -68,21 +77,11 @@ def located(x: Tensor, train: Tensor, bins: Bins | None) -> Tensor:
     return found
 
 
-def weighted_z(fakes: Tensor, others: Tensor) -> float:
-    """Mean of the cells' z, weighted by the others in each: Meehan et al., eq. 3. Of rows (cell, distance)."""
-    total, weight = 0.0, 0
-    for cell in torch.unique(others[:, 0]):
-        f, h = (x[x[:, 0] == cell, 1] for x in (fakes, others))
-        if min(len(f), len(h)) >= CELL:
-            total, weight = total + mann_whitney(f, h) * len(h), weight + len(h)
-    if weight == 0:
-        raise DataError(f"copying test: no cell has {CELL} fakes and {CELL} held-out reals. Use fewer bins, or none.")
-    return total / weight
-
-
 def mann_whitney(x: Tensor, y: Tensor) -> float:
-    """z of U, the count of pairs x > y and half of those x = y, of x [M] and y [N] (Mann and Whitney 1947)."""
+    """z of U, the count of pairs x > y and half of those x = y, of x [M], y [N] (Mann and Whitney 1947). 0 for none."""
     m, n = len(x), len(y)
+    if m * n == 0:
+        return 0.0
     y = y.sort().values
     u = (torch.searchsorted(y, x) + torch.searchsorted(y, x, right=True)).double().sum() / 2
     return float((u - m * n / 2) / math.sqrt(m * n * (m + n + 1) / 12))

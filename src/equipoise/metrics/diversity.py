@@ -10,7 +10,6 @@ from scipy.special import gammaincinv
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from equipoise.errors import DataError
 from equipoise.metrics.estimate import Estimate, Interval, by_jackknife, dealt, feasible, jackknife, wider
 from equipoise.metrics.frechet import Moments
 from equipoise.metrics.inputs import check_features
@@ -37,20 +36,17 @@ def vendi_score(fake: Tensor, order: float = 1.0, groups: int = 10, seed: int = 
 
     The effective number of eigenvalues of K / N: Friedman and Dieng 2023 (arXiv:2210.02410), definition 3.1; other
     orders: Pasarkar and Dieng 2024 (arXiv:2310.12952). K has the eigenvalues of X^T X, which is [d, d]. Features
-    are not centred, so that a mean far from 0 hides variety. Interval by the jackknife over `groups` (0: none).
-
-    Raises:
-        DataError: for features that do not fit, or a row of zeros, which has no direction.
+    are not centred, so that a mean far from 0 hides variety. Rows of zeros, which have no direction, count as alike and
+    unlike all others. Interval by the jackknife over `groups` (0: none).
     """
     check_features("Vendi score", 2, fake=fake)
-    if (zeros := int((fake == 0).all(1).sum())) > 0:
-        raise DataError(f"Vendi score: {zeros} of {len(fake)} rows are all zeros, and have no cosine with any other.")
 
     def vendi(of: Moments) -> float:
         products = of.scatter + of.n * torch.outer(of.mean, of.mean)  # X^T X
         return effective_number(spectrum(products), order)
 
-    unit = normalize(fake.double())
+    nothing = (fake == 0).all(1, keepdim=True)
+    unit = torch.cat([normalize(fake.double()), nothing], 1)
     total = Moments.of(unit)
     value = vendi(total)
     left_out = [vendi(rest) for rest in total.without_each(unit, feasible(groups, len(fake)), seed)]

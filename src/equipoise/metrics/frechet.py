@@ -39,7 +39,7 @@ class Moments:
 
     @classmethod
     def of_block(cls, features: Tensor) -> Moments:
-        x = features.to("cpu", torch.float64, copy=True).numpy()
+        x = features.detach().to("cpu", torch.float64, copy=True).numpy()
         mean = x.mean(0)
         x -= mean
         # numpy sees X^T X and computes half of it; torch would compute all

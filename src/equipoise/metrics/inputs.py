@@ -44,6 +44,12 @@ def check_count(metric: str, least: int, name: str, x: Tensor) -> None:
         raise DataError(f"{metric} needs at least {least} samples; '{name}' has {len(x)}. Give it more samples.")
 
 
+def common(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the wider of their types, float32 at least, without gradients."""
+    kind = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    return a.detach().to(kind), b.detach().to(kind)
+
+
 def check_images(metric: str, bounds: tuple[float, float], least: int = 1, **images: Tensor) -> None:
     """Each of `images`, by name, is [N, C, H, W] with values within `bounds`, and all have one C, H, W.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from equipoise.metrics.estimate import Estimate, by_jackknife, dealt, feasible
-from equipoise.metrics.inputs import check_features
+from equipoise.metrics.inputs import check_features, common
 from equipoise.streams import Stream
 
 
@@ -56,9 +56,10 @@ def kernel_distance(
     spread of the subsets would not be: they share samples.
     """
     check_features("kernel distance", 2, real=real, fake=fake)
+    real, fake = common(real, fake)
     size = min(size, len(real), len(fake))
     subsets = 1 if size == len(real) == len(fake) else subsets
-    groups = feasible(groups, size // 2)
+    groups = feasible(groups, size if subsets == 1 else size // 8)  # a subset must have pairs left without a group
     of_real, of_fake = dealt(len(real), groups, seed), dealt(len(fake), groups, seed)
     sums = []
     for s in range(subsets):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from equipoise.metrics.estimate import Estimate, by_count, by_subsamples, wider
-from equipoise.metrics.inputs import check_features
+from equipoise.metrics.inputs import check_features, common
 from equipoise.streams import Stream
 
 BLOCK = 2**22  # distances held at once: 16 MB in float32
@@ -31,10 +31,10 @@ class PRDC(NamedTuple):
 
 
 def prdc(real: Tensor, fake: Tensor, k: int = 5, subsamples: int = 10, seed: int = 0) -> PRDC:
-    """Of features real [N, d] and fake [M, d], both with more than k rows; intervals from `subsamples` (0: none), which
-    take two and a half times as long as the figures.
+    """Of features real [N, d] and fake [M, d], both with more than k rows.
 
     Precision and recall for equal distributions depend on d, k and the counts: compare with reals against reals.
+    Intervals from `subsamples` (0: none), which by default take two and a half times as long as the figures.
     """
     check_features(f"precision and recall with k = {k}", k + 1, real=real, fake=fake)
     real, fake = centred(real, fake)
@@ -95,16 +95,21 @@ def pairs(samples: Tensor, place: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 def centred(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Both moved by one row of `a`, the nearest to its mean: the product of matrices loses small distances far out."""
-    kind = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
-    a, b = a.to(kind), b.to(kind)
+    a, b = common(a, b)
     origin = a[(a - a.mean(0)).square().sum(1).argmin()]
     return a - origin, b - origin
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """|x - y|^2 = |x|^2 + |y|^2 - 2 x.y of each pair of rows, in blocks of rows of `a`: (rows, [B, N])."""
+    """|x - y|^2 = |x|^2 + |y|^2 - 2 x.y of each pair of rows, in blocks of rows of `a`: (rows, [B, N]).
+
+    A block is valid until the next one, which takes its memory: fresh blocks would leave the heap full of holes.
+    """
     ours, theirs = a.square().sum(1, keepdim=True), b.square().sum(1)
-    size = max(1, BLOCK // len(b))
+    size = min(len(a), max(1, BLOCK // len(b)))
+    memory = torch.empty(size, len(b), dtype=a.dtype)
     for start in range(0, len(a), size):
-        rows = slice(start, start + size)
-        yield rows, torch.addmm(theirs, a[rows], b.T, alpha=-2).add_(ours[rows]).clamp_(min=0)
+        rows = slice(start, min(start + size, len(a)))
+        block = memory[: rows.stop - start]
+        torch.addmm(theirs, a[rows], b.T, alpha=-2, out=block)
+        yield rows, block.add_(ours[rows]).clamp_(min=0)

@@ -13,7 +13,7 @@ from torch.nn.functional import conv2d, normalize, pad
 
 from equipoise.errors import DataError
 from equipoise.metrics.estimate import Estimate, by_splits, dealt, feasible
-from equipoise.metrics.inputs import check_features, check_images
+from equipoise.metrics.inputs import check_features, check_images, common
 from equipoise.streams import Stream
 
 PATCH, PATCHES = 7, 128  # pixels a side; a level and image
@@ -43,9 +43,8 @@ def sliced_distance(real: Tensor, fake: Tensor, directions: int = 512, splits: i
     """
     check_features("sliced distance", 2, real=real, fake=fake)
     n = min(len(real), len(fake))
-    kind = torch.promote_types(torch.promote_types(real.dtype, fake.dtype), torch.float32)
-    a, b = shuffled(real, n, seed).to(kind), shuffled(fake, n, seed).to(kind)
-    slices = directions_of(a.shape[1], directions, seed).to(kind)
+    a, b = (shuffled(x, n, seed) for x in common(real, fake))
+    slices = directions_of(a.shape[1], directions, seed).to(a.dtype)
     value = wasserstein(a, b, slices)
     splits = feasible(splits, n)
     parts = dealt(n, splits, seed)
@@ -102,7 +101,7 @@ def sliced_patches(
 
     sides = [level.shape[2] for level in pyramids[0]]
     mean, found = sum(values) / len(values), [sum(each) / len(each) for each in zip(*by_part, strict=True)]
-    levels = {side: estimate(*one) for side, one in zip(sides, zip(values, by_part, sides, strict=True), strict=True)}
+    levels = {side: estimate(value, part, side) for side, value, part in zip(sides, values, by_part, strict=True)}
     return Sliced(estimate(mean, found, "mean"), levels)
 
 

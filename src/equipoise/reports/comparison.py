@@ -10,16 +10,17 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
 
 from scipy.stats import t as student
 
-from equipoise.config import nearest, read
+from equipoise.config import TrainConfig, nearest, read
 from equipoise.errors import ConfigError
-from equipoise.figures import Figure, Measured, final, flat, meaning, net
+from equipoise.figures import Figure, Measured, final, flat, meaning, net, newest
+from equipoise.reports.settings import departures, settings, spelled
 from equipoise.runs.folder import RunFolder
-from equipoise.settings import departures, settings, spelled
 
 SURE = 0.975  # of each side, for an interval of 95%
 ALIKE = "not distinguishable"
@@ -85,14 +86,11 @@ def compare(runs: Sequence[RunFolder], metric: str | None = None) -> Comparison:
     """
     if len(runs) < 2:
         raise ConfigError("compare what with what? Give at least two runs: equipoise compare RUN RUN...")
-    arms, measured = grouped(runs), {run.path: measures(run) for run in runs}
-    names, notes = shared(measured, metric)
-    for name in names:
-        for run in runs[1:]:
-            require_comparable(name, (runs[0], measured[runs[0].path]), (run, measured[run.path]))
+    arms = grouped(runs)
+    measured, names, notes = alike(runs, metric)
     sources = {one.source for one in measured.values()}
     notes += [f"not all figures are of the same generator: {', '.join(sorted(sources))}."] if len(sources) > 1 else []
-    found = {}
+    found: dict[str, Compared] = {}
     for name in names:
         by_arm = [{seed: measured[run.path].figures[name] for seed, run in arm.runs.items()} for arm in arms]
         found[name] = Compared([mean(one) for one in by_arm], [difference(name, by_arm[0], one) for one in by_arm[1:]])
@@ -112,11 +110,27 @@ def grouped(runs: Sequence[RunFolder]) -> list[Arm]:
                 "Compare runs that differ in a setting or in their seed."
             )
         group[config.seed] = run
-    first = [configs[next(iter(group.values())).path] for group in groups.values()]
-    changed = [departures(config) for config in first]
-    apart = [{k: v for k, v in one.items() if any(k not in o or o[k] != v for o in changed)} for one in changed]
-    names = [" ".join([config.recipe, spelled(own)]).strip() for config, own in zip(first, apart, strict=True)]
+    names = named([configs[next(iter(group.values())).path] for group in groups.values()])
     return [Arm(name, dict(sorted(group.items()))) for name, group in zip(names, groups.values(), strict=True)]
+
+
+def named(configs: Sequence[TrainConfig]) -> list[str]:
+    """Recipes with the settings in which they depart from them, but for those that all share."""
+    changed = [departures(config) for config in configs]
+    apart = [{k: v for k, v in one.items() if any(k not in o or o[k] != v for o in changed)} for one in changed]
+    return [" ".join([config.recipe, spelled(own)]).strip() for config, own in zip(configs, apart, strict=True)]
+
+
+def alike(runs: Sequence[RunFolder], metric: str | None) -> tuple[dict[Path, Measured], list[str], list[str]]:
+    """What was measured of each run, and the figures that compare: the final ones, or those evaluated alike later."""
+    measured = {run.path: measures(run) for run in runs}
+    try:
+        return measured, *comparable(measured, metric)
+    except ConfigError:
+        later = {run.path: found for run in runs if (found := newest(run))}
+        if len(later) < len(runs):
+            raise
+        return later, *comparable(later, metric)
 
 
 def measures(run: RunFolder) -> Measured:
@@ -126,7 +140,17 @@ def measures(run: RunFolder) -> Measured:
     return found
 
 
-def shared(measured: Mapping[Any, Measured], metric: str | None) -> tuple[list[str], list[str]]:
+def comparable(measured: Mapping[Path, Measured], metric: str | None) -> tuple[list[str], list[str]]:
+    """The figures that all runs have, as numbers and by the same protocol; and which are left out, and why."""
+    names, notes = shared(measured, metric)
+    first, *others = measured.items()
+    for name in names:
+        for other in others:
+            require_comparable(name, first, other)
+    return names, notes
+
+
+def shared(measured: Mapping[Path, Measured], metric: str | None) -> tuple[list[str], list[str]]:
     """The figures that all runs have, as numbers; and which are left out, and why."""
     kept, notes = [], []
     for name in dict.fromkeys(name for one in measured.values() for name in one.figures):
@@ -150,10 +174,10 @@ def shared(measured: Mapping[Any, Measured], metric: str | None) -> tuple[list[s
     return ([metric], []) if metric else (kept, notes)
 
 
-def require_comparable(name: str, one: tuple[RunFolder, Measured], other: tuple[RunFolder, Measured]) -> None:
+def require_comparable(name: str, one: tuple[Path, Measured], other: tuple[Path, Measured]) -> None:
     """Raises ConfigError with the first thing that two figures depend on and do not share."""
     a, b = one[1].figures[name], other[1].figures[name]
-    which = f"{name} of {one[0].path} and {other[0].path}"
+    which = f"{name} of {one[0]} and {other[0]}"
     mine, others = a.protocol.get("features"), b.protocol.get("features")
     if mine != others:
         raise ConfigError(

@@ -10,13 +10,14 @@ from typing import Any
 
 from PIL import Image
 
-from equipoise import charts, figures, story
+from equipoise import charts, figures
 from equipoise.charts import Line, Mark
 from equipoise.figures import Figure, Measured, meaning
 from equipoise.page import document, embedded
+from equipoise.reports import story
+from equipoise.reports.settings import assignments, departures, usual
+from equipoise.reports.story import Said, Story, sentence
 from equipoise.runs.folder import RunFolder
-from equipoise.settings import assignments, departures, usual
-from equipoise.story import Said, Story, sentence
 from equipoise.words import interval, number
 
 PANELS = {  # signals that are looked at together

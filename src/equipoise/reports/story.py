@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from equipoise.config import Pictures, TrainConfig, read
 from equipoise.figures import Measured, Row, final, history, meaning
 from equipoise.recipes import RECIPES
+from equipoise.reports.settings import assignments, departures
 from equipoise.runs import folder
 from equipoise.runs.folder import RunFolder
-from equipoise.settings import assignments, departures
 from equipoise.words import counted, duration, number
 
 RANK = ("severe", "warning", "note")

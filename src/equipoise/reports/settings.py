@@ -32,9 +32,21 @@ def usual(config: TrainConfig) -> dict[str, Any]:
 
 
 def departures(config: TrainConfig) -> dict[str, Any]:
-    """The settings that are not as in the recipe; all of them where the recipe is not one of ours."""
-    as_usual = usual(config)
-    return {key: value for key, value in settings(config).items() if key not in as_usual or as_usual[key] != value}
+    """The settings that are not as in the recipe; all of them where the recipe is not one of ours.
+
+    A section of another kind has the defaults of that kind: there, what is not as by default departs.
+    """
+    as_usual, here = usual(config), settings(config)
+    if not as_usual:
+        return here
+    kinds = [key for key in here if key.endswith(".kind") and as_usual[key] != here[key]]
+    others = tuple(key.removesuffix("kind") for key in kinds)
+    chosen = {*kinds, *flat(config.model_dump(mode="json", exclude_defaults=True))}
+    return {
+        key: value
+        for key, value in here.items()
+        if (key in chosen if key.startswith(others) else as_usual.get(key) != value)
+    }
 
 
 def assignments(changed: Mapping[str, Any]) -> list[str]:
