@@ -219,6 +219,12 @@ class Evaluate(Every):
     patience_kimg: float | None = Field(None, gt=0)  # without a gain for that long, a run has converged
     stop_when_converged: bool = False
 
+    @model_validator(mode="after")
+    def stops_by_what_it_sees(self) -> Evaluate:
+        if self.stop_when_converged and not self.metrics:
+            raise ValueError("stop_when_converged needs metrics: without, nobody looks at the samples")
+        return self
+
 
 class Machine(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"

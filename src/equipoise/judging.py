@@ -93,10 +93,11 @@ class OfSamples:
 
     def chosen(self, figures: Figures) -> Estimate:
         """Raises ConfigError when the figure that the best checkpoint is chosen by cannot be had."""
-        if self.best_by not in figures:
+        directed = [name for name in figures if name in LOWER_IS_BETTER]
+        if self.best_by not in directed:
             raise ConfigError(
-                f"evaluate.best_by={self.best_by} is not a figure of this run: it has {', '.join(figures) or 'none'}.\n"
-                "Choose one of them, or other evaluate.metrics."
+                f"evaluate.best_by={self.best_by} is no figure of this run that has a better side.\n"
+                f"It has {', '.join(directed) or 'none'}: choose one of them, or other evaluate.metrics."
             )
         return figures[self.best_by]
 
