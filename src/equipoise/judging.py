@@ -93,7 +93,7 @@ class OfSamples:
 
     def chosen(self, figures: Figures) -> Estimate:
         """Raises ConfigError when the figure that the best checkpoint is chosen by cannot be had."""
-        directed = [name for name in figures if name in LOWER_IS_BETTER]
+        directed = [name for name in figures if meaning(name).better]
         if self.best_by not in directed:
             raise ConfigError(
                 f"evaluate.best_by={self.best_by} is no figure of this run that has a better side.\n"
