@@ -254,7 +254,7 @@ def learned_from(asked: Asked, real: Set, track: Track, warn: Warn) -> Source | 
         learned = opened(asked.train, side_of(real.samples.shape), track, warn).samples
         require_alike(replace(asked, what=asked.train), learned.shape, real.samples.shape)
         return learned
-    return real.splits.train if real.part in ("validation", "test") else None
+    return real.learned if real.part in ("validation", "test") else None
 
 
 def require_had(families: Sequence[str], refused: Mapping[str, str]) -> None:

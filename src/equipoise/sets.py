@@ -5,7 +5,7 @@ A part is written behind its set: mnist.npz#test.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -37,7 +37,8 @@ class Set:
     name: str
     part: PartOrAll
     samples: Source
-    splits: Splits  # of the whole set
+    learned: Source  # the training part
+    splits: Splits  # of the whole set, as a run would have them
 
 
 def opened(text: str, side: int | None, track: Track, warn: Warn) -> Set:
@@ -51,19 +52,23 @@ def opened(text: str, side: int | None, track: Track, warn: Warn) -> Set:
     name, part = parted(text)
     if is_run(name):
         return of_run(name, part, track, warn)
-    if name.endswith(GENERATOR):
-        raise DataError(f"{name} is a generator, which holds no data.\nGive a run, pictures or an array.")
     if (features := features_at(Path(name))) is not None:
         if part:
             raise ConfigError(f"{name} holds features, which are one set without parts: leave out #{part}.")
         source = InMemory(features)
-        return Set(name, "all", source, Splits(source, source, source))
-    data = data_at(name)
+        return Set(name, "all", source, source, Splits(source, source, source))
+    data = data_of(name)
     if isinstance(data, c.Pictures | c.Arrays):
         data = data.model_copy(update={"size": side})
-    elif usual_side(text, warn) != side:
-        raise DataError(f"{name} is built in, with {usual_side(text, warn)} pixels, and is not resized to {side}.")
+    elif (own := usual_side(text, warn)) and side not in (None, own):
+        raise DataError(f"{name} is built in, with {own} pixels, and is not resized to {side}.")
     return part_of(name, build.splits(data, track, warn), part or "all")
+
+
+def data_of(name: str) -> c.Data:
+    if name.endswith(GENERATOR):
+        raise DataError(f"{name} is a generator, which holds no data.\nGive a run, pictures or an array.")
+    return data_at(name)
 
 
 def parted(text: str) -> tuple[str, PartOrAll | None]:
@@ -78,14 +83,28 @@ def parted(text: str) -> tuple[str, PartOrAll | None]:
 
 
 def part_of(name: str, splits: Splits, part: PartOrAll) -> Set:
+    learned = official(splits)
     match part, splits:
         case "all", Splits(train=Part() as train, validation=Part() as validation, test=Part() as test):
-            indices = torch.cat([train.indices, validation.indices, test.indices]).sort().values
-            return Set(name, part, Part(train.source, indices), splits)
-        case "train" | "validation" | "test", _:
-            return Set(name, part, getattr(splits, part), splits)
+            return Set(name, part, joined(train, validation, test), learned, splits)
+        case "validation" | "test", _:
+            return Set(name, part, getattr(splits, part), learned, splits)
         case _:  # of a set that is drawn there is no whole
-            return Set(name, "train", splits.train, splits)
+            return Set(name, "train", learned, learned, splits)
+
+
+def official(splits: Splits) -> Source:
+    """The training part of the set itself: beside an official test part, a run holds validation data out of it."""
+    match splits:
+        case Splits(train=Part() as train, validation=Part() as validation, held_out=("validation",)):
+            return joined(train, validation)
+        case _:
+            return splits.train
+
+
+def joined(*parts: Part) -> Part:
+    """Parts of one source as one, in the order of the source."""
+    return Part(parts[0].source, torch.cat([part.indices for part in parts]).sort().values)
 
 
 def is_run(text: str) -> bool:
@@ -97,7 +116,8 @@ def of_run(path: str, part: PartOrAll | None, track: Track, warn: Warn) -> Set:
     """What a run was trained on, as it was; the part that nothing was chosen by unless another is named."""
     data = own_data(path)
     name = data.path if isinstance(data, c.Pictures | c.Arrays) else data.kind
-    return part_of(name, build.splits(data, track, warn), part or "test")
+    splits = replace(build.splits(data, track, warn), held_out=())  # D did not see its validation data
+    return part_of(name, splits, part or "test")
 
 
 def own_data(path: str) -> c.Data:
@@ -108,7 +128,7 @@ def same(text: str, data: c.Data) -> bool:
     """Whether a name means this set."""
     if is_run(text):
         return False
-    meant = data_at(text)
+    meant = data_of(text)
     if isinstance(meant, c.Pictures | c.Arrays) and isinstance(data, c.Pictures | c.Arrays):
         return Path(meant.path).resolve() == Path(data.path).resolve()
     return meant.kind == data.kind
@@ -165,7 +185,7 @@ def usual_side(text: str, warn: Warn) -> int | None:
     name, _ = parted(text)
     if is_run(name) or features_at(Path(name)) is not None:
         return None
-    match data_at(name):
+    match data_of(name):
         case c.Pictures(path=path):
             sides = images.sides_at(Path(path))
             side = sides[len(sides) // 2]

@@ -50,7 +50,7 @@ def told(estimate: Estimate) -> tuple[str, str]:
 def protocol(found: Score) -> str:
     """In a sentence or two; the rest is in the JSON."""
     features = found.reference.features
-    judge = [net(features), counted(features["dimension"], "dimension")]
+    judge = [net(features), counted(found.fake.features.shape[1], "dimension")]
     if "accuracy" in features:
         judge.append(f"right on {features['accuracy']:.1%} of held-out images")
     of = f" (checkpoint {found.checkpoint}, step {found.step})" if found.checkpoint else ""
