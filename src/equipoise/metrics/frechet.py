@@ -12,6 +12,7 @@ from operator import add
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.linalg import eigvalsh, lapack, svdvals
 from torch import Tensor
 
@@ -20,8 +21,10 @@ from equipoise.metrics.estimate import Estimate, by_jackknife, dealt, feasible
 from equipoise.metrics.inputs import check_features
 from equipoise.streams import Stream
 
+Matrix = NDArray[np.float64]
+
 BLOCK = 2**25  # numbers turned into float64 at once: 256 MB
-KNOWN_WELL = 1e-11  # smallest over largest square: each root is then right to 1e-10 of the largest
+WELL_CONDITIONED = 1e-10  # of squares: roots then reach down to 10^-5 of the largest, and err by 10^-10 of it at most
 
 
 @dataclass(frozen=True)
@@ -77,23 +80,27 @@ def frechet(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
     With cov = L L^T, cov1 cov2 has the eigenvalues of M M^T for M = L1^T L2: the trace of its root is the sum of M's
     singular values. So no root is taken of a matrix that rounding has made indefinite.
     """
-    crossed = factor(cov1).T @ factor(cov2)
-    root = sum_of_singular_values(crossed) if crossed.size else 0.0
     shift = (mean1.double() - mean2.double()).square().sum()
+    root = nuclear_norm(factor(cov1).T @ factor(cov2))
     return float(shift + cov1.double().trace() + cov2.double().trace()) - 2 * root
 
 
-def sum_of_singular_values(matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
-    """From the eigenvalues of M^T M in half the time, where these are known well: a square root magnifies the rounding
-    of an eigenvalue near 0.
+def nuclear_norm(m: Matrix) -> float:
+    """Sum of the singular values of m [r, s].
+
+    As roots of the eigenvalues of m m^T, in half the time, where rounding, which is relative to the largest eigenvalue,
+    cannot matter to the smallest; as singular values proper where it can.
     """
-    squares = eigvalsh(matrix.T @ matrix, check_finite=False)
-    if matrix.shape[0] >= matrix.shape[1] and squares[0] > KNOWN_WELL * squares[-1]:
+    if m.size == 0:
+        return 0.0
+    wide = m if m.shape[0] <= m.shape[1] else m.T
+    squares = eigvalsh(wide @ wide.T, overwrite_a=True, check_finite=False)
+    if squares[0] > WELL_CONDITIONED * squares[-1]:
         return float(np.sqrt(squares).sum())
-    return float(svdvals(matrix, overwrite_a=True, check_finite=False).sum())
+    return float(svdvals(m, overwrite_a=True, check_finite=False).sum())
 
 
-def factor(cov: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def factor(cov: Tensor) -> Matrix:
     """L [d, rank] with L L^T = cov: Cholesky with pivots, which stops at the rank (Higham 1990)."""
     triangle, pivots, rank, _ = lapack.dpstrf(cov.double().numpy(), lower=1)
     found = np.empty((len(cov), rank))
