@@ -31,27 +31,33 @@ MEANINGS = {
     "vendi_ratio": Meaning(
         "Vendi ratio", "higher", "the Vendi score over that of as many reals; below 1: less diverse"
     ),
-    "effective_rank": Meaning("effective rank", "", "effective number of directions in which the samples differ"),
-    "effective_rank_ratio": Meaning("effective rank ratio", "higher", "over that of as many reals"),
+    "effective_rank": Meaning("effective rank", "", "effective number of directions that the samples vary in"),
+    "effective_rank_ratio": Meaning(
+        "effective rank ratio", "higher", "the effective rank over that of as many reals; below 1: less diverse"
+    ),
     "ndb": Meaning("NDB", "lower", "share of bins of the data that are drawn too often or too rarely"),
     "jsd": Meaning("JSD", "lower", "Jensen-Shannon divergence between the bins of reals and of fakes"),
-    "classes": Meaning("classes", "higher", "how many of the encoder's classes are drawn"),
-    "effective_classes": Meaning("effective classes", "higher", "how many equally frequent classes are as varied"),
-    "reverse_kl": Meaning("reverse KL", "lower", "divergence of the classes of fakes from those of reals, in nats"),
+    "classes": Meaning("classes", "", "how many of the encoder's classes are drawn at all"),
+    "effective_classes": Meaning("effective classes", "", "how many classes drawn evenly would be as varied"),
+    "reverse_kl": Meaning(
+        "reverse KL", "lower", "divergence of the classes of fakes from what they should be, in nats"
+    ),
     "swd": Meaning(
         "sliced Wasserstein distance", "lower", "distance of small patches of the pictures, over all scales"
     ),
     "pairwise_ms_ssim": Meaning("pairwise MS-SSIM", "", "how alike two fakes are on average"),
     "copy_rate": Meaning("copy rate", "lower", "share of fakes nearer to a training image than held-out reals are"),
     "c_t": Meaning("C_T", "", "below -3: nearer to training images than held-out reals are; above 3: farther"),
-    "repeat_chance": Meaning("chance of a repeat", "lower", "that two samples are duplicates"),
-    "repeat_chance_of_reals": Meaning("chance of a repeat among reals", "", "no generator can be asked for less"),
-    "two_sample": Meaning("two-sample test", "lower", "how often a classifier tells reals from fakes; .5: it cannot"),
+    "repeat_chance": Meaning("repeat chance", "lower", "chance that two fakes are as near as the nearest reals"),
+    "repeat_chance_of_reals": Meaning("repeat chance of reals", "", "the same of the reals, to compare with"),
+    "two_sample": Meaning(
+        "two-sample test", "lower", "how often a classifier tells reals from fakes; .5 when it cannot"
+    ),
     "path_length": Meaning("path length", "lower", "how much a picture changes with a small step of its latent"),
     "duality_gap": Meaning("duality gap", "lower", "how much the players could still win, each moving alone"),
-    "ssim": Meaning("SSIM", "higher", "likeness of pairs of pictures, 1 for equal ones"),
-    "ms_ssim": Meaning("MS-SSIM", "higher", "likeness of pairs of pictures over five scales"),
-    "psnr": Meaning("PSNR", "higher", "signal over difference of pairs of pictures, in decibels"),
+    "ssim": Meaning("SSIM", "higher", "structural similarity of each picture with its own; 1 for equal ones"),
+    "ms_ssim": Meaning("MS-SSIM", "higher", "the same over five scales"),
+    "psnr": Meaning("PSNR", "higher", "signal over noise of each picture against its own, in dB"),
 }
 
 

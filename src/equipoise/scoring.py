@@ -23,6 +23,7 @@ from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.evaluation import FAMILIES, FIGURES, OF_PIXELS, PAIRED, Figures, Reference, Samples, evaluate, seen
+from equipoise.live import LIVE
 from equipoise.runs import checkpoint
 from equipoise.runs.events import Log, printable
 from equipoise.runs.folder import RunFolder
@@ -86,7 +87,8 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
         ConfigError: for a metric, features or a checkpoint that do not exist.
         DataError: for samples that cannot be read or compared, or a metric that was asked for and cannot be had.
     """
-    families = families_of(asked.metrics)
+    families = families_of([name for name in asked.metrics if name not in LIVE])
+    live = [name for name in asked.metrics if name in LIVE]
     require_inception(asked)
     fake, real = compared(asked, track, warn)
     require_alike(asked, fake.samples.shape, real.samples.shape)
@@ -100,7 +102,8 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
         data={"sha256": identity(reals), "part": real.part, "size": side_of(real.samples.shape)},
     )
     samples = seen(encoder, build.some(fake.samples, asked.n), cache, track)
-    figures, refused = evaluate(samples, against, families or DEFAULT, track)
+    figures, refused = evaluate(samples, against, families or (() if live else DEFAULT), track)
+    figures |= looked_into(asked, live, track, warn)
     require_had(families, refused)
     notes = list(doubts(figures, against))
     found = Score(asked.what, real.name, fake.checkpoint, fake.step, figures, refused, notes, samples, against)
@@ -109,12 +112,26 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
     return found
 
 
+def looked_into(asked: Asked, live: Sequence[str], track: Track, warn: Warn) -> Figures:
+    """Figures of the run itself. Raises DataError where there is none, but only samples."""
+    if live and not is_run(asked.what):
+        raise DataError(f"{', '.join(live)}: of a run, with its checkpoints, and {asked.what} holds none.")
+    figures: Figures = {}
+    for name in track(live, "looking into the game", len(live)):
+        run = RunFolder(Path(asked.what))
+        found, _ = generator.chosen(run, asked.checkpoint)
+        figures |= LIVE[name](run, found, generator.from_checkpoint(run, found), track, warn)
+    return figures
+
+
 def families_of(metrics: Sequence[str]) -> list[str]:
     """The families of what was asked for, which may be figures: precision is one of prdc."""
-    known = {figure: family for family, figures in FIGURES.items() for figure in (*figures, family)}
+    known: dict[str, str] = {figure: family for family, figures in FIGURES.items() for figure in (*figures, family)}
     for name in metrics:
         if name not in known:
-            raise ConfigError(f"there is no metric '{name}'{c.nearest(name, known)}\nThere are: {', '.join(FAMILIES)}.")
+            raise ConfigError(
+                f"there is no metric '{name}'{c.nearest(name, known)}\nThere are: {', '.join([*FAMILIES, *LIVE])}."
+            )
     return list(dict.fromkeys(known[name] for name in metrics))
 
 

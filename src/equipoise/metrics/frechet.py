@@ -12,7 +12,7 @@ from operator import add
 
 import numpy as np
 import torch
-from scipy.linalg import lapack, svdvals
+from scipy.linalg import eigvalsh, lapack, svdvals
 from torch import Tensor
 
 from equipoise.errors import DataError
@@ -21,6 +21,7 @@ from equipoise.metrics.inputs import check_features
 from equipoise.streams import Stream
 
 BLOCK = 2**25  # numbers turned into float64 at once: 256 MB
+KNOWN_WELL = 1e-11  # smallest over largest square: each root is then right to 1e-10 of the largest
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,19 @@ def frechet(mean1: Tensor, cov1: Tensor, mean2: Tensor, cov2: Tensor) -> float:
     singular values. So no root is taken of a matrix that rounding has made indefinite.
     """
     crossed = factor(cov1).T @ factor(cov2)
-    root = float(svdvals(crossed, overwrite_a=True, check_finite=False).sum()) if crossed.size else 0.0
+    root = sum_of_singular_values(crossed) if crossed.size else 0.0
     shift = (mean1.double() - mean2.double()).square().sum()
     return float(shift + cov1.double().trace() + cov2.double().trace()) - 2 * root
+
+
+def sum_of_singular_values(matrix: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
+    """From the eigenvalues of M^T M in half the time, where these are known well: a square root magnifies the rounding
+    of an eigenvalue near 0.
+    """
+    squares = eigvalsh(matrix.T @ matrix, check_finite=False)
+    if matrix.shape[0] >= matrix.shape[1] and squares[0] > KNOWN_WELL * squares[-1]:
+        return float(np.sqrt(squares).sum())
+    return float(svdvals(matrix, overwrite_a=True, check_finite=False).sum())
 
 
 def factor(cov: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
