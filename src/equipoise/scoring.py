@@ -87,12 +87,26 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
         ConfigError: for a metric, features or a checkpoint that do not exist.
         DataError: for samples that cannot be read or compared, or a metric that was asked for and cannot be had.
     """
-    families = families_of([name for name in asked.metrics if name not in LIVE])
     live = [name for name in asked.metrics if name in LIVE]
+    families = families_of([name for name in asked.metrics if name not in LIVE])
+    require_run(asked, live)
     require_inception(asked)
     fake, real = compared(asked, track, warn)
     require_alike(asked, fake.samples.shape, real.samples.shape)
     require_pairs(families, fake, real)
+    samples, against = looked_at(asked, fake, real, track, warn)
+    figures, refused = evaluate(samples, against, families or (() if live else DEFAULT), track)
+    require_had(families, refused)
+    figures |= looked_into(asked, live, track, warn)
+    notes = list(doubts(figures, against))
+    found = Score(asked.what, real.name, fake.checkpoint, fake.step, figures, refused, notes, samples, against)
+    if fake.checkpoint:
+        keep(found, RunFolder(Path(asked.what)), warn)
+    return found
+
+
+def looked_at(asked: Asked, fake: Scored, real: Set, track: Track, warn: Warn) -> tuple[Samples, Reference]:
+    """At most n samples, and as many of what they are held against, as one encoder sees them."""
     encoder, cache = judge_of(asked, real, track, warn), Cache(warn=warn)
     reals, learned = build.some(real.samples, asked.n), learned_from(asked, real, track, warn)
     against = Reference(
@@ -101,27 +115,22 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
         features=encoder.protocol,
         data={"sha256": identity(reals), "part": real.part, "size": side_of(real.samples.shape)},
     )
-    samples = seen(encoder, build.some(fake.samples, asked.n), cache, track)
-    figures, refused = evaluate(samples, against, families or (() if live else DEFAULT), track)
-    figures |= looked_into(asked, live, track, warn)
-    require_had(families, refused)
-    notes = list(doubts(figures, against))
-    found = Score(asked.what, real.name, fake.checkpoint, fake.step, figures, refused, notes, samples, against)
-    if fake.checkpoint:
-        keep(found, RunFolder(Path(asked.what)), warn)
-    return found
+    return seen(encoder, build.some(fake.samples, asked.n), cache, track), against
 
 
 def looked_into(asked: Asked, live: Sequence[str], track: Track, warn: Warn) -> Figures:
-    """Figures of the run itself. Raises DataError where there is none, but only samples."""
-    if live and not is_run(asked.what):
-        raise DataError(f"{', '.join(live)}: of a run, with its checkpoints, and {asked.what} holds none.")
+    """Figures of the run itself."""
     figures: Figures = {}
     for name in track(live, "looking into the game", len(live)):
         run = RunFolder(Path(asked.what))
         found, _ = generator.chosen(run, asked.checkpoint)
         figures |= LIVE[name](run, found, generator.from_checkpoint(run, found), track, warn)
     return figures
+
+
+def require_run(asked: Asked, live: Sequence[str]) -> None:
+    if live and not is_run(asked.what):
+        raise DataError(f"{', '.join(live)}: of a run, with its checkpoints, and {asked.what} holds none.")
 
 
 def families_of(metrics: Sequence[str]) -> list[str]:

@@ -106,7 +106,9 @@ def sample(
 @app.command()
 def evaluate(
     what: Annotated[str, typer.Argument(help="A run, a .safetensors file, pictures, or an array (.npz, .npy).")],
-    against: Annotated[str | None, typer.Option(help="Real data, or a part: mnist.npz#test [the run's own].")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Real data, a part of it (mnist.npz#test), or a run: its test data [its own].")
+    ] = None,
     metrics: Annotated[str, typer.Option(help="fd,kid,prdc,... [all of features]")] = "",
     features: Annotated[str, typer.Option(help="auto, pixels, random, classifier, squeezenet=FILE, ...")] = "auto",
     n: Annotated[int, typer.Option("-n", min=10, help="At most so many samples, and as many reals.")] = 10_000,

@@ -29,14 +29,14 @@ def plateau(seen: Sequence[int], values: Sequence[float], patience: int, *, lowe
     if gain > noise:
         return None
     best = int(quality.argmax())
-    lost = quality.max() - quality[-1]
+    worse = gain < -2 * noise  # which flat noise is in 6% of looks with 5 within the patience, in 1% with 10
     return Finding(
-        symptom="past its best" if lost > noise else "converged",
-        severity="warning" if lost > noise else "note",
+        symptom="past its best" if worse else "converged",
+        severity="warning" if worse else "note",
         evidence={"gain": float(gain), "noise": float(noise), "patience_kimg": patience / 1000,
                   "best": float(values[best]), "best_at_kimg": seen[best] / 1000, "last": float(values[-1])},
         meaning="the samples have not become better, beyond noise, for that long"
-        + (", and are worse than they were" if lost > noise else ""),
+        + (", and are worse than they were" if worse else ""),
         advice="stop here and use the best checkpoint (--checkpoint best); --stop-when-converged does so by itself",
     )  # fmt: skip
 
