@@ -214,7 +214,7 @@ class Evaluate(Every):
 
     metrics: tuple[Metrics, ...] = ("fd", "prdc", "vendi", "bins")  # none: the run is not judged
     features: str = "auto"  # auto: a classifier of the data's own labels, where it has some, otherwise random
-    n: int = Field(2000, ge=10)  # samples and held-out reals each time, where there are as many
+    n: int = Field(1000, ge=10)  # samples and held-out reals each time, where there are as many
     best_by: str = "fd"  # the figure that the best checkpoint is chosen by
     patience_kimg: float | None = Field(None, gt=0)  # without a gain for that long, a run has converged
     stop_when_converged: bool = False

@@ -13,7 +13,7 @@ OTHERS = [
     ["loss=hinge", "knobs.r1=0", "knobs.r2=0", "schedules={}", "optim.g.kind=sgd", "optim.g.momentum=0.9"],
     ["data.kind=pictures", 'data.path="/photos of 2026: [a]"', "data.size=32", "nets.kind=dcgan", "nets.d_norm=none"],
     ["schedules.d_lr={kind: linear, end: .5}", "data.augment.flip_x=true", "knobs.g_lr=1e-5"],
-    ["evaluate.stop_when_converged=true", "evaluate.patience_kimg=7", "evaluate.metrics=[]"],
+    ["evaluate.stop_when_converged=true", "evaluate.patience_kimg=7", "evaluate.metrics=[fd]"],
 ]
 
 
