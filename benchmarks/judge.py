@@ -12,8 +12,9 @@ from equipoise import generator
 from equipoise.data.digits import digits
 from equipoise.data.source import everything, scaled
 from equipoise.encoders.classifier import accuracy, trained_classifier
+from equipoise.metrics.copies import copy_rate
 from equipoise.metrics.modes import kl_from_uniform, present
-from equipoise.metrics.neighbours import copy_rate, prdc
+from equipoise.metrics.neighbours import prdc
 from equipoise.runs.folder import RunFolder
 
 K, QUANTILE = 5, 0.05
@@ -38,9 +39,10 @@ class Judge:
     def neighbours(self, x: Tensor) -> dict[str, float]:
         """Against the held-out images, in disjoint groups of as many samples; the mean of the groups."""
         n, real = len(self.held_out), self.net.features(self.held_out)
-        groups = [prdc(real, self.net.features(part), K) for part in x[: len(x) // n * n].split(n)]
+        groups = [prdc(real, self.net.features(part), K, subsamples=0) for part in x[: len(x) // n * n].split(n)]
         return {
-            name: fmean(getattr(g, name) for g in groups) for name in ("precision", "recall", "density", "coverage")
+            name: fmean(getattr(g, name).value for g in groups)
+            for name in ("precision", "recall", "density", "coverage")
         }
 
     def digits(self, x: Tensor) -> dict[str, float]:
@@ -50,8 +52,10 @@ class Judge:
         return {
             "smallest_class": float(shares.min()),
             **self.neighbours(x),
-            "copies_in_features": copy_rate(f(x), f(self.train), f(self.held_out), QUANTILE),
-            "copies_in_pixels": copy_rate(x.flatten(1), self.train.flatten(1), self.held_out.flatten(1), QUANTILE),
+            "copies_in_features": copy_rate(f(self.train), f(x), f(self.held_out), QUANTILE).value,
+            "copies_in_pixels": copy_rate(
+                self.train.flatten(1), x.flatten(1), self.held_out.flatten(1), QUANTILE
+            ).value,
         }
 
     def copy_limit(self, n: int) -> float:

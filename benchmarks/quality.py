@@ -76,10 +76,10 @@ def judged(G: nn.Module, config: TrainConfig, data: Splits, judge: Classifier) -
     z = torch.randn(n, config.nets.z_dim, generator=torch.Generator().manual_seed(99))
     fake = torch.cat([G.eval()(part, torch.zeros(len(part), dtype=torch.long)) for part in z.split(250)])
     real, _ = data.validation.take(torch.arange(n))
-    found = prdc(judge.features(real), judge.features(fake))
+    found = prdc(judge.features(real), judge.features(fake), subsamples=0)
     classes = torch.bincount(judge.classify(fake), minlength=10)
     return {
-        "precision": round(found.precision, 3), "coverage": round(found.coverage, 3), "samples": n,
+        "precision": round(found.precision.value, 3), "coverage": round(found.coverage.value, 3), "samples": n,
         "smallest_class": round(classes.min().item() / n, 3),
     }  # fmt: skip
 

@@ -153,8 +153,64 @@ def planted() -> None:
     )
 
 
+def power() -> None:
+    """Detection rates: a line for each defect, a column for each metric."""
+    for r in Record("metric_power").rows():
+        names = list(r["rates"]["nothing"])
+        table(
+            f"metric_power.py, {r['key']['set']}: {r['n']} fakes and reals, {r['key']['trials']} trials",
+            "defect | " + " | ".join(names),
+            (
+                f"{defect} | " + " | ".join(f"{rates[name]:.2f}".lstrip("0") for name in names)
+                for defect, rates in r["rates"].items()
+            ),
+        )
+
+
+def real_against_real() -> None:
+    shown = ("fd", "kid", "precision", "recall", "density", "coverage")
+
+    def cell(value: float, low: float, high: float) -> str:
+        return f"{value:.3g} ({low:.3g} to {high:.3g})"
+
+    table(
+        "real_against_real.py: training images in the place of fakes, with 95% intervals",
+        "set, features, n | " + " | ".join(shown) + " | slope of log FD in log N",
+        (
+            f"{r['key']['set']}, {r['key']['features']}, {r['key']['n']} | "
+            + " | ".join(cell(*r["figures"][name]) for name in shown)
+            + f" | {r['slope']}"
+            for r in Record("real_against_real").rows()
+        ),
+    )
+
+
+def metric_speed() -> None:
+    table(
+        "metric_speed.py",
+        "case | arm | s | of the usual | peak MB | largest difference",
+        (
+            f"{r['key']['case']} of {' x '.join(map(str, r['key']['features']))} | {r['key']['arm']} | {r['seconds']} "
+            f"| {r['of_usual']:.2f} | {r['peak_mb']} | {r['largest_difference']:.1g}"
+            for r in Record("metric_speed").rows()
+        ),
+    )
+
+
 if __name__ == "__main__":
-    for show in (speed, quality, loading, planted, digits, ring, stacked, overhead):
+    for show in (
+        power,
+        real_against_real,
+        metric_speed,
+        speed,
+        quality,
+        loading,
+        planted,
+        digits,
+        ring,
+        stacked,
+        overhead,
+    ):
         show()
     last = Record("digits").rows()[-1]
     print(f"\n{last['date']}, {last['hardware']}, torch {last['torch']}")

@@ -1,15 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import atexit
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from equipoise.config import TrainConfig, override
 from equipoise.recipes import RECIPES, recipe
+from equipoise.runs.folder import RunFolder
 
 torch.set_num_threads(1)
+
+if "EQUIPOISE_CACHE" not in os.environ:  # one for all processes of the tests, and none of the user's own
+    os.environ["EQUIPOISE_CACHE"] = tempfile.mkdtemp(prefix="equipoise-tests-")
+    atexit.register(shutil.rmtree, os.environ["EQUIPOISE_CACHE"], ignore_errors=True)
 
 TINY = {
     "mlp": ["nets.g_widths=[12,12]", "nets.d_widths=[12,12]"],
@@ -32,6 +43,10 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
             f"record.every_kimg={kimg / 20}",
             f"samples.every_kimg={kimg / 3}",
             f"save.every_kimg={kimg / 6}",
+            f"evaluate.every_kimg={kimg / 4}",
+            f"evaluate.patience_kimg={kimg / 2}",
+            "evaluate.features=pixels",
+            "evaluate.n=30",
             "machine.threads=1",
             "machine.device=cpu",
             "machine.precision=fp32",
@@ -54,3 +69,26 @@ def recipe_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def run_path(tmp_path: Path) -> Path:
     return tmp_path / "run"
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[..., RunFolder]:
+    """Writes the files of a run that nobody played: its config, and rows of its logs."""
+
+    def write(
+        name: str,
+        *settings: str,
+        recipe_name: str = "digits",
+        events: Iterable[dict[str, Any]] = (),
+        clock: Iterable[dict[str, Any]] = (),
+        evaluations: Iterable[dict[str, Any]] = (),
+    ) -> RunFolder:
+        run = RunFolder(tmp_path / name)
+        run.samples.mkdir(parents=True)
+        config = override(recipe(recipe_name), settings)
+        run.config.write_text(config.model_dump_json(), encoding="utf-8")
+        for path, rows in ((run.events, events), (run.clock, clock), (run.evaluations, evaluations)):
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return run
+
+    return write

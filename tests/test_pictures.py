@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from equipoise.pictures import BACKGROUND, CELL, GUTTER, PLANE, grid, scatter
+from equipoise.pictures import BACKGROUND, CELL, GUTTER, PLANE, grid, modes, nearest, scatter
 
 ORANGE, GREY, WHITE = (217, 95, 2), (190, 190, 190), (255, 255, 255)
 
@@ -90,3 +90,46 @@ def test_points_outside_the_frame_or_not_finite_are_left_out(bad):
     picture = scatter(np.array([[bad, 0], [0, bad]], np.float32), REALS)
     assert len(places(picture, ORANGE)) == 0
     assert len(places(picture, WHITE)) == PLANE**2 - 16
+
+
+GREY_BAR, BLUE_BAR = (150, 150, 150), (0, 114, 178)
+
+
+def heights(picture, colour):
+    """The heights of the bars of a colour, from left to right."""
+    columns = (np.asarray(picture)[30:280] == colour).all(2).sum(0)  # without the words
+    edges = np.flatnonzero(np.diff(np.r_[0, columns > 0, 0]))
+    return [int(columns[left:right].max()) for left, right in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def test_bars_of_modes_are_as_high_as_their_shares_and_missing_ones_are_pictured():
+    real, fake = np.array([0.5, 0.3, 0.1, 0.1]), np.array([0.6, 0.15, 0.25, 0.0])
+    examples = samples(4, 8, 3) + 100
+    picture = modes(real, fake, examples)
+    highest = max(heights(picture, BLUE_BAR))
+    assert np.array(heights(picture, GREY_BAR)) / highest == pytest.approx(real / 0.6, abs=0.01)
+    assert np.array(heights(picture, BLUE_BAR)) / highest == pytest.approx(fake / 0.6, abs=0.01)
+    strip = np.asarray(picture)[-CELL:, :, 0]
+    assert (strip == 140).any()
+    assert not any((strip == grey).any() for grey in (110, 120, 130))
+
+
+def test_modes_that_are_all_there_have_no_pictures_below():
+    half = np.array([0.5, 0.5])
+    assert modes(half, half, samples(2, 8, 1)).height < modes(half, np.array([1.0, 0.0]), samples(2, 8, 1)).height
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_any_number_of_modes_can_be_drawn(count):
+    shares = np.full(count, 1 / count)
+    assert modes(shares, shares, samples(1, 8, 1).repeat(count, 0)).width == 900
+
+
+def test_neighbours_stand_beside_their_sample_in_order():
+    sample, near = samples(2, CELL, 1), samples(6, CELL, 1).reshape(2, 3, CELL, CELL, 1) + 100
+    picture = np.asarray(nearest(sample, near, np.arange(6.0).reshape(2, 3)))[..., 0]
+    for line, top in enumerate((CELL // 2, picture.shape[0] // 2 + CELL // 2)):
+        row = picture[top]
+        seen = [value for value, before in zip(row[1:], row[:-1], strict=True) if value == before]
+        runs = [v for i, v in enumerate(seen) if (i == 0 or v != seen[i - 1]) and v not in (255, BACKGROUND)]
+        assert runs == [10 * (line + 1), *(10 * (3 * line + i + 1) + 100 for i in range(3))]

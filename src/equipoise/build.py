@@ -19,11 +19,20 @@ from equipoise import config as c
 from equipoise.data import arrays, digits, images, toy
 from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import Shape, Splits, near, to_uint8
+from equipoise.data.layout import PartName
+from equipoise.data.source import Part, Shape, Source, Splits, near, to_uint8
 from equipoise.ema import EMA
+from equipoise.encoders.cache import Cache
+from equipoise.encoders.choose import chosen
+from equipoise.encoders.classifier import FEWEST
+from equipoise.encoders.encoder import Encoder
+from equipoise.encoders.given import Given
+from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, MachineError
+from equipoise.evaluation import Reference, seen
 from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
+from equipoise.judging import Judge, Nobody, OfSamples
 from equipoise.nets import dcgan, mlp, r3gan
 from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
 from equipoise.processes import ALONE, Processes
@@ -31,6 +40,9 @@ from equipoise.streams import Stream
 
 SHARE_FOR_DATA = 0.25  # of a CUDA device's free memory: a set that fits lives there
 FIXED = 64  # samples in a grid
+LEARNED = 10_000  # training samples among which copies are looked for during a run
+LABELLED = 100  # classes, at most, that a classifier is trained on unasked
+ENOUGH = 100  # test samples for final figures
 
 
 @dataclass(frozen=True)
@@ -245,6 +257,66 @@ def of_the_data(config: c.TrainConfig, device: torch.device, processes: Processe
     return vary
 
 
+def judge(
+    config: c.TrainConfig, form: Form, data: Splits, device: torch.device, track: Track = untracked,
+    warn: Warn = unheard,
+) -> Judge:  # fmt: skip
+    """Whoever judges the samples of a run.
+
+    Raises:
+        ConfigError, DataError: for features that cannot be had for this data.
+    """
+    asked = config.evaluate
+    if not asked.metrics:
+        return Nobody()
+    encoder, cache = judge_of(asked.features, form, data, track, warn), Cache(warn=warn)
+
+    def reference(part: PartName) -> Reference:
+        return held_against(encoder, data, part, asked.n, cache, track)
+
+    n = min(asked.n, len(data.validation))
+    assert asked.patience_kimg is not None, "forecast.resolve gives it a number"
+    return OfSamples(
+        validation=reference("validation"),
+        test=lambda: reference("test") if len(data.test) >= ENOUGH else None,
+        encoder=encoder,
+        families=asked.metrics,
+        best_by=asked.best_by,
+        patience=round(1000 * asked.patience_kimg),
+        z=torch.randn(n, config.nets.z_dim, generator=Stream(config.seed, "evaluation").at(0)).to(device),
+        y=class_cycle(n, form.classes).to(device),
+    )
+
+
+def judge_of(features: str, form: Form, data: Splits, track: Track, warn: Warn) -> Encoder:
+    """By name or file; `auto` is a classifier of the data's own classes, and random convolutions without classes."""
+    if not form.is_images:
+        return Given(form.shape[0])
+    if features == "auto":
+        taught = 1 < data.train.classes <= LABELLED and len(data.train) >= FEWEST
+        features = "classifier" if taught else "random"
+    return chosen(features, train=data.train, track=track, warn=warn)
+
+
+def held_against(
+    encoder: Encoder, data: Splits, part: PartName, n: int, cache: Cache, track: Track
+) -> Reference:  # fmt: skip
+    """`n` reals of a part, and up to LEARNED of what was learned from, which must not be copied."""
+    held: dict[PartName, Source] = {"train": data.train, "validation": data.validation, "test": data.test}
+    real, train = some(held[part], n), some(data.train, LEARNED)
+    return Reference(
+        real=seen(encoder, real, cache, track), train=seen(encoder, train, cache, track),
+        features=encoder.protocol, data={"sha256": identity(real), "part": part},
+    )  # fmt: skip
+
+
+def some(source: Source, n: int) -> Source:
+    """At most n samples, the same each time, drawn at random: sets may lie in the order of their classes."""
+    if len(source) <= n:
+        return source
+    return Part(source, torch.randperm(len(source), generator=Stream(0, "reference").at(0))[:n])
+
+
 def device(machine: c.Machine) -> torch.device:
     """Raises MachineError when the device that was asked for is not there."""
     if machine.device == "cuda" and not torch.cuda.is_available():
@@ -272,5 +344,10 @@ def class_cycle(n: int, classes: int) -> Tensor:
 
 def as_pixels(x: Tensor) -> pictures.Pixels:
     """[N, C, H, W] in [-1, 1] -> uint8 [N, H, W, C]."""
-    pixels: pictures.Pixels = np.ascontiguousarray(to_uint8(x).permute(0, 2, 3, 1).cpu().numpy())
+    return in_rows(to_uint8(x))
+
+
+def in_rows(x: Tensor) -> pictures.Pixels:
+    """uint8 [..., C, H, W] -> [..., H, W, C]."""
+    pixels: pictures.Pixels = np.ascontiguousarray(x.movedim(-3, -1).cpu().numpy())
     return pixels

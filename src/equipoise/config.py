@@ -204,6 +204,28 @@ class Save(Every):
     keep: int = Field(3, ge=1)  # the newest; log-spaced milestones stay beside them
 
 
+Metrics = Literal[
+    "fd", "kid", "is", "prdc", "vendi", "bins", "classes", "copies", "birthday", "two_sample", "swd", "pairwise"
+]
+
+
+class Evaluate(Every):
+    """The judge of a run: see `judging`."""
+
+    metrics: tuple[Metrics, ...] = ("fd", "prdc", "vendi", "bins")  # none: the run is not judged
+    features: str = "auto"  # auto: a classifier of the data's own labels, where it has some, otherwise random
+    n: int = Field(1000, ge=10)  # samples and held-out reals each time, where there are as many
+    best_by: str = "fd"  # the figure that the best checkpoint is chosen by
+    patience_kimg: float | None = Field(None, gt=0)  # without a gain for that long, a run has converged
+    stop_when_converged: bool = False
+
+    @model_validator(mode="after")
+    def stops_by_what_it_sees(self) -> Evaluate:
+        if self.stop_when_converged and not self.metrics:
+            raise ValueError("stop_when_converged needs metrics: without, nobody looks at the samples")
+        return self
+
+
 class Machine(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto is measured, where the device has units for bf16
@@ -230,6 +252,7 @@ class TrainConfig(Section):
     record: Every = Every()
     samples: Every = Every()
     save: Save = Save()
+    evaluate: Evaluate = Evaluate()
     machine: Machine = Machine()
 
     @property

@@ -17,7 +17,9 @@ import torch
 from equipoise import build
 from equipoise import config as c
 from equipoise.data.batches import Batches
+from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Splits
+from equipoise.diagnosis.convergence import LEAST
 from equipoise.environment import cores
 from equipoise.games.gan import GAN
 from equipoise.processes import ALONE, Processes
@@ -25,8 +27,10 @@ from equipoise.processes import ALONE, Processes
 REHEARSAL_S = 0.5  # for each choice
 LONG_S = 5.0  # a first step that takes longer is measure enough: what it allocates costs little beside it
 WORTH_IT = 0.9  # a choice must take at most this share of the time of a plainer one
-SHARE_OF_TIME = 0.94  # of --time goes to steps; the rest to pictures, checkpoints and a slower moment of the machine
+JUDGING, LEAST_JUDGED, MOST_JUDGED = 0.03, 2, 50  # share of a run's time for judging its samples; and how often
+SHARE_OF_TIME = 0.94 - JUDGING  # of --time goes to steps; the rest to pictures, checkpoints and a slower moment
 SAVE_S = (5.0, 300.0)  # bounds of the time between checkpoints
+PATIENCE = 0.2  # of a run without a gain, and it has converged; or LEAST looks, if they take longer
 PARTS = {"record": 500, "samples": 20, "save": 10}  # how often in a run, unless the config says so
 
 
@@ -52,12 +56,13 @@ class Forecast:
 
 
 def resolve(
-    config: c.TrainConfig, data: Splits, time_s: float | None, device: torch.device, processes: Processes = ALONE
-) -> tuple[c.TrainConfig, Forecast]:
+    config: c.TrainConfig, data: Splits, time_s: float | None, device: torch.device, processes: Processes = ALONE,
+    track: Track = untracked, warn: Warn = unheard,
+) -> tuple[c.TrainConfig, Forecast]:  # fmt: skip
     """The config with every choice that depends on the machine or the clock made, as numbers, once.
 
-    Threads, precision, compilation, the length that fits into `time_s`, and the cadences of record, samples and
-    checkpoints.
+    Threads, precision, compilation, the length that fits into `time_s`, and the cadences of record, samples,
+    checkpoints and judging.
     """
     form = build.form(config, data)
     machine, seconds = fastest(config, form, data, device, processes)
@@ -66,10 +71,20 @@ def resolve(
     kimg = config.kimg if time_s is None else max(per_step, SHARE_OF_TIME * time_s * speed) / 1000
     every = {name: max(kimg / parts, per_step / 1000) for name, parts in PARTS.items()}
     every["save"] = min(max(every["save"], SAVE_S[0] * speed / 1000), SAVE_S[1] * speed / 1000)
+    every["evaluate"] = kimg
+    if processes.leads and config.evaluate.metrics:  # looked at once in any case: what cannot be had is told now
+        torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
+        spent = judging_s(config, form, data, device, track, warn)
+        every["evaluate"] = kimg / affordable(spent, seconds * 1000 * kimg / per_step)
     sections = {
         name: getattr(config, name).model_copy(update={"every_kimg": getattr(config, name).every_kimg or every[name]})
-        for name in PARTS
+        for name in every
     }
+    least = LEAST * (sections["evaluate"].every_kimg or kimg)  # fewer looks do not tell gain from noise
+    patience = config.evaluate.patience_kimg or max(kimg * PATIENCE, least)
+    if config.evaluate.stop_when_converged and max(patience, least) >= kimg:
+        warn(f"its samples are looked at too seldom to see that they no longer gain: it will play all {kimg:.4g} kimg.")
+    sections["evaluate"] = sections["evaluate"].model_copy(update={"patience_kimg": patience})
     config = config.model_copy(update={"kimg": kimg, "machine": machine, **sections})
     G, D = build.networks(config.nets, form, config.seed)
     forecast = Forecast(
@@ -137,6 +152,26 @@ def rehearsed(config: c.TrainConfig, form: build.Form, data: Splits, device: tor
         step_and_wait(game, batches, device)
         steps += 1
     return spent / steps
+
+
+def judging_s(
+    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, track: Track, warn: Warn
+) -> float:
+    """Seconds that one look at the samples takes; what is made once, such as a classifier, is not counted.
+
+    Raises:
+        ConfigError, DataError: for features that cannot be had, or a figure to choose the best by that is none.
+    """
+    untrained, any_patience = build.game(config, form, device), config.evaluate.model_copy(update={"patience_kimg": 1})
+    judge = build.judge(config.model_copy(update={"evaluate": any_patience}), form, data, device, track, warn)
+    began = time.perf_counter()
+    judge.judge(untrained, [])
+    return time.perf_counter() - began
+
+
+def affordable(seconds: float, run_s: float) -> int:
+    """How many looks of so many seconds fit into JUDGING of a run."""
+    return min(MOST_JUDGED, max(LEAST_JUDGED, int(JUDGING * run_s / seconds)))
 
 
 def step_and_wait(game: GAN, batches: Batches, device: torch.device) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from equipoise import build, pictures
 from equipoise.config import Nets, read
+from equipoise.data.hooks import Track, untracked
 from equipoise.errors import ConfigError, StorageError
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder, existing
@@ -35,7 +36,7 @@ class TrainedGenerator:
     form: build.Form
 
     @torch.no_grad()
-    def sample(self, n: int, seed: int = 0, label: int | None = None) -> Samples:
+    def sample(self, n: int, seed: int = 0, label: int | None = None, track: Track = untracked) -> Samples:
         """Images as uint8 [n, H, W, C], points as float32 [n, d]; a function of (weights, n, seed, label).
 
         Classes are taken in turn unless `label` asks for one.
@@ -44,7 +45,8 @@ class TrainedGenerator:
             ConfigError: for a class that the generator does not have.
         """
         y = torch.split(self.labels(n, label), CHUNK)
-        x = torch.cat([self.G(self.latents(seed, i)[: len(part)], part) for i, part in enumerate(y)])
+        parts = track(enumerate(y), "drawing samples", len(y))
+        x = torch.cat([self.G(self.latents(seed, i)[: len(part)], part) for i, part in parts])
         return build.as_pixels(x) if self.form.is_images else x.numpy()
 
     def latents(self, seed: int, chunk: int) -> Tensor:
@@ -94,17 +96,23 @@ def from_file(path: Path) -> TrainedGenerator:
 
 
 def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, list[str]]:
-    """G_ema of a checkpoint: `last`, or a step number. Also what was wrong with newer checkpoints.
+    """G_ema of a checkpoint: `best` as judged in training (the last where nothing was judged), `last`, or a step
+    number. Also what was wrong with newer checkpoints.
 
     Raises:
         ConfigError: for a checkpoint that is not there.
         StorageError: when no checkpoint can be read.
     """
     found, complaints = chosen(run, which)
+    return from_checkpoint(run, found), complaints
+
+
+def from_checkpoint(run: RunFolder, found: Path) -> TrainedGenerator:
+    """G_ema of one of its checkpoints. Raises StorageError when it cannot be read, ConfigError when it does not fit."""
     state, manifest = checkpoint.load(found)
     form = build.Form(tuple(manifest["shape"]), manifest["classes"])
     try:
-        return with_weights(read(run.config).nets, form, state["game.G_ema"]), complaints
+        return with_weights(read(run.config).nets, form, state["game.G_ema"])
     except RuntimeError as error:
         raise ConfigError(
             f"{found} does not fit the networks of {run.config}, which was changed. Put it back."
@@ -112,11 +120,13 @@ def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, lis
 
 
 def chosen(run: RunFolder, which: str) -> tuple[Path, list[str]]:
-    if which == "last":
+    if which == "best" and (judged := checkpoint.newest_first(run.best)):
+        return judged[0], []
+    if which in ("best", "last"):
         return checkpoint.latest(run.checkpoints)
     steps = [str(checkpoint.step_of(path)) for path in checkpoint.newest_first(run.checkpoints)]
     if which not in steps:
-        raise ConfigError(f"{run.path} has no checkpoint '{which}'. It has: last, {', '.join(steps)}.")
+        raise ConfigError(f"{run.path} has no checkpoint '{which}'. It has: best, last, {', '.join(steps)}.")
     return run.checkpoints / checkpoint.name_of(int(which)), []
 
 

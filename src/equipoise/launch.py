@@ -28,6 +28,7 @@ from equipoise.errors import ConfigError, Damaged, DataError, MachineError, Stor
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
+from equipoise.judging import Nobody
 from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
 from equipoise.recipes import recipe as named_recipe
@@ -96,7 +97,7 @@ def data_at(text: str) -> c.Data:
     if path.is_dir() or (path.is_file() and path.name.lower().endswith(PICTURE_FILES)):
         return c.Pictures(path=str(path))
     raise DataError(
-        f"--data {text} is no folder, no {', '.join(PICTURE_FILES + ARRAY_FILES)} file, and no built-in set.\n"
+        f"{text} is no folder, no {', '.join(PICTURE_FILES + ARRAY_FILES)} file, and no built-in set.\n"
         f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
     )
 
@@ -132,7 +133,7 @@ def start(
         warn(text)
     processes, device = together(config)
     data = build.splits(config.data, track, warn)
-    config, forecast = resolve(config, data, time_s, device, processes)
+    config, forecast = resolve(config, data, time_s, device, processes, track, warn)
     config = c.TrainConfig.model_validate_json(processes.told(config.model_dump_json()))
     run = folder.create(config.recipe, out) if processes.leads else None
     run = RunFolder(Path(processes.told(str(run and run.path))))
@@ -140,7 +141,7 @@ def start(
         if processes.leads:
             describe(run, config)
             announce(run, forecast)
-        play(config, data, run, controller or HandsOff(), watch, device, processes)
+        play(config, data, run, controller or HandsOff(), watch, device, processes, track, warn)
     return run
 
 
@@ -188,7 +189,7 @@ def resume(
             for damaged in damaged_checkpoints(run):
                 warn(damaged)
         data = build.splits(config.data, track, warn)
-        play(config, data, run, controller or HandsOff(), watch, device, processes)
+        play(config, data, run, controller or HandsOff(), watch, device, processes, track, warn)
     return run
 
 
@@ -211,12 +212,15 @@ def play(
     watch: Watch,
     device: torch.device,
     processes: Processes,
+    track: Track = untracked,
+    warn: Warn = unheard,
 ) -> None:
     """Builds the objects, restores the newest state if there is one, trains, and writes the generator to share."""
     if processes.leads:
         checkpoint.sweep(folder.checkpoints)
+        checkpoint.sweep(folder.best)
     processes.told("swept")  # the others must not look for a checkpoint before
-    with assembled(config, data, folder, controller, device, processes) as run:
+    with assembled(config, data, folder, controller, device, processes, track, warn) as run:
         restore(run, data.left_out)
         with watch(config.recipe, config.images, run.game.seen) as report, enough_memory():
             train(run, report)
@@ -243,6 +247,8 @@ def assembled(
     controller: Controller,
     device: torch.device,
     processes: Processes = ALONE,
+    track: Track = untracked,
+    warn: Warn = unheard,
 ) -> Iterator[Run[GAN]]:
     """A run at its beginning, with its logs open."""
     torch.set_num_threads(config.machine.threads or 1)
@@ -254,6 +260,7 @@ def assembled(
             plan=plan(config, facts(folder.config, data, form)),
             folder=folder,
             draw=build.drawing(form, data, config.seed, config.nets.z_dim, device),
+            judge=build.judge(config, form, data, device, track, warn) if processes.leads else Nobody(),
             controller=controller,
             events=events,
             clock=clock,
@@ -322,7 +329,9 @@ def plan(config: c.TrainConfig, facts: dict[str, Any]) -> Plan:
         record_every=images(config.record),
         draw_every=images(config.samples),
         save_every=images(config.save),
+        evaluate_every=images(config.evaluate),
         keep=config.save.keep,
+        stop_when_converged=config.evaluate.stop_when_converged,
         schedules=config.schedules,
         facts=facts,
     )

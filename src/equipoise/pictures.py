@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 Pixels = NDArray[np.uint8]
+Shares = NDArray[np.float64]
 
 GUTTER = 2  # pixels between samples, after enlarging
 BACKGROUND = 96
 CELL = 48  # samples smaller than this are enlarged by a whole factor, without smoothing
 BARS_WIDE, LINE = 900, 26  # pixels of a bar chart and of one of its lines
 PLANE = 480  # pixels of a side of a scatter plot
+MODES_HIGH = 240  # pixels of the highest bar of a mode
+MISSING = 0.1  # of its share of the reals: a mode that is drawn less often is missing
+REALS, FAKES, ALARM = (
+    (150, 150, 150),
+    (0, 114, 178),
+    (213, 94, 0),
+)  # told apart by the colour-blind (Okabe and Ito 2008)
 
 
 def grid(images: Pixels, columns: int | None = None) -> Image.Image:
@@ -64,3 +72,53 @@ def scatter(points: NDArray[np.float32], reals: NDArray[np.float32]) -> Image.Im
         for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
             canvas[PLANE - 1 - at[:, 1] - dy, at[:, 0] + dx] = colour
     return Image.fromarray(canvas)
+
+
+def modes(real: Shares, fake: Shares, examples: Pixels) -> Image.Image:
+    """Shares [K] of reals and of fakes by mode, side by side, and below them examples [K, H, W, C] of missing modes."""
+    missing = np.flatnonzero(fake < MISSING * real)
+    slot, highest = BARS_WIDE / len(real), max(real.max(), fake.max())
+    chart = Image.new("RGB", (BARS_WIDE, MODES_HIGH + 3 * LINE), "white")
+    draw, floor = ImageDraw.Draw(chart), MODES_HIGH + LINE + 8
+    words(draw, 0, f"Reals (grey) and samples (blue) by mode; the highest bar is {highest:.3g} of all")
+    for i in range(len(real)):
+        for share, colour, at in ((real[i], REALS, 0.1), (fake[i], FAKES, 0.5)):
+            left = slot * (i + at)
+            draw.rectangle(
+                (left, floor - MODES_HIGH * share / highest, max(left, left + 0.4 * slot - 1), floor), fill=colour
+            )
+        if i in missing:
+            middle = slot * (i + 0.5)
+            draw.polygon([(middle, floor + 3), (middle - 5, floor + 12), (middle + 5, floor + 12)], fill=ALARM)
+    words(draw, floor + 14, f"{len(missing)} of {len(real)} modes are missing: less than {MISSING:.0%} of their share")
+    return stacked([chart, grid(examples[missing], min(len(missing), 12))] if len(missing) else [chart])
+
+
+def nearest(samples: Pixels, neighbours: Pixels, distances: Shares) -> Image.Image:
+    """A line for each sample [N, H, W, C]: itself, then its nearest [N, k, H, W, C] with their distances [N, k]."""
+    lines = []
+    for sample, near, apart in zip(samples, neighbours, distances, strict=True):
+        cells = [grid(image[None]) for image in (sample, *near)]
+        wide, high = max(cells[0].width, 64), cells[0].height
+        line = Image.new("RGB", (wide * len(cells) + LINE, high + LINE), "white")
+        draw = ImageDraw.Draw(line)
+        for i, (cell, told) in enumerate(zip(cells, ["sample", *(f"{value:.3g}" for value in apart)], strict=True)):
+            left = i * wide + (LINE if i else 0)  # a gap between the sample and the others
+            line.paste(cell, (left, 0))
+            words(draw, high, told, left + 2)
+        lines.append(line)
+    return stacked(lines)
+
+
+def words(draw: ImageDraw.ImageDraw, top: int, text: str, left: int = 8) -> None:
+    draw.text((left, top + 2), text, "black", ImageFont.load_default(15))
+
+
+def stacked(parts: Sequence[Image.Image]) -> Image.Image:
+    """One below the other, on white."""
+    canvas = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white")
+    top = 0
+    for part in parts:
+        canvas.paste(part, (0, top))
+        top += part.height
+    return canvas

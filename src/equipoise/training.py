@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
@@ -17,7 +18,9 @@ from torch import Tensor
 
 from equipoise.data.batches import Batches
 from equipoise.errors import Diverged, Stopped, StorageError
+from equipoise.evaluation import Figures
 from equipoise.games.base import Game, Signals
+from equipoise.judging import Judge
 from equipoise.knobs import Change, Knobs, Schedule, scheduled
 from equipoise.probes import examined
 from equipoise.processes import ALONE, Processes
@@ -61,7 +64,9 @@ class Plan:
     record_every: int
     draw_every: int
     save_every: int
+    evaluate_every: int
     keep: int
+    stop_when_converged: bool
     schedules: Mapping[str, Schedule]
     facts: Mapping[str, Any]  # of the run, for the manifest of each checkpoint
 
@@ -72,12 +77,15 @@ class Standing:
 
     knobs: Knobs
     step: int = 0  # rounds of the game so far
+    judged: list[tuple[int, float]] = field(default_factory=list)  # see judging.History; the leader's alone
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "knobs": self.knobs.model_dump()}
+        judged = [list(pair) for pair in self.judged]
+        return {"step": self.step, "judged": judged, "knobs": self.knobs.model_dump()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.knobs = state["step"], Knobs(**state["knobs"])
+        self.judged = [(seen, value) for seen, value in state["judged"]]
 
 
 @dataclass
@@ -89,6 +97,7 @@ class Run(Generic[G]):
     plan: Plan
     folder: RunFolder
     draw: Callable[[Game], Image.Image]  # the samples of the fixed latents
+    judge: Judge
     controller: Controller
     events: Log | Unwritten
     clock: Log | Unwritten
@@ -115,7 +124,8 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
     with stoppable() as stop:
         if run.standing.step == 0:
             draw(run)
-        while game.seen < plan.images:
+        finished = ended(run)
+        while not finished:
             before = game.seen
             game.knobs = scheduled(run.standing.knobs, plan.schedules, before / plan.images)
             due = Due(before)
@@ -123,11 +133,16 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
             recorded = run.standing.step == 0 or due(plan.record_every, soon)
             signals = watched_step(run, clock) if recorded else timed_step(run, clock)
             run.standing.step += 1
-            finished = game.seen >= plan.images
-            saving = due(plan.save_every, game.seen) or finished
-            if recorded or saving or reading_is_free:
+            played = game.seen >= plan.images
+            judging = due(plan.evaluate_every, game.seen) or played
+            if recorded or judging or due(plan.save_every, game.seen) or reading_is_free:
                 check_finite(run, signals)
-            values = record(run, signals) if recorded or finished else {}
+            values = record(run, signals) if recorded or played else {}
+            if judging:
+                judged(run)
+                if finished := ended(run):
+                    conclude(run)
+            saving = due(plan.save_every, game.seen) or finished
             if due(plan.draw_every, game.seen) or finished:
                 draw(run)
             if saving:
@@ -183,6 +198,61 @@ def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
             f"No checkpoint holds it. Try a learning rate halved (--set optim.g.lr=... optim.d.lr=...), "
             f"more knobs.r1 and knobs.r2, or knobs.clip_norm=1."
         )
+
+
+def judged(run: Run[Any]) -> None:
+    """Has the samples judged, and keeps the best checkpoint."""
+    if not run.processes.leads:
+        return
+    verdict = run.judge.judge(run.game, run.standing.judged)
+    at = {"step": run.standing.step, "seen": run.game.seen}
+    if verdict.protocol:
+        run.events.append("protocol", **at, part="validation", figures=verdict.protocol)
+    for net, figures in verdict.figures.items():
+        run.events.append("metrics", **at, net=net, part="validation", figures=brief(figures))
+    if verdict.value is not None:
+        run.standing.judged.append((run.game.seen, verdict.value))
+    if verdict.finding:
+        run.events.append("finding", **at, **asdict(verdict.finding))
+    if verdict.best:
+        run.events.append("best", **at, value=verdict.value)
+        keep_best(run)
+
+
+def ended(run: Run[Any]) -> bool:
+    """Whether all images were played, or the samples no longer gain and the plan is to stop then."""
+    converged = run.plan.stop_when_converged and run.judge.converged(run.standing.judged)
+    return bool(run.processes.largest(int(run.game.seen >= run.plan.images or converged)))
+
+
+def conclude(run: Run[Any]) -> None:
+    """The final figures: of the best checkpoint's generator, against data that nothing was chosen by."""
+    best = checkpoint.newest_first(run.folder.best)
+    if not run.processes.leads or not best:
+        return
+    G = copy.deepcopy(run.game.ema.net)
+    G.load_state_dict(checkpoint.load(best[0])[0]["game.G_ema"])
+    if figures := run.judge.final(G):
+        at = {"step": checkpoint.step_of(best[0]), "seen": run.game.seen, "part": "test"}
+        run.events.append("protocol", **at, figures={name: e.protocol for name, e in figures.items()})
+        run.events.append("metrics", **at, net="best", figures=brief(figures))
+
+
+def keep_best(run: Run[Any]) -> None:
+    """One checkpoint: the older is deleted when the new one reads back."""
+    path = checkpoint.save(
+        run.folder.best, run.standing.step, run.registry().state(), seen=run.game.seen, **run.plan.facts
+    )
+    checkpoint.verify(path)
+    checkpoint.keep_only(path)
+
+
+def brief(figures: Figures) -> dict[str, dict[str, float | int | None]]:
+    """Without their protocols, which stay the same: those are in the row `protocol` before the first."""
+    return {
+        name: {"value": e.value, "low": e.low, "high": e.high, "n_fake": e.n_fake, "n_real": e.n_real}
+        for name, e in figures.items()
+    }
 
 
 def draw(run: Run[Any]) -> None:

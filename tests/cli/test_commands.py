@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equipoise.cli import main as cli
 from equipoise.recipes import RECIPES
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder
@@ -25,24 +24,6 @@ def sets(*assignments: str) -> list[str]:
 
 
 SMALL = sets("nets.g_widths=[12]", "nets.d_widths=[12]", "machine.threads=1", "save.every_kimg=1")
-
-
-@pytest.fixture
-def equipoise(capsys, monkeypatch, tmp_path):
-    """Runs a command in an empty folder; returns (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["equipoise", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
 
 
 @pytest.fixture
@@ -84,7 +65,7 @@ def test_train_writes_the_folder_that_the_contract_names(equipoise, trained):
     }
     assert trained.joinpath("RESUME.txt").read_text() == "equipoise resume run\n"
     rows = [json.loads(line) for line in trained.joinpath("events.jsonl").read_text().splitlines()]
-    assert {"signals", "checkpoint"} == {row["kind"] for row in rows}
+    assert {row["kind"] for row in rows} == {"signals", "checkpoint", "protocol", "metrics", "best"}
     wanted = {"d_loss", "g_loss", "real_logit", "fake_logit", "d_accuracy", "paired_sign", "d_grad_norm", "g_grad_norm",
               "real_input_grad", "fake_input_grad", "g_update_ratio", "d_update_ratio", "g_dead", "d_dead",
               "d_nonfinite", "g_nonfinite"}  # fmt: skip

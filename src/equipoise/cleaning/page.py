@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from equipoise.cleaning.findings import Checked, Finding, Item
 from equipoise.data.gathered import Gathered
+from equipoise.page import document, embedded
 from equipoise.pictures import grid
 
 SHOWN = 48  # things of each finding that are pictured
 LISTED = 500  # names of each finding that are listed
 COLUMNS = 12
 BARS = 40  # classes in a histogram
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --dim: #5c6670; --paper: #fff; --line: #d8dde2; --mark: #b3470b; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7ea; --dim: #9aa4ae; --paper: #14171a; --line: #343a40; --mark: #f2a065; }
-}
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
-  margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; border-top: 1px solid var(--line);
-  padding-top: 1rem; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; } td, th { text-align: left; padding: .2rem .6rem
-  .2rem 0; vertical-align: top; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-img { max-width: 100%; image-rendering: pixelated; } .dim { color: var(--dim); } .mark { color: var(--mark); }
-figure { display: inline-block; margin: 0 .8rem .8rem 0; vertical-align: top; } figcaption { font-size: .8rem;
-  color: var(--dim); max-width: 11rem; overflow-wrap: anywhere; } svg text { fill: currentColor; font-size: 12px; }
-svg rect { fill: var(--mark); }
-"""
 
 
 def page(name: str, data: Gathered, checked: Checked) -> str:
@@ -51,11 +33,7 @@ def page(name: str, data: Gathered, checked: Checked) -> str:
         bars(checked.facts["classes"]), "<h3>Widths</h3>", bars(histogram(data.sizes[:, 0])), "<h3>Heights</h3>",
         bars(histogram(data.sizes[:, 1])),
     ]  # fmt: skip
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    head += f'<meta http-equiv="Content-Security-Policy" content="{policy}"><title>{escape(name)}</title>'
-    head += f"<style>{STYLE}</style>"
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
+    return document(name, body)
 
 
 def section(finding: Finding, data: Gathered) -> str:
@@ -94,12 +72,6 @@ def figure(item: Item, data: Gathered) -> str:
     picture = embedded(grid(data.images[item.places[:6]], min(6, len(item.places))), ", ".join(item.names[:6]))
     words = item.note or (f"{item.score:g}" if item.score else "")
     return f"<figure>{picture}<figcaption>{escape(words)}</figcaption></figure>"
-
-
-def embedded(picture: Image.Image, told: str) -> str:
-    file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return f'<img alt="{escape(told)}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
 
 
 def table(facts: Mapping[str, Any]) -> str:

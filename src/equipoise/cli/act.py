@@ -37,7 +37,7 @@ def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> Non
     for text in advice.warnings(config):
         screen.fail(text)
     data, device = build.splits(config.data, screen.track, screen.fail), build.device(config.machine)
-    resolved, expected = forecast.resolve(config, data, time_s, device)
+    resolved, expected = forecast.resolve(config, data, time_s, device, track=screen.track, warn=screen.fail)
     if as_json:
         screen.show_json(forecast.facts(resolved, expected))
         return
@@ -49,7 +49,7 @@ def profile(recipe: str | None, changes: dict[str, Any], out: Path | None, *, as
     """Where the time of a step goes: a table, and a picture in `out` or profile_<recipe>.png."""
     config = launch.configured(recipe, **changes)
     data, device = build.splits(config.data, screen.track, screen.fail), build.device(config.machine)
-    config, _ = forecast.resolve(config, data, None, device)
+    config, _ = forecast.resolve(config, data, None, device, track=screen.track, warn=screen.fail)
     found = profiling.profiled(config, data, device)
     picture = (out or Path(f"profile_{config.recipe}")).with_suffix(".png")
     try:

@@ -57,6 +57,9 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same run.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, as often as needed.")] = None,
     config: Annotated[Path | None, typer.Option(help="Instead of a recipe: a YAML or JSON file.")] = None,
+    stop_when_converged: Annotated[
+        bool, typer.Option("--stop-when-converged", help="Ends when samples no longer gain, beyond noise.")
+    ] = False,
     devices: Annotated[int | None, typer.Option(min=1, help="Processes on each machine, one a device.")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="Machines; start the command on each of them.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Config, parameters, memory, time; no training.")] = False,
@@ -66,7 +69,8 @@ def train(
     """Trains a GAN by a recipe."""
     from equipoise.cli import act
 
-    changes = {"file": config, "data": data, "steps": steps, "kimg": kimg, "seed": seed, "settings": settings or []}
+    settings = [*(settings or []), *(["evaluate.stop_when_converged=true"] if stop_when_converged else [])]
+    changes = {"file": config, "data": data, "steps": steps, "kimg": kimg, "seed": seed, "settings": settings}
     changes |= {"devices": devices, "nodes": nodes}
     if profile:
         act.profile(recipe, changes, out, as_json=as_json)
@@ -91,12 +95,37 @@ def sample(
     out: Annotated[Path, typer.Option("-o", help="grid.png, samples.npz, or a folder.")] = Path("samples.png"),
     seed: Annotated[int, typer.Option(min=0)] = 0,
     label: Annotated[int | None, typer.Option("--class", help="One class only.")] = None,
-    checkpoint: Annotated[str, typer.Option(help="last, or a step.")] = "last",
+    checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "last",
 ) -> None:
     """Draws samples from a trained generator."""
     from equipoise.cli import act
 
     act.sample(run, n, out, seed, label, checkpoint)
+
+
+@app.command()
+def evaluate(
+    what: Annotated[str, typer.Argument(help="A run, a .safetensors file, pictures, or an array (.npz, .npy).")],
+    against: Annotated[
+        str | None, typer.Option(help="Real data, a part of it (mnist.npz#test), or a run: its test data [its own].")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="fd,kid,prdc,... [all of features]")] = "",
+    features: Annotated[str, typer.Option(help="auto, pixels, random, classifier, squeezenet=FILE, ...")] = "auto",
+    n: Annotated[int, typer.Option("-n", min=10, help="At most so many samples, and as many reals.")] = 10_000,
+    train: Annotated[str | None, typer.Option(help="Where copies are looked for [the training part].")] = None,
+    size: Annotated[int | None, typer.Option(min=8, help="Resize both to so many pixels a side.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
+    seed: Annotated[int, typer.Option(min=0, help="Of the samples that are drawn.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Scores samples, whoever made them; each figure with its protocol."""
+    from equipoise.cli import score
+
+    families = [name.strip() for name in metrics.split(",") if name.strip()]
+    score.evaluate(
+        {"what": what, "against": against, "metrics": families, "features": features, "n": n, "train": train,
+         "size": size, "checkpoint": checkpoint, "seed": seed}, as_json,
+    )  # fmt: skip
 
 
 @app.command()
@@ -108,6 +137,29 @@ def runs(
     from equipoise.cli import show
 
     show.runs(home, as_json)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; the first ones' settings are the yardstick.")],
+    metric: Annotated[str | None, typer.Option(help="One figure [all that the runs share].")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compares the final figures of runs, by settings, over seeds."""
+    from equipoise.cli import show
+
+    show.compare(runs, metric, as_json)
+
+
+@app.command()
+def report(
+    run: Run,
+    out: Annotated[Path | None, typer.Option("-o", help="The file to write [report.html in the run].")] = None,
+) -> None:
+    """Writes the story of a run, in any state, as one HTML file that works offline."""
+    from equipoise.cli import show
+
+    show.report(run, out)
 
 
 @data_app.command()

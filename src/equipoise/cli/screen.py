@@ -14,6 +14,7 @@ from rich.progress import track as rich_track
 from rich.table import Table
 
 from equipoise import progress
+from equipoise.words import duration
 
 if TYPE_CHECKING:
     from equipoise.forecast import Forecast
@@ -63,12 +64,6 @@ def described(forecast: Forecast) -> str:
         f"{forecast.ms_per_step:.1f} ms a step, {forecast.steps} steps in about "
         f"{duration(forecast.seconds)}, {forecast.memory_mib} MiB"
     )
-
-
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def show_json(value: Any) -> None:

@@ -1,15 +1,20 @@
-"""The verbs that only read: recipes, runs and env."""
+"""The verbs that only read: recipes, runs, compare, report and env."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
 from equipoise.cli import screen
 from equipoise.recipes import RECIPES, about, recipe
-from equipoise.runs.folder import all_runs, summary
+from equipoise.reports import comparison
+from equipoise.reports import report as reporting
+from equipoise.reports.comparison import Arm, Compared, Difference, Mean
+from equipoise.runs.folder import all_runs, existing, summary
+from equipoise.words import number
 
 
 def recipes(name: str | None, as_json: bool) -> None:
@@ -37,6 +42,46 @@ def runs(home: Path, as_json: bool) -> None:
         screen.say(f"no runs in {home}. Start one: equipoise train digits")
     else:
         screen.show_table([row | {"progress": f"{row['progress']:.0%}"} for row in found])
+
+
+def compare(paths: Sequence[Path], metric: str | None, as_json: bool) -> None:
+    found = comparison.compare([existing(path) for path in paths], metric)
+    if as_json:
+        screen.show_json(found.as_json())
+        return
+    screen.show_table(
+        [{"arm": str(i), "settings": arm.name, "seeds": told(arm)} for i, arm in enumerate(found.arms, 1)]
+    )
+    print()
+    screen.show_table([row for name, compared in found.figures.items() for row in rows(name, compared)])
+    for note in found.notes:
+        screen.say(note[:1].upper() + note[1:])
+
+
+def told(arm: Arm) -> str:
+    return ", ".join(str(seed) for seed in arm.runs)
+
+
+def rows(name: str, compared: Compared) -> Iterator[dict[str, str]]:
+    """A line for each arm; the first is what the others are held against."""
+    for i, (mean, apart) in enumerate(zip(compared.means, [None, *compared.differences], strict=True), 1):
+        yield {
+            "figure": name if i == 1 else "", "arm": str(i), "mean": f"{number(mean.value)}{within(mean)}",
+            "against arm 1": f"{apart.value:+.3g}{within(apart)}" if apart else "",
+            "": apart.verdict if apart else "",
+        }  # fmt: skip
+
+
+def within(found: Mean | Difference) -> str:
+    """Half of a 95% interval, which lies evenly about its value."""
+    return "" if found.high is None else f" ± {found.high - found.value:.2g}"
+
+
+def report(path: Path, out: Path | None) -> None:
+    run = existing(path)
+    out = out or run.report
+    out.write_text(reporting.report(run), encoding="utf-8")
+    screen.say(f"{out}: open it in a browser")
 
 
 def env(as_json: bool) -> None:

@@ -116,6 +116,14 @@ def opened(path: Path, size: int | None) -> Held:
     return Held(images, described(path, found, images), (channels.pop(), side, side))
 
 
+def usual_side(path: Path) -> int:
+    """The smaller side, in pixels, of the images of a file or of a folder that `data convert` wrote."""
+    if path.is_dir():
+        return opened_set(path, None).train.shape[-1]
+    images = opened(path, None).images["train"]
+    return min(images.shape[1:3])
+
+
 def chosen(found: Mapping[str, Block], names: tuple[str, ...]) -> Block | None:
     return next((found[name] for name in names if name in found and is_images(found[name])), None)
 

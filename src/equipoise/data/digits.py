@@ -12,6 +12,7 @@ from torch import Tensor
 from equipoise.data.source import Shape, Splits, everything, scaled, split, to_uint8
 from equipoise.streams import Stream
 
+SIDE = 8  # pixels
 STACKS, HELD_OUT_STACKS = 128_000, 26_000  # as in PacGAN's protocol
 
 
@@ -20,7 +21,7 @@ def digits(seed: int = 0) -> Splits:
     from sklearn.datasets import load_digits  # half a second to import
 
     pixels, labels = load_digits(return_X_y=True)  # 0..16
-    x = torch.from_numpy(pixels).mul(255 / 16).round().to(torch.uint8).view(-1, 1, 8, 8)
+    x = torch.from_numpy(pixels).mul(255 / 16).round().to(torch.uint8).view(-1, 1, SIDE, SIDE)
     return split(x, torch.from_numpy(labels), seed=seed)
 
 

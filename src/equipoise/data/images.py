@@ -87,7 +87,7 @@ def listed(place: Place, path: Path) -> Listing:
     found = place.listing()
     if not found.names and not found.bad:
         held = f"it holds {', '.join(found.others[:4])} files" if found.others else "it is empty"
-        raise DataError(f"no picture in {path}: {held}.\nGive --data pictures: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM.")
+        raise DataError(f"no picture in {path}: {held}.\nGive pictures: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM.")
     return found
 
 
@@ -101,6 +101,13 @@ def sides(place: Place, found: Listing) -> list[int]:
             continue  # the survey will name it
         some += [side] if side else []
     return some
+
+
+def sides_at(path: Path) -> list[int]:
+    """The smaller sides, in pixels, of some of the pictures at a place, sorted. Raises DataError when there is none."""
+    place = place_at(path)
+    some = sides(place, listed(place, path))
+    return sorted(some) or [default_size(some)]
 
 
 def told(found: Listing) -> Layout:

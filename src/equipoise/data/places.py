@@ -53,7 +53,7 @@ def place_at(path: Path) -> Place:
 
         return Parquet(path)
     if not path.is_dir():
-        raise DataError(f"{path} is not a folder.\nGive --data a folder of pictures, a .zip, .parquet or .npz file.")
+        raise DataError(f"{path} is not a folder.\nGive a folder of pictures, a .zip, .parquet or .npz file.")
     return Folder(path)
 
 

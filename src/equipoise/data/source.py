@@ -126,6 +126,7 @@ class Splits:
     validation: Source
     test: Source
     class_names: Sequence[str] = field(default=(), kw_only=True)
+    held_out: Sequence[PartName] = field(default=(), kw_only=True)  # of train, where the set itself has no such part
     left_out: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # pictures that cannot be read -> why
 
     def sha256(self) -> str:
@@ -161,7 +162,9 @@ def parted(source: Source, parts: Mapping[PartName, Tensor], *, seed: int = 0, h
     found = {name: train[order[i * held : (i + 1) * held]] for i, name in enumerate(missing)}
     found = dict(parts) | found
     kept = train[order[len(missing) * held :]] if missing else train
-    return Splits(Part(source, kept), Part(source, found["validation"]), Part(source, found["test"]))
+    return Splits(
+        Part(source, kept), Part(source, found["validation"]), Part(source, found["test"]), held_out=tuple(missing)
+    )
 
 
 def near(source: Source, device: torch.device, room: int) -> Source:

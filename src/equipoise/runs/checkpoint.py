@@ -155,6 +155,13 @@ def prune(folder: Path, keep: int) -> None:
         shutil.rmtree(checkpoint)
 
 
+def keep_only(checkpoint: Path) -> None:
+    """Deletes its neighbours."""
+    for other in newest_first(checkpoint.parent):
+        if other != checkpoint:
+            shutil.rmtree(other)
+
+
 def sweep(folder: Path) -> None:
     """Removes what a killed process left half written, and puts back what it was about to replace."""
     for leftover in folder.glob(".writing-*"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,8 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 def printable(value: Any) -> Any:
     """JSON has no NaN and no infinity."""
+    if isinstance(value, Mapping):
+        return {name: printable(inner) for name, inner in value.items()}
     if isinstance(value, float) and not (-float("inf") < value < float("inf")):
         return str(value)
     return value

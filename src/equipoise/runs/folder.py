@@ -50,6 +50,25 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def best(self) -> Path:
+        """Holds the one checkpoint that was judged best."""
+        return self.path / "best"
+
+    @property
+    def evaluations(self) -> Path:
+        """What `equipoise evaluate` found, a row each time."""
+        return self.path / "evaluations.jsonl"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures that an evaluation drew: modes.png, nearest.png."""
+        return self.path / "figures"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def model(self) -> Path:
         return self.path / "model.safetensors"
 

@@ -1,0 +1,114 @@
+"""The encoder that a name or a file stands for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, assert_never, get_args
+
+import torch
+
+from equipoise.data.hooks import Track, Warn, unheard, untracked
+from equipoise.data.source import Source
+from equipoise.encoders.cache import Cache
+from equipoise.encoders.classifier import classifier_encoder
+from equipoise.encoders.encoder import Encoder
+from equipoise.encoders.foundation import FoundationEncoder
+from equipoise.encoders.inception import InceptionEncoder, fetched
+from equipoise.encoders.mobilenet import MobileNetEncoder
+from equipoise.encoders.pixels import Pixels
+from equipoise.encoders.random_net import RandomNet
+from equipoise.encoders.squeezenet import SqueezeNetEncoder
+from equipoise.encoders.weights import read
+from equipoise.errors import ConfigError, DataError
+
+CPU = torch.device("cpu")
+Name = Literal["pixels", "random", "classifier", "squeezenet", "mobilenet", "inception", "dinov2", "clip"]
+NAMES: tuple[Name, ...] = get_args(Name)
+SUFFIXES, TORCHSCRIPT = (".npz", ".pt"), ".pt"
+# An array that only this net's file has.
+TELLING: Mapping[str, Name] = {"conv_final.weight": "squeezenet", "00_conv.weight": "mobilenet"}
+
+
+def chosen(
+    features: str,
+    weights: Path | None = None,
+    train: Source | None = None,
+    track: Track = untracked,
+    warn: Warn = unheard,
+    device: torch.device = CPU,
+) -> Encoder:
+    """The encoder called `features`: one of `NAMES`, `NAME=FILE`, or the path of weights alone.
+
+    `weights` is the same as `=FILE`. `train` are the images with labels that `classifier` learns from. The large nets
+    work on `device`; features are on the CPU.
+
+    Raises:
+        ConfigError: for an unknown name, or a net whose weights were not given.
+        DataError: for weights that cannot be used, or labels that nothing can be learnt from.
+    """
+    name, file = named(features, weights)
+    match name:
+        case "pixels":
+            return Pixels()
+        case "random":
+            return RandomNet()
+        case "classifier":
+            return classifier_encoder(given(train), Cache(warn=warn), track, warn)
+        case "squeezenet":
+            return SqueezeNetEncoder(read(weights_of(name, file)), device)
+        case "mobilenet":
+            return MobileNetEncoder(read(weights_of(name, file)), device)
+        case "inception":
+            return InceptionEncoder(file or fetched(track=track), device)
+        case "dinov2" | "clip":
+            return FoundationEncoder(name, None if file is None else str(file), device)
+        case _:
+            assert_never(name)
+
+
+def named(features: str, weights: Path | None = None) -> tuple[Name, Path | None]:
+    """The name that `features` begins with or stands for, and the file of weights, if one was given."""
+    for name in NAMES:
+        if features == name:
+            return name, weights
+        if features.startswith(f"{name}="):
+            return name, Path(features.removeprefix(f"{name}="))
+    return recognised(features), Path(features)
+
+
+def recognised(path: str) -> Name:
+    """Which net a file of weights is for. Raises ConfigError for what is neither a name nor a file."""
+    file = Path(path)
+    if not file.is_file() and file.suffix not in SUFFIXES:
+        close = difflib.get_close_matches(path.partition("=")[0], NAMES, 1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(
+            f"unknown features {path!r}.{meant}\nKnown: {', '.join(NAMES)}, NAME=FILE, or the path of weights."
+        )
+    if file.suffix == TORCHSCRIPT:
+        return "inception"
+    held = read(file).tensors
+    for array, name in TELLING.items():
+        if array in held:
+            return name
+    raise DataError(
+        f"{file} holds the weights of no net that is known here: {' and '.join(TELLING)} are missing.\n"
+        "Known are SqueezeNet v1.0 and MobileNetV2 1.0, as described in equipoise.encoders.squeezenet and .mobilenet."
+    )
+
+
+def weights_of(name: str, file: Path | None) -> Path:
+    if file is None:
+        raise ConfigError(
+            f"the features {name!r} need weights, which do not come with Equipoise.\n"
+            f"Give their file as {name}=FILE.npz; which arrays it holds is described in equipoise.encoders.{name}."
+        )
+    return file
+
+
+def given(train: Source | None) -> Source:
+    if train is None:
+        raise DataError("the features 'classifier' need images with labels to learn from. Without, choose 'random'.")
+    return train

@@ -1,0 +1,60 @@
+"""Figures that need more of a run than its samples: its generator, or the whole game. Costly: only where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from equipoise import build
+from equipoise import config as c
+from equipoise.data.hooks import Track, Warn
+from equipoise.evaluation import Figures
+from equipoise.games.gan import GAN
+from equipoise.generator import TrainedGenerator
+from equipoise.knobs import Knobs, scheduled
+from equipoise.metrics import path_length
+from equipoise.probes import duality_gap
+from equipoise.runs import checkpoint
+from equipoise.runs.folder import RunFolder
+
+PAIRS, MOVES = 2000, 200  # of near latents; of the opponents that are looked for
+CPU = torch.device("cpu")
+
+
+def of_the_generator(run: RunFolder, found: Path, trained: TrainedGenerator, track: Track, warn: Warn) -> Figures:
+    """Perceptual path length, by pixels: LPIPS would need weights that are not here."""
+    labels = build.class_cycle(PAIRS, trained.form.classes)
+
+    def generate(z: Tensor) -> Tensor:
+        return trained.G(z, labels[: len(z)])  # type: ignore[no-any-return]
+
+    def distance(a: Tensor, b: Tensor) -> Tensor:
+        return (a.double() - b.double()).square().flatten(1).mean(1)
+
+    estimate = path_length(generate, distance, trained.nets.z_dim, PAIRS)
+    return {"path_length": replace(estimate, protocol={**estimate.protocol, "distance": "mean square of -1..1 values"})}
+
+
+def of_the_game(run: RunFolder, found: Path, trained: TrainedGenerator, track: Track, warn: Warn) -> Figures:
+    """The duality gap, from the checkpoint's own players, on the data that they were trained on."""
+    config, data = c.read(run.config), build.splits(c.read(run.config).data, track, warn)
+    game = restored(config, build.game(config, trained.form, CPU), found)
+    return {"duality_gap": duality_gap(game, build.batches(config, data, CPU), MOVES).gap}
+
+
+def restored(config: c.TrainConfig, game: GAN, found: Path) -> GAN:
+    state, manifest = checkpoint.load(found)
+    prefix = "game."
+    game.load_state_dict({name.removeprefix(prefix): part for name, part in state.items() if name.startswith(prefix)})
+    game.knobs = scheduled(Knobs(**state["loop.knobs"]), config.schedules, manifest["seen"] / config.images)
+    return game
+
+
+LIVE: Mapping[str, Callable[[RunFolder, Path, TrainedGenerator, Track, Warn], Figures]] = {
+    "path_length": of_the_generator,
+    "duality_gap": of_the_game,
+}
