@@ -21,6 +21,7 @@ from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.layout import PartName
 from equipoise.data.source import Part, Shape, Source, Splits, near, to_uint8
+from equipoise.diagnosis.watch import Watch
 from equipoise.ema import EMA
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import chosen
@@ -32,10 +33,13 @@ from equipoise.errors import ConfigError, MachineError
 from equipoise.evaluation import Reference, seen
 from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
+from equipoise.guardian import OfGame
 from equipoise.judging import Judge, Nobody, OfSamples
 from equipoise.nets import dcgan, mlp, r3gan
 from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
+from equipoise.probes.players import Bench
 from equipoise.processes import ALONE, Processes
+from equipoise.sight import TooFew, opened
 from equipoise.streams import Stream
 
 SHARE_FOR_DATA = 0.25  # of a CUDA device's free memory: a set that fits lives there
@@ -43,6 +47,8 @@ FIXED = 64  # samples in a grid
 LEARNED = 10_000  # training samples among which copies are looked for during a run
 LABELLED = 100  # classes, at most, that a classifier is trained on unasked
 ENOUGH = 100  # test samples for final figures
+BENCH = 256  # samples that the players are asked about in a look
+BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
 
 
 @dataclass(frozen=True)
@@ -286,6 +292,39 @@ def judge(
         z=torch.randn(n, config.nets.z_dim, generator=Stream(config.seed, "evaluation").at(0)).to(device),
         y=class_cycle(n, form.classes).to(device),
     )
+
+
+def guardian(
+    config: c.TrainConfig, form: Form, data: Splits, device: torch.device, track: Track = untracked,
+    warn: Warn = unheard,
+) -> OfGame:  # fmt: skip
+    """Whoever watches a run; where samples are too few for it, it watches the players alone, and says so.
+
+    Raises:
+        ConfigError, DataError: for features that cannot be had for this data.
+    """
+    asked, cache = config.guardian, Cache(warn=warn)
+    encoder = judge_of(asked.features, form, data, track, warn)
+    try:
+        eyes = opened(encoder, data.train, data.validation, asked.n, cache, track)
+    except TooFew as error:
+        warn(str(error))
+        eyes = None
+    asked_about = min(BENCH, len(data.train), len(data.validation))
+    z = torch.randn(asked.n, config.nets.z_dim, generator=Stream(config.seed, "watching").at(0)).to(device)
+    y, step = class_cycle(asked.n, form.classes).to(device), Stream(config.seed, "watching/step").at(0)
+
+    def sides(part: Source) -> tuple[Tensor, Tensor]:
+        x, labels = some(part, asked_about).take(torch.arange(asked_about))
+        return x.to(device), labels.to(device)
+
+    bench = Bench(
+        train=sides(data.train), held_out=sides(data.validation), z=z[:BENCH], y=y[:BENCH],
+        step=torch.randn(BENCH, config.nets.z_dim, generator=step)[: len(z[:BENCH])].to(device),
+    )  # fmt: skip
+    n = 0 if eyes is None else eyes.n
+    watch = Watch(None if eyes is None else eyes.calibration, burn_in=round(BURN_IN * config.images))
+    return OfGame(eyes, bench, z[:n], y[:n], watch)
 
 
 def judge_of(features: str, form: Form, data: Splits, track: Track, warn: Warn) -> Encoder:

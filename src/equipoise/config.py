@@ -226,6 +226,14 @@ class Evaluate(Every):
         return self
 
 
+class Guardian(Every):
+    """Whoever watches a run: see `guardian`."""
+
+    mode: Literal["watch", "off"] = "watch"
+    features: str = "auto"  # as for evaluate
+    n: int = Field(1000, ge=20)  # samples in a look, where as many reals are held out
+
+
 class Machine(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto is measured, where the device has units for bf16
@@ -253,6 +261,7 @@ class TrainConfig(Section):
     samples: Every = Every()
     save: Save = Save()
     evaluate: Evaluate = Evaluate()
+    guardian: Guardian = Guardian()
     machine: Machine = Machine()
 
     @property

@@ -141,7 +141,7 @@ def start(
         if processes.leads:
             describe(run, config)
             announce(run, forecast)
-        play(config, data, run, controller or HandsOff(), watch, device, processes, track, warn)
+        play(config, data, run, controller, watch, device, processes, track, warn)
     return run
 
 
@@ -189,7 +189,7 @@ def resume(
             for damaged in damaged_checkpoints(run):
                 warn(damaged)
         data = build.splits(config.data, track, warn)
-        play(config, data, run, controller or HandsOff(), watch, device, processes, track, warn)
+        play(config, data, run, controller, watch, device, processes, track, warn)
     return run
 
 
@@ -208,7 +208,7 @@ def play(
     config: c.TrainConfig,
     data: Splits,
     folder: RunFolder,
-    controller: Controller,
+    controller: Controller | None,
     watch: Watch,
     device: torch.device,
     processes: Processes,
@@ -244,7 +244,7 @@ def assembled(
     config: c.TrainConfig,
     data: Splits,
     folder: RunFolder,
-    controller: Controller,
+    controller: Controller | None,
     device: torch.device,
     processes: Processes = ALONE,
     track: Track = untracked,
@@ -261,12 +261,21 @@ def assembled(
             folder=folder,
             draw=build.drawing(form, data, config.seed, config.nets.z_dim, device),
             judge=build.judge(config, form, data, device, track, warn) if processes.leads else Nobody(),
-            controller=controller,
+            controller=controller or watching(config, form, data, device, processes, track, warn),
             events=events,
             clock=clock,
             standing=Standing(config.knobs),
             processes=processes,
         )
+
+
+def watching(
+    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, processes: Processes, track: Track,
+    warn: Warn,
+) -> Controller:  # fmt: skip
+    if not processes.leads or config.guardian.mode == "off":
+        return HandsOff()
+    return build.guardian(config, form, data, device, track, warn)
 
 
 def log(path: Path, processes: Processes) -> Log | Unwritten:
@@ -329,6 +338,7 @@ def plan(config: c.TrainConfig, facts: dict[str, Any]) -> Plan:
         record_every=images(config.record),
         draw_every=images(config.samples),
         save_every=images(config.save),
+        watch_every=images(config.guardian),
         evaluate_every=images(config.evaluate),
         keep=config.save.keep,
         stop_when_converged=config.evaluate.stop_when_converged,

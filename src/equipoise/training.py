@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,12 +18,13 @@ from PIL import Image
 from torch import Tensor
 
 from equipoise.data.batches import Batches
+from equipoise.diagnosis.finding import Finding
 from equipoise.errors import Diverged, Stopped, StorageError
 from equipoise.evaluation import Figures
 from equipoise.games.base import Game, Signals
 from equipoise.judging import Judge
 from equipoise.knobs import Change, Knobs, Schedule, scheduled
-from equipoise.probes import examined
+from equipoise.probes.step import examined
 from equipoise.processes import ALONE, Processes
 from equipoise.progress import Reporter, silent
 from equipoise.runs import checkpoint
@@ -34,10 +36,23 @@ G = TypeVar("G", bound=Game)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What one look of the controller brought."""
+
+    signals: Mapping[str, float] = field(default_factory=dict)
+    shares: Sequence[float] = ()  # of the samples in each bin of the data
+    news: Sequence[Finding] = ()
+
+
 class Controller(Protocol):
-    """Whoever may change the knobs of a running game: at most one change for each recorded step."""
+    """Whoever watches a running game, and may change its knobs: at most one change for each recorded step."""
 
     def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None: ...
+
+    def look(self, game: Any) -> Sight:
+        """At the samples and the players; the game stays as it is."""
+        ...
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -45,10 +60,13 @@ class Controller(Protocol):
 
 
 class HandsOff:
-    """The controller that changes nothing."""
+    """The controller that sees nothing and changes nothing."""
 
     def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
         return None
+
+    def look(self, game: Any) -> Sight:
+        return Sight()
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -64,6 +82,7 @@ class Plan:
     record_every: int
     draw_every: int
     save_every: int
+    watch_every: int
     evaluate_every: int
     keep: int
     stop_when_converged: bool
@@ -78,14 +97,16 @@ class Standing:
     knobs: Knobs
     step: int = 0  # rounds of the game so far
     judged: list[tuple[int, float]] = field(default_factory=list)  # see judging.History; the leader's alone
+    found: list[tuple[int, str]] = field(default_factory=list)  # (images seen, symptom), alike in all processes
 
     def state_dict(self) -> dict[str, Any]:
-        judged = [list(pair) for pair in self.judged]
-        return {"step": self.step, "judged": judged, "knobs": self.knobs.model_dump()}
+        judged, found = [list(pair) for pair in self.judged], [list(pair) for pair in self.found]
+        return {"step": self.step, "judged": judged, "found": found, "knobs": self.knobs.model_dump()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.knobs = state["step"], Knobs(**state["knobs"])
         self.judged = [(seen, value) for seen, value in state["judged"]]
+        self.found = [(seen, symptom) for seen, symptom in state["found"]]
 
 
 @dataclass
@@ -134,10 +155,12 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
             signals = watched_step(run, clock) if recorded else timed_step(run, clock)
             run.standing.step += 1
             played = game.seen >= plan.images
-            judging = due(plan.evaluate_every, game.seen) or played
-            if recorded or judging or due(plan.save_every, game.seen) or reading_is_free:
+            judging, watching = (due(every, game.seen) or played for every in (plan.evaluate_every, plan.watch_every))
+            if recorded or judging or watching or due(plan.save_every, game.seen) or reading_is_free:
                 check_finite(run, signals)
             values = record(run, signals) if recorded or played else {}
+            if watching:
+                watched(run, report)
             if judging:
                 judged(run)
                 if finished := ended(run):
@@ -185,6 +208,19 @@ def decided(run: Run[Any], values: Mapping[str, float]) -> Change | None:
     change = run.controller.observe(run.game.seen, values)
     told = run.processes.told(change.model_dump_json() if change else "")
     return Change.model_validate_json(told) if told else None
+
+
+def watched(run: Run[Any], report: Reporter) -> None:
+    """Lets the controller look, and tells what it found: the leader looks, and all processes hear the same."""
+    at = {"step": run.standing.step, "seen": run.game.seen}
+    sight = run.controller.look(run.game) if run.processes.leads else Sight()
+    if sight.signals:
+        run.events.append("look", **at, signals=sight.signals, shares=[round(share, 5) for share in sight.shares])
+    news = [Finding(**raw) for raw in json.loads(run.processes.told(json.dumps([asdict(f) for f in sight.news])))]
+    for finding in news:
+        run.standing.found.append((run.game.seen, finding.symptom))
+        run.events.append("finding", **at, **asdict(finding))
+        report(run.game.seen, {}, f"{finding.symptom}: {finding.meaning}")
 
 
 def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:

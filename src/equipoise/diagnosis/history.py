@@ -1,0 +1,42 @@
+"""What was seen of a run so far: numbers only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a run."""
+
+    seen: int  # real samples shown to D; steps, in somebody else's loop
+    signals: Mapping[str, float]  # of samples, of the players, and of the steps since the look before
+    shares: Sequence[float] = ()  # of the samples in each bin of the data
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+History = Sequence[Look]
+
+
+def values(history: History, name: str) -> NDArray[np.float64]:
+    """A signal over time; NaN where a look has none."""
+    return np.array([look.signals.get(name, np.nan) for look in history], float)
+
+
+def of_steps(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The signals of the recorded steps between two looks, as one number each: the middle one; of gradient norms
+    (`..._norm_peak`) the largest, too."""
+    found: dict[str, float] = {}
+    for name in rows[0] if rows else ():
+        column = np.array([row[name] for row in rows if name in row], float)
+        found[name] = float(np.median(column))
+        if name.endswith("_grad_norm"):
+            found[f"{name}_peak"] = float(column.max())
+    return found
