@@ -110,7 +110,9 @@ def evaluate(
         str | None, typer.Option(help="Real data, a part of it (mnist.npz#test), or a run: its test data [its own].")
     ] = None,
     metrics: Annotated[str, typer.Option(help="fd,kid,prdc,... [all of features]")] = "",
-    features: Annotated[str, typer.Option(help="auto, pixels, random, classifier, squeezenet=FILE, ...")] = "auto",
+    features: Annotated[
+        str, typer.Option(help="auto, random, classifier, self-supervised, squeezenet=FILE, ...")
+    ] = "auto",
     n: Annotated[int, typer.Option("-n", min=10, help="At most so many samples, and as many reals.")] = 10_000,
     train: Annotated[str | None, typer.Option(help="Where copies are looked for [the training part].")] = None,
     size: Annotated[int | None, typer.Option(min=8, help="Resize both to so many pixels a side.")] = None,
