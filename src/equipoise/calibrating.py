@@ -128,7 +128,9 @@ def calibrated(
 
     names = ["limits", "false alarms", *DEFECTS]
     counts = [nulls, others, *[trials] * len(DEFECTS)]
-    found = {name: draws(name, counts[i]) for i, name in enumerate(track(names, "calibrating the guardian", len(names)))}
+    found = {
+        name: draws(name, counts[i]) for i, name in enumerate(track(names, "calibrating the guardian", len(names)))
+    }
     return calibration(n, features, found.pop("limits"), found.pop("false alarms"), found)
 
 

@@ -290,6 +290,8 @@ def restore(run: Run[GAN], left_out: Mapping[str, str]) -> None:
         if left_out:
             some = dict(islice(left_out.items(), LISTED))
             run.events.append("left_out", count=len(left_out), files=some)
+        if facts := run.controller.facts():
+            run.events.append("calibration", **facts)
         run.clock.append("started", **machine_facts())
         return
     path, _ = checkpoint.latest(run.folder.checkpoints)

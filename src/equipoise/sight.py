@@ -1,4 +1,4 @@
-"""The eyes of the guardian: a frozen encoder, reals that D never sees, and what the signals of samples are worth there."""
+"""The eyes of the guardian: a frozen encoder, reals that D never sees, and what the signals are worth on them."""
 
 from __future__ import annotations
 

@@ -54,6 +54,10 @@ class Controller(Protocol):
         """At the samples and the players; the game stays as it is."""
         ...
 
+    def facts(self) -> Mapping[str, Any]:
+        """What its looks are worth, for the record."""
+        ...
+
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -67,6 +71,9 @@ class HandsOff:
 
     def look(self, game: Any) -> Sight:
         return Sight()
+
+    def facts(self) -> Mapping[str, Any]:
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         return {}

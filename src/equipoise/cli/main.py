@@ -60,6 +60,7 @@ def train(
     stop_when_converged: Annotated[
         bool, typer.Option("--stop-when-converged", help="Ends when samples no longer gain, beyond noise.")
     ] = False,
+    guardian: Annotated[str | None, typer.Option(help="watch: says what is wrong in the samples; off [watch].")] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="Processes on each machine, one a device.")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="Machines; start the command on each of them.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Config, parameters, memory, time; no training.")] = False,
@@ -70,6 +71,7 @@ def train(
     from equipoise.cli import act
 
     settings = [*(settings or []), *(["evaluate.stop_when_converged=true"] if stop_when_converged else [])]
+    settings += [f"guardian.mode={guardian}"] if guardian else []
     changes = {"file": config, "data": data, "steps": steps, "kimg": kimg, "seed": seed, "settings": settings}
     changes |= {"devices": devices, "nodes": nodes}
     if profile:

@@ -34,8 +34,11 @@ def of_steps(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The signals of the recorded steps between two looks, as one number each: the middle one; of gradient norms
     (`..._norm_peak`) the largest, too."""
     found: dict[str, float] = {}
-    for name in rows[0] if rows else ():
+    for name in dict.fromkeys(name for row in rows for name in row):
         column = np.array([row[name] for row in rows if name in row], float)
+        if bad := int((~np.isfinite(column)).sum()):
+            found[f"{name}_nonfinite"] = bad
+            continue
         found[name] = float(np.median(column))
         if name.endswith("_grad_norm"):
             found[f"{name}_peak"] = float(column.max())

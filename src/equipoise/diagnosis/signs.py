@@ -22,8 +22,8 @@ OF_SAMPLES = {
     "precision": Sign("low", 0.15, ("blur", "noise"), "share of fakes that lie among reals"),
     "apart": Sign("low", 0.20, ("duplicates",), "distance of a fake to the nearest other one, over that of reals"),
     "spread": Sign("low", 0.20, ("shrink",), "mean squared distance of fakes to the middle of their bin, over reals'"),
-    "copy_rate": Sign("high", 0.15, ("copies",), "share of fakes nearer to training data than 5% of held-out reals are"),
-    "c_t": Sign("low", 3.0, ("copies",), "are fakes nearer to training data than held-out reals are: standard deviations"),
+    "copy_rate": Sign("high", 0.15, ("copies",), "share of fakes nearer to training data than 5% of other reals"),
+    "c_t": Sign("low", 3.0, ("copies",), "how much farther from training data than other reals, in deviations"),
 }  # fmt: skip
 
 
