@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -91,17 +92,46 @@ class Yardstick:
     def signals(self, fake: Placed) -> dict[str, float]:
         """The signals of as many fakes as there are reals."""
         real = self.real
-        found = neighbours(real.features, fake.features)
+        found = self.neighbours(fake.features)
         p, q = shares(real.bin, self.cells), shares(fake.bin, self.cells)
         found["jsd"], found["missing"] = jensen_shannon(p, q), float(p[missing(p, q, len(real), len(fake))].sum())
         if self.classes and real.classes is not None and fake.classes is not None:
             found["class_jsd"] = jensen_shannon(shares(real.classes, self.classes), shares(fake.classes, self.classes))
         for name, figure in VARIETY.items():
-            found[name] = figure(fake.features) / figure(real.features)
+            found[name] = figure(fake.features) / self.variety[name]
         found["spread"] = float(fake.off.mean() / real.off.mean())
         found["copy_rate"] = float((fake.near <= torch.quantile(real.near, COPIED)).double().mean())
         found["c_t"] = mann_whitney(fake.near, real.near)
         return found
+
+    @cached_property
+    def variety(self) -> dict[str, float]:
+        return {name: figure(self.real.features) for name, figure in VARIETY.items()}
+
+    @cached_property
+    def balls(self) -> tuple[Tensor, Tensor, Tensor, float]:
+        """The origin of all distances [d], the reals about it, their squared radii [n], and how far they are apart."""
+        real, _ = centred(self.real.features, self.real.features[:1])
+        return self.real.features[0] - real[0], real, squared_radii(real, NEIGHBOURS), apart(real)
+
+    def neighbours(self, features: Tensor) -> dict[str, float]:
+        """Precision, density, coverage and `apart`: how far fakes are from each other, over how far the reals are."""
+        origin, real, radius, reals_apart = self.balls
+        fake = features - origin
+        balls, covered = torch.empty(len(fake)), torch.zeros(len(real), dtype=torch.bool)
+        for rows, distance in squared_distances(fake, real):
+            inside = distance < radius
+            balls[rows] = inside.sum(1, dtype=torch.float32)
+            covered |= inside.any(0)
+        return {
+            "precision": float((balls > 0).double().mean()), "density": float(balls.double().mean() / NEIGHBOURS),
+            "coverage": float(covered.double().mean()), "apart": apart(fake) / reals_apart if reals_apart else 0.0,
+        }  # fmt: skip
+
+
+def apart(x: Tensor) -> float:
+    """The middle distance of samples, near the origin, to the nearest other one."""
+    return float(squared_radii(x, 1).clamp(min=0).median().sqrt())
 
 
 VARIETY: dict[str, Callable[[Tensor], float]] = {
@@ -118,20 +148,3 @@ def shares(cell: Tensor, count: int) -> Tensor:
 def missing(p: Tensor, q: Tensor, n: int, m: int) -> Tensor:
     """Which cells, with shares p of n reals, the m fakes as good as never reach: shares q. [K] bool."""
     return (deviations(p, q, n, m) < -LIMIT) & (q < MISSING * p)
-
-
-def neighbours(real: Tensor, fake: Tensor) -> dict[str, float]:
-    """Precision, density, coverage and `apart`: how far fakes are from each other, as the middle distance to the
-    nearest other one over that of the reals."""
-    real, fake = centred(real, fake)
-    radius = squared_radii(real, NEIGHBOURS)
-    balls, covered = torch.empty(len(fake)), torch.zeros(len(real), dtype=torch.bool)
-    for rows, distance in squared_distances(fake, real):
-        inside = distance < radius
-        balls[rows] = inside.sum(1, dtype=torch.float32)
-        covered |= inside.any(0)
-    apart = [float(squared_radii(x, 1).clamp(min=0).median().sqrt()) for x in (fake, real)]
-    return {
-        "precision": float((balls > 0).double().mean()), "density": float(balls.double().mean() / NEIGHBOURS),
-        "coverage": float(covered.double().mean()), "apart": apart[0] / apart[1] if apart[1] else 0.0,
-    }  # fmt: skip
