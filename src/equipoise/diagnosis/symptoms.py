@@ -21,7 +21,7 @@ ALIKE = 0.25  # distance of fakes to each other over that of reals, below which 
 GONE = 0.3  # of the reals' part: what is left of coverage where almost all modes are missing
 KEEN = 0.4  # of the reals' density: fakes so deep among the reals are good enough to count what is missing
 ABSENT = 0.15  # share of the data that is not drawn by a run that is otherwise good
-FEW = 0.25  # divergence of the classes, in nats: about two in five are never drawn
+FEW = 0.25  # divergence of the classes, in nats, above that of reals: about two in five are never drawn
 BURST, EXPLODED, VANISHED = 50.0, 10.0, 1e-3  # gradient norms over what they were
 DEAD = 0.9
 KNOWS, BY_HEART = 0.65, 0.85  # chance that D scores a training image above another real one; .5 is none
@@ -98,7 +98,7 @@ def modes(history: History, calibration: Calibration, alarms: dict[str, Worse]) 
 def absent(history: History, calibration: Calibration) -> bool:
     """Whether modes are missing that were never there: of a generator that is good enough to count them, and has had
     half of its looks to learn them."""
-    if "class_jsd" in calibration.armed and lasting(history, "class_jsd", least=FEW):
+    if "class_jsd" in calibration.armed and lasting(history, "class_jsd", FEW + calibration.nulls["class_jsd"].mean):
         return still(history, "class_jsd")
     keen = lasting(history, "density", least=KEEN)
     return keen and "missing" in calibration.armed and lasting(history, "missing", least=ABSENT) and still(
