@@ -14,3 +14,4 @@ class Finding:
     evidence: Mapping[str, float]
     meaning: str
     advice: str
+    source: str = ""  # where the sign is described
