@@ -197,8 +197,8 @@ def training_logs() -> None:
 
     table(
         "training_logs.py",
-        "rule | degraded runs caught | other runs called worse | called early | steps before the end | steps after the best "
-        "| against FID patience",
+        "rule | degraded runs caught | other runs called worse | called early | steps before the end "
+        "| steps after the best | against FID patience",
         (
             f"{r['key']['rule']} | {rate(r['caught'], r['degraded'], *r['caught_95'])} "
             f"| {rate(r['false'], r['healthy'], *r['false_95'])} | {r['early']} | {steps(r['steps_before_end'])} "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ UNKNOWN = 0.05  # scatter of a logarithm while there are too few evaluations to 
 NOTHING = 0.05  # a rate below it is as good as none: its ratios mean nothing
 
 BLOCKS, BLOCK = 40, 5  # at most so many blocks, of at least so many values
-CYCLES, SAME = 4, 0.3  # the fewest that make a rhythm; how far the logarithms of its periods may differ
+CYCLES, EITHER = 4, 0.5  # the fewest that make a rhythm; the share of the variance that it must explain in either half
 
 NONE: Series = (np.zeros(0, np.int64), np.zeros(0))
 
@@ -84,7 +84,7 @@ class Look:
     @cached_property
     def quality_fell(self) -> Fell | None:
         """FID decides where there is one; without it, more than half of the other figures must agree."""
-        if "fid" in self.log:
+        if len(self.series("fid")[0]) >= LEAST:
             return self.fell("fid")
         others = [name for name in QUALITY if name in self.log]
         worse = [each for name in others if (each := self.fell(name))]
@@ -147,11 +147,12 @@ def scatter(values: Values) -> float:
 
 
 def blocks(steps: Steps, values: Values) -> Series:
-    """First step and median of each block; nothing where there are too few values for two."""
+    """First step and median of each block up to the end; nothing where there are too few values for two."""
     if len(values) < 2 * BLOCK:
         return NONE
-    parts = np.array_split(np.arange(len(values)), min(BLOCKS, len(values) // BLOCK))
-    return steps[[part[0] for part in parts]], np.array([np.median(values[part]) for part in parts])
+    count = min(BLOCKS, len(values) // BLOCK)
+    size = len(values) // count
+    return steps[-count * size :: size], np.median(values[-count * size :].reshape(count, size), axis=1)
 
 
 def begun(steps: Steps, holds: NDArray[np.bool_]) -> int:
@@ -167,23 +168,33 @@ class Rhythm(NamedTuple):
 
 
 def rhythm(values: Values) -> Rhythm | None:
-    """The strongest period, which must be that of either half too: an event that happens once is none."""
+    """The period that explains most of the last three quarters (at first, much is learnt), if it explains either half.
+
+    An event that happens once does not. Chance: the F test of a harmonic regression, for all periods that were tried.
+    """
+    values = values[len(values) // 4 :]
     n = len(values)
-    if n < 8 * CYCLES:
+    if n < 6 * CYCLES:
         return None
-    whole, *halves = (strongest(each) for each in (values, values[: n // 2], values[n // 2 :]))
-    one = all(abs(np.log(half.period / whole.period)) < SAME and half.chance < 0.05 for half in halves)
-    return whole if one else None
-
-
-def strongest(values: Values) -> Rhythm:
-    """Fisher 1929: the g test of the periodogram of what remains about a parabola; periods of four values and more."""
-    n = len(values)
-    x = np.linspace(-1, 1, n)
+    x = np.arange(n) / n
     rest = values - np.polyval(np.polyfit(x, values, 2), x)
-    power = np.abs(np.fft.rfft(rest)[CYCLES // 2 : n // 4 + 1]) ** 2
-    top, total = int(power.argmax()), float(power.sum())
-    share = float(power[top]) / total if total > 0 else 0.0
-    chance = len(power) * (1 - share) ** (len(power) - 1)  # the first term of the sum: an upper bound
-    swing = 2 * float(power[top]) ** 0.5 / n / max(abs(float(np.median(values))), 1e-12)
-    return Rhythm(n / (CYCLES // 2 + top), min(1.0, chance), swing)
+    tried = np.arange(CYCLES, n / 4, 0.25)  # cycles; four values and more in each
+    waves = [np.exp(2j * np.pi * cycles * x) for cycles in tried]
+    parts = [explained(rest, wave) for wave in waves]
+    top = int(np.argmax(parts))
+    if min(explained(part, wave) for part, wave in zip(halves(rest), halves(waves[top]), strict=True)) < EITHER:
+        return None
+    chance = len(tried) * (1 - parts[top]) ** ((n - 6) / 2)  # three numbers for the parabola, two for the wave
+    swing = float((2 * parts[top] * rest.var()) ** 0.5) / max(abs(float(np.median(values))), 1e-12)
+    return Rhythm(n / float(tried[top]), min(1.0, chance), swing)
+
+
+def halves(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    return values[: len(values) // 2], values[len(values) // 2 :]
+
+
+def explained(rest: Values, wave: NDArray[np.complex128]) -> float:
+    """The share of the variance that a wave of any phase explains."""
+    basis = np.stack([wave.real, wave.imag, np.ones(len(wave))], axis=1)
+    left = rest - basis @ np.linalg.lstsq(basis, rest, rcond=None)[0]
+    return 1 - float(left.var()) / float(rest.var()) if rest.var() > 0 else 0.0

@@ -235,7 +235,7 @@ def cycling(look: Look) -> Iterator[Found]:
             period = found.period * float(steps[-1] - steps[0]) / (len(steps) - 1)
             evidence = {"period_steps": period, "swing": found.swing, "chance": found.chance}
             meaning = f"{name} goes round instead of settling: each player answers the other's last move"
-            yield told(int(steps[0]), "cycling", "warning", evidence, meaning)
+            yield told(int(steps[len(steps) // 4]), "cycling", "warning", evidence, meaning)
 
 
 def past_its_best(look: Look) -> Iterator[Found]:
