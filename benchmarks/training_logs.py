@@ -159,6 +159,12 @@ def against(baseline: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return f"{more}; {median(earlier):+,.0f} steps earlier in the median of {len(earlier)}" if earlier else more
 
 
+def beats(baseline: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """By counts; how much earlier it is another question."""
+    better = found["caught"] - baseline["caught"], baseline["false"] - found["false"]
+    return "beats patience" if min(better) >= 0 < max(better) else "does not beat patience in what it catches"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logs", type=Path, required=True)
@@ -176,7 +182,7 @@ def main() -> None:
     baseline = judged(everyone, patience)
     for name, alarms in arms.items():
         found = judged(everyone, alarms) | {"against_patience": against(baseline, judged(everyone, alarms))}
-        print(name, found, flush=True)
+        print(f"{name}: {beats(baseline, found)}: {found}", flush=True)
         if not record.has({"rule": name}):
             record.append({"rule": name}, **found, **({"margins": margins} if alarms is one_out else {}))
     print(f"fitted to all: {fitted(everyone, every)}; with one left out: {sorted(margins.values())}")
