@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import median
 from typing import Any
 
 from record import Record
@@ -185,6 +186,28 @@ def real_against_real() -> None:
     )
 
 
+def training_logs() -> None:
+    """Rates with exact 95% intervals; steps are medians over the runs caught."""
+
+    def rate(k: int, n: int, low: float, high: float) -> str:
+        return f"{k} of {n} ({low:.2f} to {high:.2f})"
+
+    def steps(found: dict[str, int]) -> str:
+        return f"{median(found.values()):,.0f}" if found else ""
+
+    table(
+        "training_logs.py",
+        "rule | degraded runs caught | other runs called worse | called early | steps before the end "
+        "| steps after the best | against FID patience",
+        (
+            f"{r['key']['rule']} | {rate(r['caught'], r['degraded'], *r['caught_95'])} "
+            f"| {rate(r['false'], r['healthy'], *r['false_95'])} | {r['early']} | {steps(r['steps_before_end'])} "
+            f"| {steps(r['steps_after_best'])} | {r['against_patience']}"
+            for r in Record("training_logs").rows()
+        ),
+    )
+
+
 def metric_speed() -> None:
     table(
         "metric_speed.py",
@@ -202,6 +225,7 @@ if __name__ == "__main__":
         power,
         real_against_real,
         metric_speed,
+        training_logs,
         speed,
         quality,
         loading,

@@ -133,6 +133,17 @@ def evaluate(
 
 
 @app.command()
+def diagnose(
+    what: Annotated[Path, typer.Argument(help="A run folder, or the log of any trainer as .csv with a column step.")],
+    as_json: Json = False,
+) -> None:
+    """Says what is wrong, with evidence and advice. Exit code 1 when a finding is severe."""
+    from equipoise.cli import show
+
+    raise typer.Exit(show.diagnose(what, as_json))
+
+
+@app.command()
 def runs(
     home: Annotated[Path, typer.Argument(help="The folder that holds the runs.")] = Path("runs"),
     as_json: Json = False,
