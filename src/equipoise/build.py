@@ -24,8 +24,7 @@ from equipoise.data.source import Part, Shape, Source, Splits, near, to_uint8
 from equipoise.diagnosis.watch import Watch
 from equipoise.ema import EMA
 from equipoise.encoders.cache import Cache
-from equipoise.encoders.choose import chosen
-from equipoise.encoders.classifier import FEWEST
+from equipoise.encoders.choose import Name, automatic, chosen
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.given import Given
 from equipoise.encoders.looked import identity
@@ -45,7 +44,6 @@ from equipoise.streams import Stream
 SHARE_FOR_DATA = 0.25  # of a CUDA device's free memory: a set that fits lives there
 FIXED = 64  # samples in a grid
 LEARNED = 10_000  # training samples among which copies are looked for during a run
-LABELLED = 100  # classes, at most, that a classifier is trained on unasked
 ENOUGH = 100  # test samples for final figures
 BENCH = 256  # samples that the players are asked about in a look
 BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
@@ -304,7 +302,7 @@ def guardian(
         ConfigError, DataError: for features that cannot be had for this data.
     """
     asked, cache = config.guardian, Cache(warn=warn)
-    encoder = judge_of(asked.features, form, data, track, warn)
+    encoder = judge_of(asked.features, form, data, track, warn, unlabelled="self-supervised")
     try:
         eyes = opened(encoder, data.train, data.validation, asked.n, cache, track)
     except TooFew as error:
@@ -327,13 +325,14 @@ def guardian(
     return OfGame(eyes, bench, z[:n], y[:n], watch)
 
 
-def judge_of(features: str, form: Form, data: Splits, track: Track, warn: Warn) -> Encoder:
-    """By name or file; `auto` is a classifier of the data's own classes, and random convolutions without classes."""
+def judge_of(
+    features: str, form: Form, data: Splits, track: Track, warn: Warn, unlabelled: Name = "random"
+) -> Encoder:  # fmt: skip
+    """By name or file; `auto` is a classifier of the data's own classes, and `unlabelled` where there are none."""
     if not form.is_images:
         return Given(form.shape[0])
     if features == "auto":
-        taught = 1 < data.train.classes <= LABELLED and len(data.train) >= FEWEST
-        features = "classifier" if taught else "random"
+        features = automatic(data.train, unlabelled)
     return chosen(features, train=data.train, track=track, warn=warn)
 
 

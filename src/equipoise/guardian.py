@@ -16,7 +16,7 @@ from equipoise.data.source import InMemory, Source, parted
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.watch import Watch
 from equipoise.encoders.cache import Cache
-from equipoise.encoders.choose import chosen
+from equipoise.encoders.choose import automatic, chosen
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.given import Given
 from equipoise.errors import ConfigError
@@ -27,7 +27,6 @@ from equipoise.sight import Eyes, TooFew, opened
 from equipoise.training import Sight
 
 CHUNK = 256  # samples drawn at a time
-LABELLED = 100  # classes, at most, that a classifier is trained on unasked
 BURN_IN = 5  # looks, in a loop whose length is unknown
 
 
@@ -164,9 +163,8 @@ def encoder_for(train: Source, features: str, track: Track, warn: Warn) -> Encod
     """By name or file; `auto` is a classifier of the classes, where there are some, and otherwise learns without."""
     if len(train.shape) != 3:
         return Given(train.shape[0])
-    if features == "auto":
-        features = "classifier" if 1 < train.classes <= LABELLED else "self-supervised"
-    return chosen(features, train=train, track=track, warn=warn)
+    named = automatic(train, "self-supervised") if features == "auto" else features
+    return chosen(named, train=train, track=track, warn=warn)
 
 
 class OfGame:

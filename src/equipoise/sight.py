@@ -65,7 +65,7 @@ def opened(
             f"{len(train)} training and {len(held_out)} held-out samples are too few to know what is normal:\n"
             f"samples are watched from {SPARE * FEWEST} and {FEWEST} of them on."
         )
-    train, held_out = mixed(train, MOST_TRAINING), mixed(held_out, n + MOST_SPARE)
+    train, held_out = mixed(train, MOST_TRAINING), mixed(held_out, n + max(MOST_SPARE, (1 + SPARE) * n))
     look = seen(encoder, train, cache, track)
     ground = Ground.of(look.features, n)
     reals = Part(held_out, torch.arange(n))

@@ -12,7 +12,7 @@ import torch
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Source
 from equipoise.encoders.cache import Cache
-from equipoise.encoders.classifier import classifier_encoder
+from equipoise.encoders.classifier import FEWEST, classifier_encoder
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.foundation import FoundationEncoder
 from equipoise.encoders.inception import InceptionEncoder, fetched
@@ -25,6 +25,7 @@ from equipoise.encoders.weights import read
 from equipoise.errors import ConfigError, DataError
 
 CPU = torch.device("cpu")
+LABELLED = 1000  # classes, at most, that a classifier is trained on unasked
 Name = Literal[
     "pixels", "random", "classifier", "self-supervised", "squeezenet", "mobilenet", "inception", "dinov2", "clip"
 ]
@@ -71,6 +72,12 @@ def chosen(
             return FoundationEncoder(name, None if file is None else str(file), device)
         case _:
             assert_never(name)
+
+
+def automatic(train: Source, unlabelled: Name = "random") -> Name:
+    """A classifier of the data's own classes, and `unlabelled` where there are none, or too few images for it."""
+    taught = 1 < train.classes <= LABELLED and len(train) >= FEWEST
+    return "classifier" if taught else unlabelled
 
 
 def named(features: str, weights: Path | None = None) -> tuple[Name, Path | None]:

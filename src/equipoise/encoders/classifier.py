@@ -25,6 +25,7 @@ from equipoise.streams import Stream
 FEATURES = 64
 SIDE = 32  # pixels: larger images are shrunk, or a minute would not do
 RECIPE: Mapping[str, int] = {"steps": 800, "epochs": 30, "batch": 64, "width": 16, "seed": 0}  # whichever ends first
+FEW, MOST_TIMES = 200, 5  # classes that so many steps will do for; for more of them, in proportion, up to so many times
 HELD_OUT, MOST_HELD_OUT = 0.1, 2000
 FEWEST = 20
 
@@ -114,13 +115,13 @@ def accuracy(net: Classifier, source: Source) -> float:
 class ClassifierEncoder:
     """The penultimate layer [B, 64] and the logits; `accuracy` is on images that the net did not learn from."""
 
-    def __init__(self, net: Classifier, accuracy: float, trained_on: str):
+    def __init__(self, net: Classifier, accuracy: float, trained_on: str, recipe: Mapping[str, int] = RECIPE):
         self.net, self.accuracy = net, accuracy
         self.protocol: Mapping[str, Any] = {
             "name": "classifier",
             "sha256": digest(net.state_dict()),
             "trained_on": trained_on,
-            "recipe": dict(RECIPE),
+            "recipe": dict(recipe),
             "accuracy": round(accuracy, 4),
             "resizer": f"mean of areas, to at most {SIDE} pixels a side",
             "range": "-1..1",
@@ -151,12 +152,14 @@ def classifier_encoder(
     learnt, unseen = Small(Part(train, order[held:])), Small(Part(train, order[:held]))
     sample = identity(train)
 
+    recipe = {**RECIPE, "steps": round(RECIPE["steps"] * min(MOST_TIMES, max(1.0, train.classes / FEW)))}
+
     def make() -> Tensors:
-        epochs = min(float(RECIPE["epochs"]), RECIPE["steps"] * RECIPE["batch"] / len(learnt))
+        epochs = min(float(RECIPE["epochs"]), recipe["steps"] * RECIPE["batch"] / len(learnt))
         net = trained_classifier(learnt, RECIPE["seed"], epochs, RECIPE["batch"], RECIPE["width"], track)
         return net.state_dict() | {"accuracy": torch.tensor(accuracy(net, unseen), dtype=torch.float64)}
 
-    known = cache.remembered({"classifier": dict(RECIPE), "images": sample}, make)
+    known = cache.remembered({"classifier": recipe, "images": sample}, make)
     right = float(known.pop("accuracy"))
     with torch.device("meta"):  # draws no weights
         net = Classifier(train.shape[0], train.classes, RECIPE["width"])
@@ -167,7 +170,7 @@ def classifier_encoder(
             f"the classifier is right on {right:.0%} of held-out images, of which {chance:.0%} are of one class:\n"
             "its features say little about these images. Choose other features."
         )
-    return ClassifierEncoder(net.eval().requires_grad_(False), right, sample)
+    return ClassifierEncoder(net.eval().requires_grad_(False), right, sample, recipe)
 
 
 def trainable(train: Source) -> None:
