@@ -104,16 +104,14 @@ class Standing:
     knobs: Knobs
     step: int = 0  # rounds of the game so far
     judged: list[tuple[int, float]] = field(default_factory=list)  # see judging.History; the leader's alone
-    found: list[tuple[int, str]] = field(default_factory=list)  # (images seen, symptom), alike in all processes
 
     def state_dict(self) -> dict[str, Any]:
-        judged, found = [list(pair) for pair in self.judged], [list(pair) for pair in self.found]
-        return {"step": self.step, "judged": judged, "found": found, "knobs": self.knobs.model_dump()}
+        judged = [list(pair) for pair in self.judged]
+        return {"step": self.step, "judged": judged, "knobs": self.knobs.model_dump()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.knobs = state["step"], Knobs(**state["knobs"])
         self.judged = [(seen, value) for seen, value in state["judged"]]
-        self.found = [(seen, symptom) for seen, symptom in state["found"]]
 
 
 @dataclass
@@ -225,7 +223,6 @@ def watched(run: Run[Any], report: Reporter) -> None:
         run.events.append("look", **at, signals=sight.signals, shares=[round(share, 5) for share in sight.shares])
     news = [Finding(**raw) for raw in json.loads(run.processes.told(json.dumps([asdict(f) for f in sight.news])))]
     for finding in news:
-        run.standing.found.append((run.game.seen, finding.symptom))
         run.events.append("finding", **at, **asdict(finding))
         report(run.game.seen, {}, f"{finding.symptom}: {finding.meaning}")
 

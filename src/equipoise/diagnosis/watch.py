@@ -23,7 +23,6 @@ class Watch:
     burn_in: int  # before so much was seen, only what is beyond doubt is told
     history: list[Look] = field(default_factory=list)
     steps: list[Mapping[str, float]] = field(default_factory=list)  # recorded since the last look
-    told: dict[str, int] = field(default_factory=dict)  # findings, and the number of the look that they were last in
 
     def heed(self, numbers: Mapping[str, float]) -> None:
         """The signals of a recorded step."""
@@ -34,27 +33,26 @@ class Watch:
         numbers = {**of_steps(self.steps), **signals}
         self.history.append(Look(seen, {k: v for k, v in numbers.items() if math.isfinite(v)}, list(shares)))
         self.steps.clear()
-        return self.news(self.findings())
+        return self.news()
 
-    def news(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Those that were absent for a while: what comes and goes is told once."""
-        now, new = len(self.history), []
-        for finding in findings:
-            name = f"{finding.severity} {finding.symptom}"
-            if now - self.told.get(name, -ABSENCE) > ABSENCE:
-                new.append(finding)
-            self.told[name] = now
-        return new
+    def news(self) -> list[Finding]:
+        """What the last look brought, the worst first; what was there a few looks ago comes and goes, and is none."""
+        known = {
+            (finding.symptom, finding.severity)
+            for back in range(1, min(ABSENCE, len(self.history) - 1) + 1)
+            for finding in self.findings(back)
+        }
+        return [finding for finding in self.findings() if (finding.symptom, finding.severity) not in known]
 
-    def findings(self) -> list[Finding]:
-        """What is wrong now, the worst first."""
-        return symptoms(self.history, self.calibration, self.burn_in)
+    def findings(self, back: int = 0) -> list[Finding]:
+        """What is wrong now, or was so many looks ago, the worst first."""
+        history = self.history[: len(self.history) - back]
+        return symptoms(history, self.calibration, self.burn_in)
 
     def state_dict(self) -> dict[str, Any]:
         history, steps = [look.to_json() for look in self.history], [dict(row) for row in self.steps]
-        return {"history": history, "steps": steps, "told": dict(self.told)}
+        return {"history": history, "steps": steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.history = [Look(**look) for look in state["history"]]
         self.steps = [dict(row) for row in state["steps"]]
-        self.told = dict(state["told"])
