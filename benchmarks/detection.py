@@ -14,7 +14,6 @@ MNIST part of the healthy runs are the shams of `injection.py`. An alarm is a wa
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 import torch
 from judge import Judge
 from record import Record
+from replay import Found, replayed
 from torch import nn
 
 from equipoise import build, launch
@@ -65,27 +65,23 @@ class Counting:
         return {}
 
 
-def told(run: folder.RunFolder) -> list[tuple[int, str, str]]:
-    return [(r["seen"], r["symptom"], r["severity"]) for r in folder.rows(run.events) if r["kind"] == "finding"]
-
-
-def collapsing(seed: int, judge: Judge) -> dict[str, Any]:
+def collapsing(seed: int, judge: Judge, out: Path) -> dict[str, Any]:
     config = launch.configured("stacked-digits-ns", seed=seed, settings=["machine.threads=1"])
     every = config.kimg / LOOKS
     settings = [f"{name}.every_kimg={every}" for name in ("guardian", "evaluate", "record")]
     config = launch.c.override(config, [*settings, "save.every_kimg=1000", "samples.every_kimg=1000"])
     config = launch.c.override(config, ["machine.device=cpu", "machine.precision=fp32", "evaluate.patience_kimg=1000"])
-    with tempfile.TemporaryDirectory() as path:
-        run_folder, data = folder.create(config.recipe, Path(path) / "run"), build.splits(config.data)
-        launch.describe(run_folder, config)
-        with launch.assembled(config, data, run_folder, None, torch.device("cpu")) as run:
-            counting = Counting(judge, config.nets.z_dim)
-            train(replace(run, judge=counting))
-        found = told(run_folder)
+    run_folder, data = folder.create(config.recipe, out), build.splits(config.data)
+    launch.describe(run_folder, config)
+    with launch.assembled(config, data, run_folder, None, torch.device("cpu")) as run:
+        counting = Counting(judge, config.nets.z_dim)
+        run.events.append("calibration", **run.controller.facts())
+        train(replace(run, judge=counting))
+    found = replayed(out)
     return {"modes": counting.modes, "found": found, **delays(counting.modes, found)}
 
 
-def delays(modes: list[tuple[int, int]], found: list[tuple[int, str, str]]) -> dict[str, Any]:
+def delays(modes: list[tuple[int, int]], found: Found) -> dict[str, Any]:
     """Looks between the first count below half of the most so far, and the finding; None without one of the two."""
     most, fell = 0, None
     for i, (_, count) in enumerate(modes):
@@ -102,15 +98,15 @@ def delays(modes: list[tuple[int, int]], found: list[tuple[int, str, str]]) -> d
     }
 
 
-def healthy(recipe: str, seed: int) -> dict[str, Any]:
+def healthy(recipe: str, seed: int, out: Path) -> dict[str, Any]:
     config: TrainConfig = launch.configured(recipe, seed=seed, settings=["machine.threads=1"])
-    with tempfile.TemporaryDirectory() as path:
-        run = launch.start(config, Path(path) / "run")
-        rows = folder.rows(run.events)
-        return {
-            "found": told(run), "alarms": sum(severity != "note" for _, _, severity in told(run)),
-            "looks": sum(row["kind"] == "look" for row in rows), "clock": folder.rows(run.clock)[-1],
-        }  # fmt: skip
+    run = launch.start(config, out)
+    looks = sum(row["kind"] == "look" for row in folder.rows(run.events))
+    return {"looks": looks, "clock": folder.rows(run.clock)[-1], **alarmed(replayed(out))}
+
+
+def alarmed(found: Found) -> dict[str, Any]:
+    return {"found": found, "alarms": sum(severity != "note" for _, _, severity in found)}
 
 
 def streamed(name: str, data: Any, features: str) -> dict[str, Any]:
@@ -146,6 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mnist", type=Path)
     parser.add_argument("--part", default="0/1", help="k/n: every n-th run, from the k-th on")
+    parser.add_argument("--work", type=Path, default=Path("runs/detection"), help="where the runs are kept")
     given = parser.parse_args()
     torch.set_num_threads(1)
     record, judge = Record("detection"), Judge()
@@ -156,9 +153,9 @@ def main() -> None:
         if "stream" in key:
             found = streamed("MNIST", Arrays(path=str(given.mnist), size=28), "classifier")
         elif "collapse" in key:
-            found = collapsing(key["seed"], judge)
+            found = collapsing(key["seed"], judge, given.work / f"collapse-{key['seed']}")
         else:
-            found = healthy(key["healthy"], key["seed"])
+            found = healthy(key["healthy"], key["seed"], given.work / f"{key['healthy']}-{key['seed']}")
         record.append(key, **found)
         print(key, {name: found[name] for name in found if name not in ("modes", "looks")}, flush=True)
 

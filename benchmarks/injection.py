@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from record import Record
+from replay import replayed
 from torch import Tensor, nn
 
 from equipoise import build, launch
@@ -41,7 +42,7 @@ from equipoise.runs import folder
 from equipoise.streams import Stream
 from equipoise.training import Run, train
 
-KIMG, SIZE, LOOKS, TEST = 160, 16, 20, 2000
+RECIPE, KIMG, SIZE, LOOKS, TEST = "hinge", 160, 16, 20, 2000
 HARM, EARLY, LATE = 1.5, 0.2, 0.5
 SETTINGS = [
     f"kimg={KIMG}",
@@ -214,18 +215,15 @@ def played(config: TrainConfig, fault: Fault, out: Path, net: Classifier) -> dic
         x, _ = data.test.take(torch.arange(TEST))
         judge = Independent(run, config, net, net.features(scaled(to_uint8(x))))
         run = replace(run, judge=judge, plan=replace(run.plan, evaluate_every=config.images // LOOKS))
+        run.events.append("calibration", **run.controller.facts())
         fault.act(run, at)
         diverged = False
         try:
             train(run)
         except Diverged:
             diverged = True
-    rows = folder.rows(run_folder.events)
-    found = [(row["seen"], row["symptom"], row["severity"]) for row in rows if row["kind"] == "finding"]
-    if diverged:
-        found += [(row["seen"], "divergence", "severe") for row in rows if row["kind"] == "diverged"]
-    looks = [row["seen"] for row in rows if row["kind"] == "look"]
-    return {"at": at, "found": found, "distances": judge.distances, "diverged": diverged, "looks": looks}
+    looks = [row["seen"] for row in folder.rows(run_folder.events) if row["kind"] == "look"]
+    return {"at": at, "found": replayed(out), "distances": judge.distances, "diverged": diverged, "looks": looks}
 
 
 def resolved(config: TrainConfig, every: float) -> TrainConfig:
@@ -255,7 +253,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     record, net = Record("injection"), None
-    base = launch.configured("hinge", data=str(given.mnist), settings=SETTINGS)
+    base = launch.configured(RECIPE, data=str(given.mnist), settings=SETTINGS)
     k, n = map(int, given.part.split("/"))
     for name, seed in plan(given.seeds)[k::n]:
         seed += given.first

@@ -63,7 +63,7 @@ def what_matters(name: str, best: float, calibration: Calibration) -> float:
     """Of a signal that is low at best, a part of it matters as much; never less than its noise."""
     sign, noise = OF_SAMPLES[name], calibration.nulls[name].sd
     least = min(sign.matters, 0.4 * abs(best)) if sign.bad == "low" else sign.matters
-    return max(least, NOISES * noise)
+    return max(least, sign.matters / 2, NOISES * noise)
 
 
 def cusum(excess: NDArray[np.float64]) -> float:
