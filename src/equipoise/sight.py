@@ -52,7 +52,8 @@ class Eyes:
 
 
 def opened(
-    encoder: Encoder, train: Source, held_out: Source, n: int, cache: Cache, track: Track = untracked
+    encoder: Encoder, train: Source, held_out: Source, n: int, cache: Cache, track: Track = untracked,
+    trials: int = TRIALS,
 ) -> Eyes:  # fmt: skip
     """Eyes for looks at n samples, or at as many as were held out; calibrated, or as they were calibrated before.
 
@@ -78,11 +79,11 @@ def opened(
         spare = Part(held_out, torch.arange(n, len(held_out)))
         training = ground.of_itself(look.features, named(look))
         planted = pool(encoder, ground, training, spare if len(spare) >= SPARE * n else None, train)
-        found = calibrated(yardstick, planted, str(encoder.protocol["name"]), track=track)
+        found = calibrated(yardstick, planted, str(encoder.protocol["name"]), trials, track=track)
         return {"json": torch.frombuffer(bytearray(json.dumps(found.to_json()).encode()), dtype=torch.uint8)}
 
     key = {
-        "calibration": [VERSION, NULLS, OTHERS, TRIALS, SPARE, n], "protocol": dict(encoder.protocol),
+        "calibration": [VERSION, NULLS, OTHERS, trials, SPARE, n], "protocol": dict(encoder.protocol),
         "reals": [identity(train), identity(held_out)],
     }  # fmt: skip
     kept = cache.remembered(key, make)["json"]
