@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.layout import PartName
 from equipoise.data.source import Part, Shape, Source, Splits, near, to_uint8
+from equipoise.diagnosis.beforehand import beforehand
 from equipoise.diagnosis.watch import Watch
 from equipoise.ema import EMA
 from equipoise.encoders.cache import Cache
@@ -34,11 +35,12 @@ from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
 from equipoise.guardian import OfGame
 from equipoise.judging import Judge, Nobody, OfSamples
+from equipoise.metrics import nearest
 from equipoise.nets import dcgan, mlp, r3gan
 from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
 from equipoise.probes.players import Bench
 from equipoise.processes import ALONE, Processes
-from equipoise.sight import TooFew, opened
+from equipoise.sight import MOST_TRAINING, Eyes, TooFew, mixed, opened
 from equipoise.streams import Stream
 
 SHARE_FOR_DATA = 0.25  # of a CUDA device's free memory: a set that fits lives there
@@ -321,8 +323,34 @@ def guardian(
         step=torch.randn(BENCH, config.nets.z_dim, generator=step)[: len(z[:BENCH])].to(device),
     )  # fmt: skip
     n = 0 if eyes is None else eyes.n
+    first = list(beforehand(len(data.train), class_counts(data.train), config.batch)) if form.is_images else []
     watch = Watch(None if eyes is None else eyes.calibration, burn_in=round(BURN_IN * config.images))
-    return OfGame(eyes, bench, z[:n], y[:n], watch)
+    return OfGame(
+        eyes, bench, z[:n], y[:n], watch, first, drawing_of_modes(eyes, data.train) if form.is_images else None
+    )
+
+
+def class_counts(source: Source) -> list[int]:
+    """How many there are of each class, among at most LEARNED samples; none without classes."""
+    if not source.classes:
+        return []
+    part = some(source, LEARNED)
+    return torch.bincount(part.take(torch.arange(len(part)))[1], minlength=source.classes).tolist()
+
+
+def drawing_of_modes(
+    eyes: Eyes | None, train: Source
+) -> Callable[[Sequence[float], Sequence[float]], Image.Image] | None:  # fmt: skip
+    """A function that draws the shares of reals and of fakes; each mode by the training image in its middle."""
+    if eyes is None:
+        return None
+    _, middle = nearest(eyes.ground.bins.centres.float(), eyes.ground.train)
+    examples = mixed(train, MOST_TRAINING).take(middle)[0]
+
+    def draw(real: Sequence[float], fake: Sequence[float]) -> Image.Image:
+        return pictures.modes(np.array(real), np.array(fake), as_pixels(examples))
+
+    return draw
 
 
 def judge_of(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from equipoise.data.hooks import Track, Warn, unheard, untracked
@@ -23,10 +24,12 @@ from equipoise.errors import ConfigError
 from equipoise.games.gan import GAN
 from equipoise.knobs import Change
 from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
+from equipoise.probes.samples import shares
 from equipoise.sight import Eyes, TooFew, opened
 from equipoise.training import Sight
 
 CHUNK = 256  # samples drawn at a time
+OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})
 BURN_IN = 5  # looks, in a loop whose length is unknown
 
 
@@ -128,10 +131,10 @@ class Guardian:
             found["d_auc"] = auc(logits["real"], logits["held_out"])
         if self.eyes is None or self.gathered < self.eyes.n:
             return found, []
-        signals, shares = self.eyes.see(torch.cat(self._fakes)[: self.eyes.n])
+        signals, drawn_shares = self.eyes.see(torch.cat(self._fakes)[: self.eyes.n])
         if not self.held_out:
             signals = {name: value for name, value in signals.items() if name not in ("copy_rate", "c_t")}
-        return found | signals, shares
+        return found | signals, drawn_shares
 
 
 def batch(x: Tensor | NDArray[Any]) -> Tensor:
@@ -170,8 +173,12 @@ def encoder_for(train: Source, features: str, track: Track, warn: Warn) -> Encod
 class OfGame:
     """Watches a game of our own: the controller of a run under `--guardian watch`."""
 
-    def __init__(self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, watch: Watch):
-        self.eyes, self.bench, self.z, self.y, self.watch = eyes, bench, z, y, watch
+    def __init__(
+        self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, watch: Watch, first: Sequence[Finding] = (),
+        draw: Callable[[Sequence[float], Sequence[float]], Image.Image] | None = None,
+    ):  # fmt: skip
+        """`first` are findings before the first step; `draw` makes a picture of the shares of reals and of fakes."""
+        self.eyes, self.bench, self.z, self.y, self.watch, self.first, self.draw = eyes, bench, z, y, watch, first, draw
         self.before: Tensor | None = None  # features of G's samples at the look before, of the same latents
 
     def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
@@ -187,7 +194,17 @@ class OfGame:
             signals, told = self.eyes.see(drawn(game.sampler, self.z, self.y))
             found |= signals | self.moved(game)
         news = self.watch.add(game.seen, found, told)
-        return Sight(self.watch.history[-1].signals, told, news)
+        return Sight(self.watch.history[-1].signals, told, news, self.picture(told, news))
+
+    def picture(self, told: Sequence[float], news: Sequence[Finding]) -> Image.Image | None:
+        """Of the modes that are drawn and of those that are not, where a finding speaks of modes."""
+        if self.draw is None or self.eyes is None or not {finding.symptom for finding in news} & OF_MODES:
+            return None
+        real = shares(self.eyes.yardstick.real.bin, self.eyes.yardstick.cells)
+        return self.draw(real.tolist(), told)
+
+    def beforehand(self) -> Sequence[Finding]:
+        return self.first
 
     def moved(self, game: GAN) -> dict[str, float]:
         """`motion`: how far samples of the same latents went since the look before, over how far reals lie apart."""

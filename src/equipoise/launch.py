@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,8 @@ def restore(run: Run[GAN], left_out: Mapping[str, str]) -> None:
             run.events.append("left_out", count=len(left_out), files=some)
         if facts := run.controller.facts():
             run.events.append("calibration", **facts)
+        for finding in run.controller.beforehand():
+            run.events.append("finding", step=0, seen=0, **asdict(finding))
         run.clock.append("started", **machine_facts())
         return
     path, _ = checkpoint.latest(run.folder.checkpoints)

@@ -43,6 +43,7 @@ class Sight:
     signals: Mapping[str, float] = field(default_factory=dict)
     shares: Sequence[float] = ()  # of the samples in each bin of the data
     news: Sequence[Finding] = ()
+    picture: Image.Image | None = None  # of the modes that are missing, where that is news
 
 
 class Controller(Protocol):
@@ -56,6 +57,10 @@ class Controller(Protocol):
 
     def facts(self) -> Mapping[str, Any]:
         """What its looks are worth, for the record."""
+        ...
+
+    def beforehand(self) -> Sequence[Finding]:
+        """What is to be told before the first step."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -74,6 +79,9 @@ class HandsOff:
 
     def facts(self) -> Mapping[str, Any]:
         return {}
+
+    def beforehand(self) -> Sequence[Finding]:
+        return ()
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -165,7 +173,7 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
                 check_finite(run, signals)
             values = record(run, signals) if recorded or played else {}
             if watching:
-                watched(run, report)
+                watched(run, clock, report)
             if judging:
                 judged(run)
                 if finished := ended(run):
@@ -215,16 +223,19 @@ def decided(run: Run[Any], values: Mapping[str, float]) -> Change | None:
     return Change.model_validate_json(told) if told else None
 
 
-def watched(run: Run[Any], report: Reporter) -> None:
+def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
     """Lets the controller look, and tells what it found: the leader looks, and all processes hear the same."""
     at = {"step": run.standing.step, "seen": run.game.seen}
-    sight = run.controller.look(run.game) if run.processes.leads else Sight()
+    with clock.watching():
+        sight = run.controller.look(run.game) if run.processes.leads else Sight()
     if sight.signals:
         run.events.append("look", **at, signals=sight.signals, shares=[round(share, 5) for share in sight.shares])
     news = [Finding(**raw) for raw in json.loads(run.processes.told(json.dumps([asdict(f) for f in sight.news])))]
     for finding in news:
         run.events.append("finding", **at, **asdict(finding))
         report(run.game.seen, {}, f"{finding.symptom}: {finding.meaning}")
+    if sight.picture is not None:
+        keep(sight.picture, run.folder.missing_modes(run.standing.step))
 
 
 def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
@@ -298,9 +309,13 @@ def brief(figures: Figures) -> dict[str, dict[str, float | int | None]]:
 def draw(run: Run[Any]) -> None:
     if not run.processes.leads:
         return
-    path = run.folder.grid(run.standing.step)
+    keep(run.draw(run.game), run.folder.grid(run.standing.step))
+
+
+def keep(picture: Image.Image, path: Path) -> None:
     try:
-        run.draw(run.game).save(path)
+        path.parent.mkdir(exist_ok=True)
+        picture.save(path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}. Free some space, then resume.") from error
 
@@ -344,7 +359,7 @@ class Stopwatch:
     """Time inside the game's steps, and in all."""
 
     def __init__(self) -> None:
-        self.start, self.inside, self.steps = time.perf_counter(), 0.0, 0
+        self.start, self.inside, self.looking, self.steps = time.perf_counter(), 0.0, 0.0, 0
 
     @contextmanager
     def stepping(self) -> Iterator[None]:
@@ -353,10 +368,17 @@ class Stopwatch:
         self.inside += time.perf_counter() - began
         self.steps += 1
 
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.looking += time.perf_counter() - began
+
     def figures(self) -> dict[str, float]:
         total = time.perf_counter() - self.start
         return {
             "seconds": round(total, 3), "seconds_in_steps": round(self.inside, 3),
+            "seconds_watching": round(self.looking, 3),
             "ms_per_step": round(1000 * self.inside / max(self.steps, 1), 4),
         }  # fmt: skip
 

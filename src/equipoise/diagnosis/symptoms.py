@@ -19,7 +19,7 @@ from equipoise.diagnosis.signs import OF_SAMPLES
 RANK = ("severe", "warning", "note")
 ALIKE = 0.25  # distance of fakes to each other over that of reals, below which they are as good as the same
 GONE = 0.3  # of the reals' part: what is left of coverage where almost all modes are missing
-KEEN = 0.4  # of the reals' density: fakes so deep among the reals are good enough to count what is missing
+KEEN = 0.7  # of the reals' density: fakes so deep among the reals are good enough to count what is missing
 ABSENT = 0.15  # share of the data that is not drawn by a run that is otherwise good
 FEW = 0.25  # divergence of the classes, in nats, above that of reals: about two in five are never drawn
 BURST, EXPLODED, VANISHED = 50.0, 10.0, 1e-3  # gradient norms over what they were
@@ -100,10 +100,8 @@ def absent(history: History, calibration: Calibration) -> bool:
     half of its looks to learn them."""
     if "class_jsd" in calibration.armed and lasting(history, "class_jsd", FEW + calibration.nulls["class_jsd"].mean):
         return still(history, "class_jsd")
-    keen = lasting(history, "density", least=KEEN)
-    return keen and "missing" in calibration.armed and lasting(history, "missing", least=ABSENT) and still(
-        history, "missing"
-    )  # fmt: skip
+    many = "missing" in calibration.armed and lasting(history, "missing", least=ABSENT)
+    return many and lasting(history, "density", least=KEEN) and still(history, "missing")
 
 
 def still(history: History, name: str, looks: int = 5) -> bool:

@@ -109,9 +109,7 @@ def verdict(found: Iterable[Finding]) -> str:
     worst = min(found, key=order, default=None)
     if worst is None:
         return "healthy"
-    if worst.symptom == "converged":  # as a run's own judge calls it
-        return "plateau"
-    return REMEDIES[worst.symptom].verdict if worst.symptom in REMEDIES else worst.symptom
+    return REMEDIES[worst.symptom].verdict if worst.symptom in REMEDIES else worst.verdict
 
 
 def order(finding: Finding) -> tuple[int, int]:
