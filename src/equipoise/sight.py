@@ -20,7 +20,7 @@ from equipoise.probes.samples import FEWEST, Ground, Placed, Yardstick, shares
 from equipoise.streams import Stream
 
 MOST_TRAINING = 10_000  # training samples that bins are made of, and that copies are looked for in
-MOST_SPARE = 5_000  # reals that take the place of fakes in the calibration
+MOST_SPARE = 5_000  # reals that take the place of fakes in the calibration; more only for looks at many
 
 
 class TooFew(DataError):
@@ -66,7 +66,7 @@ def opened(
             f"{len(train)} training and {len(held_out)} held-out samples are too few to know what is normal:\n"
             f"samples are watched from {SPARE * FEWEST} and {FEWEST} of them on."
         )
-    train, held_out = mixed(train, MOST_TRAINING), mixed(held_out, n + max(MOST_SPARE, (1 + SPARE) * n))
+    train, held_out = mixed(train, MOST_TRAINING), mixed(held_out, n + max(min(MOST_SPARE, 20 * n), (1 + SPARE) * n))
     look = seen(encoder, train, cache, track)
     ground = Ground.of(look.features, n)
     reals = Part(held_out, torch.arange(n))

@@ -8,7 +8,7 @@ from equipoise.diagnosis.causes import found
 from equipoise.diagnosis.finding import Finding
 
 SPARSE, SPARSE_CLASS = 500, 50  # images in all, and of one class
-UNEVEN = 10  # times as many of the most frequent class as of the rarest
+UNEVEN, COUNTABLE = 10, 30  # times as many of the most frequent class as of the rarest; counted, for that, of each
 
 
 def beforehand(images: int, counts: Sequence[int], batch: int) -> Iterator[Finding]:
@@ -16,7 +16,7 @@ def beforehand(images: int, counts: Sequence[int], batch: int) -> Iterator[Findi
     each = [count for count in counts if count]
     if images < SPARSE or (each and images / len(each) < SPARSE_CLASS):
         yield found("data too sparse", {"images": images, "classes": len(each)})
-    if len(each) > 1 and max(each) > UNEVEN * min(each):
+    if len(each) > 1 and sum(each) >= COUNTABLE * len(each) and max(each) > UNEVEN * min(each):
         yield found("data imbalanced", {"most frequent": max(each), "rarest": min(each)})
     if len(each) > batch:
         yield found("batch too small", {"batch": batch, "classes": len(each)})

@@ -20,13 +20,14 @@ class Known(NamedTuple):
 KNOWN: Mapping[str, Known] = {
     "divergence": Known(
         "severe", "gradients are many times what they were: the game is about to leave the finite numbers",
-        "halve both learning rates (--set optim.g.lr=... optim.d.lr=...), set knobs.clip_norm=1, or raise knobs.r1 and "
-        "knobs.r2; go back to the checkpoint before", "Brock et al. 2019 (arXiv:1809.11096), section 4",
+        "halve both learning rates (--set optim.g.lr=... --set optim.d.lr=...), set knobs.clip_norm=1, or raise "
+        "knobs.r1 and knobs.r2; go back to the checkpoint before", "Brock et al. 2019 (arXiv:1809.11096), section 4",
     ),
     "total collapse": Known(
         "severe", "almost all samples are alike",
         "go back to a checkpoint from before; a relativistic loss with penalties keeps modes apart "
-        "(--set loss=relativistic knobs.r1=1 knobs.r2=1)", "Huang et al. 2024 (arXiv:2501.05441), section 2",
+        "(--set loss=relativistic --set knobs.r1=1 --set knobs.r2=1)",
+        "Huang et al. 2024 (arXiv:2501.05441), section 2",
     ),
     "partial collapse": Known(
         "severe", "a part of the data is no longer drawn",
