@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -16,9 +17,12 @@ from equipoise.data.source import everything, to_uint8
 from equipoise.data.toy import ring
 from equipoise.diagnosis.finding import Finding
 from equipoise.errors import ConfigError, DataError
+from equipoise.judging import Nobody
+from equipoise.processes import Processes
 from equipoise.recipes import recipe
 from equipoise.runs import folder
 from equipoise.runs.folder import RunFolder
+from equipoise.training import HandsOff, Sight, train
 
 SAMPLES = 300
 
@@ -199,6 +203,46 @@ def test_a_run_that_collapses_says_so(tmp_path):
     assert list(run.figures.glob("missing-*.png"))
     kinds = {row["kind"] for row in folder.rows(run.events)}
     assert {"calibration", "look"} <= kinds
+
+
+@dataclass(frozen=True)
+class Recorded(Processes):
+    """The leader of two processes that notes what it tells, and the follower that hears it later."""
+
+    said: list[str] = field(default_factory=list)
+
+    def told(self, text: str) -> str:
+        if self.leads:
+            self.said.append(text)
+            return text
+        return self.said.pop(0)
+
+
+class Alarmed(HandsOff):
+    """The leader's controller, which finds something at its second look; a follower's must not be asked."""
+
+    looks = 0
+
+    def look(self, game):
+        self.looks += 1
+        found = Finding("cycling", "warning", {"motion": 1.0}, "the players run after each other", "lower the rates")
+        return Sight({"motion": 1.0}, [], [found] if self.looks == 2 else [])
+
+
+def test_all_processes_hear_the_same_findings(tiny, tmp_path):
+    config, said = tiny("digits"), []
+    heard: dict[int, list[str]] = {0: [], 1: []}
+    for rank in (0, 1):
+        run_folder = folder.create("digits", tmp_path / str(rank))
+        launch.describe(run_folder, config)
+        data = launch.build.splits(config.data)
+        controller = Alarmed() if rank == 0 else HandsOff()
+        with launch.assembled(config, data, run_folder, controller, torch.device("cpu")) as run:
+            processes = Recorded(rank, 1, said=said)
+            watched = replace(run, processes=processes, judge=Nobody())
+            train(watched, lambda seen, signals, news="", rank=rank: heard[rank].append(news) if news else None)
+    assert heard[0] == heard[1] == ["cycling: the players run after each other"]
+    assert said == []
 
 
 def test_watching_changes_no_bit_of_the_run(tiny, tmp_path):

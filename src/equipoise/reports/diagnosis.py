@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from equipoise.diagnosis import trainer_log
+from equipoise.diagnosis import causes, trainer_log
+from equipoise.diagnosis.calibration import Calibration
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.trainer_log import Found
 from equipoise.reports import trainer_csv
@@ -44,9 +45,29 @@ def of_log(path: Path) -> Diagnosis:
 
 
 def of_run(run: RunFolder) -> Diagnosis:
-    """The findings that the run wrote down itself: the newest of each symptom."""
-    newest = {row["symptom"]: found(row) for row in rows(run.events) if row["kind"] == "finding"}
-    return diagnosis(sorted(newest.values(), key=lambda each: trainer_log.order(each[1])))
+    """The findings that the run wrote down itself: the newest of each symptom; and its end, where it diverged."""
+    events = rows(run.events)
+    newest = {row["symptom"]: found(row) for row in events if row["kind"] == "finding"}
+    for row in events:
+        if row["kind"] == "diverged":
+            newest["divergence"] = diverged(row)
+    return diagnosis(sorted(newest.values(), key=lambda each: trainer_log.order(each[1])), tuple(blind_spots(events)))
+
+
+def diverged(row: Mapping[str, Any]) -> Found:
+    meaning = f"{', '.join(row['signals'])} left the finite numbers, and the run ended"
+    return row["step"], causes.found("divergence", {"signals": len(row["signals"])}, meaning)
+
+
+def blind_spots(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the guardian could not see on this data, in words."""
+    for row in events:
+        if row["kind"] == "calibration":
+            raw = {key: value for key, value in row.items() if key != "kind"}
+            for name, why in Calibration.from_json(raw).unarmed.items():
+                yield f"{name} was not judged: it {why}"
+    if not any(row["kind"] == "look" for row in events):
+        yield "the guardian did not look at this run: train with --guardian watch"
 
 
 def found(row: Mapping[str, Any]) -> Found:
