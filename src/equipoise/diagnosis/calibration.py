@@ -45,7 +45,7 @@ class Calibration:
     @property
     def unarmed(self) -> dict[str, str]:
         return {
-            name: f"sees '{' or '.join(OF_SAMPLES[name].sees)}' in {self.sight(name):.0%} of {self.trials} trials"
+            name: f"sees {' or '.join(map(repr, OF_SAMPLES[name].sees))} in {self.sight(name):.0%} of {self.trials} trials"
             for name in self.nulls
             if name not in self.armed
         }

@@ -40,7 +40,7 @@ def worse(history: History, name: str, calibration: Calibration) -> Worse | None
     sign, series = OF_SAMPLES[name], values(history, name)
     bad = (series if sign.bad == "high" else -series)[~np.isnan(series)]
     bad = np.maximum(bad, badness(name, calibration.nulls[name].mean))  # better than reals is no better
-    if len(bad) <= SMOOTH:
+    if len(bad) <= SMOOTH or np.isnan(series[-1]):
         return None
     best = best_before(bad)
     unit = what_matters(name, best[-1], calibration)

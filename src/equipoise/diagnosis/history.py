@@ -32,14 +32,14 @@ def values(history: History, name: str) -> NDArray[np.float64]:
 
 def of_steps(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The signals of the recorded steps between two looks, as one number each: the middle one; of gradient norms
-    (`..._norm_peak`) the largest, too."""
+    (`..._norm_peak`) the largest, too; of counts of what is not finite, their sum."""
     found: dict[str, float] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         column = np.array([row[name] for row in rows if name in row], float)
         if bad := int((~np.isfinite(column)).sum()):
             found[f"{name}_nonfinite"] = bad
             continue
-        found[name] = float(np.median(column))
+        found[name] = float(column.sum() if name.endswith("_nonfinite") else np.median(column))
         if name.endswith("_grad_norm"):
             found[f"{name}_peak"] = float(column.max())
     return found

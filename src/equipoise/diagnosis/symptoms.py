@@ -107,9 +107,10 @@ def absent(history: History, calibration: Calibration) -> bool:
 def still(history: History, name: str, looks: int = 5) -> bool:
     """Whether the signal, of which less is better, did not sink in the last looks, by a tenth of itself."""
     series = values(history, name)
+    series = series[~np.isnan(series)]
     if len(series) < 2 * looks:
         return False
-    now, before = np.nanmedian(series[-looks:]), np.nanmedian(series[-2 * looks : -looks])
+    now, before = np.median(series[-looks:]), np.median(series[-2 * looks : -looks])
     return bool(now > 0.9 * before)
 
 
@@ -147,8 +148,10 @@ def gradients(history: History) -> Iterator[Finding]:
         yield found("divergence", lost, "numbers of the game are no longer finite")
     for net in ("d", "g"):
         norm, peak = values(history, f"{net}_grad_norm"), values(history, f"{net}_grad_norm_peak")
-        if len(norm) < 2 * OF or np.isnan(norm).any() or np.isnan(peak).any():
+        known = ~np.isnan(norm) & ~np.isnan(peak)
+        if not known[-1] or known.sum() < 2 * OF:
             continue
+        norm, peak = norm[known], peak[known]
         usual = float(np.median(norm[:-OF]))
         evidence = {f"{net}_grad_norm": float(norm[-1]), f"{net}_grad_norm_before": usual}
         if peak[-1] > BURST * usual:
