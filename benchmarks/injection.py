@@ -18,6 +18,7 @@ import argparse
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,37 @@ class Independent:
 
     def final(self, G: nn.Module) -> Figures:
         return {}
+
+
+def harmed(run: dict[str, Any], twin: dict[str, Any]) -> bool:
+    """Whether the run diverged, or its distances were above HARM times the twin's in two looks in a row."""
+    pairs = zip(run["distances"], twin["distances"], strict=False)  # a run that diverged has fewer
+    far = [a > HARM * b for (seen, a), (_, b) in pairs if seen > run["at"]]
+    return run["diverged"] or any(map(all, pairwise(far)))
+
+
+def alarms(run: dict[str, Any]) -> set[str]:
+    """What was told after the fault, a warning or worse."""
+    return {symptom for seen, symptom, severity in run["found"] if seen > run["at"] and severity != "note"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    harmed: bool
+    detected: bool  # something was told that the twin was not
+    named: bool  # and one of the accepted verdicts is among it
+
+
+def outcomes(rows: list[dict[str, Any]]) -> dict[str, list[Outcome]]:
+    """By fault, of each seed that has a twin."""
+    twins = {row["key"]["seed"]: row for row in rows if row["key"]["fault"] == "twin"}
+    found: dict[str, list[Outcome]] = {name: [] for name in FAULTS}
+    for row in rows:
+        name, twin = row["key"]["fault"], twins.get(row["key"]["seed"])
+        if name in FAULTS and twin:
+            told = alarms(row) - alarms(twin)
+            found[name].append(Outcome(harmed(row, twin), bool(told), bool(told & set(FAULTS[name].accepted))))
+    return found
 
 
 def planted_at(seed: int, images: int) -> int:
