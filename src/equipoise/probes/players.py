@@ -17,7 +17,7 @@ STEP = 0.05  # length of a step of z, over the standard deviation of z, by which
 
 @contextmanager
 def at_rest(*nets: nn.Module) -> Iterator[None]:
-    """In their mode for use, in which norms keep their statistics as they are; each layer returns to the mode it had."""
+    """In their mode for use, in which norms keep their statistics; afterwards each layer is in the mode that it had."""
     was = [(layer, layer.training) for net in nets for layer in net.modules()]
     for net in nets:
         net.eval()
