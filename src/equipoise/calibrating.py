@@ -19,7 +19,7 @@ from equipoise.metrics.neighbours import squared_radii
 from equipoise.probes.samples import Placed, Yardstick
 from equipoise.streams import Stream
 
-VERSION = 2  # of what is planted and how: a calibration is remembered under it
+VERSION = 3  # of what is planted and how: a calibration is remembered under it
 NULLS, OTHERS, TRIALS = 100, 40, 20
 SPARE = 3  # times as many reals as a look takes: fewer leave no room for defects
 GREY_LEVELS = 20  # standard deviation of the noise that is planted, of 255
@@ -34,7 +34,7 @@ class Pool:
     clean: Placed  # [N]
     blurred: Placed  # the same reals, worse
     noisy: Placed
-    modes: Tensor  # [N] what may go missing: classes, or cells where there are none
+    modes: Tensor  # [N] what may go missing: classes, or cells where there are none; numbered without gaps
     training: Placed  # what a copy is a copy of
 
     def __len__(self) -> int:
@@ -45,9 +45,11 @@ Defect = Callable[[Pool, int, torch.Generator], Placed]  # n samples of the pool
 
 
 def drawn(n: int, weights: Tensor, g: torch.Generator) -> Tensor:
-    """n places without replacement, each with a chance in proportion to its weight: Efraimidis and Spirakis 2006."""
+    """n places without replacement, each with a chance in proportion to its weight: Efraimidis and Spirakis 2006.
+    Where fewer weigh anything, these are taken again in turn: what is missing stays missing."""
     keys = torch.rand(len(weights), generator=g, dtype=torch.float64).log() / weights.double()
-    return keys.topk(n).indices
+    places = keys.topk(min(n, int((weights > 0).sum()))).indices
+    return places[torch.arange(n) % len(places)]
 
 
 def evenly(pool: Pool, n: int, g: torch.Generator) -> Tensor:

@@ -130,6 +130,6 @@ def pool(encoder: Encoder, ground: Ground, training: Placed, spare: Source | Non
         clean,
         blurred=place(blurred(reals) if images else jittered(reals)),
         noisy=place(noisy(reals) if images else jittered(reals)),
-        modes=y if len(torch.unique(y)) > 1 else clean.bin,
+        modes=torch.unique(y if len(torch.unique(y)) > 1 else clean.bin, return_inverse=True)[1],
         training=replace(training, near=torch.zeros_like(training.near)),
     )

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -477,8 +478,8 @@ def test_the_settings_that_are_advised_exist(symptom):
 
 
 def test_every_symptom_that_can_be_told_was_planted():
-    with open(sys.modules[symptoms.__module__].__file__) as file:
-        told = set(re.findall(r'found\(\s*"([^"]+)"', file.read())) | {"shrinkage", "quality loss"}
+    source = Path(sys.modules[symptoms.__module__].__file__).read_text(encoding="utf-8")
+    told = set(re.findall(r'found\(\s*"([^"]+)"', source)) | {"shrinkage", "quality loss"}
     assert told == {*ILL, "D too strong"}
 
 

@@ -44,8 +44,9 @@ class Calibration:
 
     @property
     def unarmed(self) -> dict[str, str]:
+        quoted = {name: " or ".join(map(repr, OF_SAMPLES[name].sees)) for name in self.nulls}
         return {
-            name: f"sees {' or '.join(map(repr, OF_SAMPLES[name].sees))} in {self.sight(name):.0%} of {self.trials} trials"
+            name: f"sees {quoted[name]} in {self.sight(name):.0%} of {self.trials} trials"
             for name in self.nulls
             if name not in self.armed
         }

@@ -17,15 +17,15 @@ STEP = 0.05  # length of a step of z, over the standard deviation of z, by which
 
 @contextmanager
 def at_rest(*nets: nn.Module) -> Iterator[None]:
-    """In their mode for use, in which norms keep their statistics as they are."""
-    was = [net.training for net in nets]
+    """In their mode for use, in which norms keep their statistics; afterwards each layer is in the mode that it had."""
+    was = [(layer, layer.training) for net in nets for layer in net.modules()]
     for net in nets:
         net.eval()
     try:
         yield
     finally:
-        for net, training in zip(nets, was, strict=True):
-            net.train(training)
+        for layer, training in was:
+            layer.training = training
 
 
 @dataclass(frozen=True)
