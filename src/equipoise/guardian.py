@@ -26,7 +26,7 @@ from equipoise.knobs import Change
 from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
 from equipoise.probes.samples import shares
 from equipoise.sight import Eyes, TooFew, opened
-from equipoise.training import Sight
+from equipoise.training import HandsOff, Sight
 
 CHUNK = 256  # samples drawn at a time
 OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})
@@ -227,6 +227,13 @@ class OfGame:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.watch.load_state_dict(state)
         self.before = state["before"]
+
+
+class Beside(HandsOff):
+    """The controller of a process beside the leader: it sees nothing, and keeps a place for what the leader sees."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": [], "steps": [], "before": None}
 
 
 def drawn(G: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor) -> Tensor:

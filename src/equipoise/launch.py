@@ -29,6 +29,7 @@ from equipoise.errors import ConfigError, Damaged, DataError, MachineError, Stor
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
+from equipoise.guardian import Beside
 from equipoise.judging import Nobody
 from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
@@ -274,8 +275,10 @@ def watching(
     config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, processes: Processes, track: Track,
     warn: Warn,
 ) -> Controller:  # fmt: skip
-    if not processes.leads or config.guardian.mode == "off":
+    if config.guardian.mode == "off":
         return HandsOff()
+    if not processes.leads:
+        return Beside()
     return build.guardian(config, form, data, device, track, warn)
 
 

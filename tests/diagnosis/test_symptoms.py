@@ -472,9 +472,9 @@ def test_the_settings_that_are_advised_exist(symptom):
     advice = KNOWN[symptom].advice
     for knob in re.findall(r"knobs\.(\w+)", advice):
         assert knob in Knobs.model_fields
-    for settings in re.findall(r"--set ([^),]+)", advice):
-        first = settings.split(" or ")[0].split()
-        override(recipe("digits"), [setting.replace("...", "1e-4") for setting in first])
+    settings = re.findall(r"--set ([\w.]+=[^ ),]+)", advice)
+    assert settings or "--set" not in advice
+    override(recipe("digits"), [setting.replace("...", "1e-4") for setting in settings])
 
 
 def test_every_symptom_that_can_be_told_was_planted():

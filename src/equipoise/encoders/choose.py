@@ -75,9 +75,10 @@ def chosen(
 
 
 def automatic(train: Source, unlabelled: Name = "random") -> Name:
-    """A classifier of the data's own classes, and `unlabelled` where there are none, or too few images for it."""
-    taught = 1 < train.classes <= LABELLED and len(train) >= FEWEST
-    return "classifier" if taught else unlabelled
+    """A classifier of the data's own classes, and `unlabelled` where there are none; too few images teach neither."""
+    if len(train) < FEWEST:
+        return "random"
+    return "classifier" if 1 < train.classes <= LABELLED else unlabelled
 
 
 def named(features: str, weights: Path | None = None) -> tuple[Name, Path | None]:
