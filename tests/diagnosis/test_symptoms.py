@@ -193,6 +193,12 @@ def test_gradients_are_judged_after_looks_that_have_none():
     assert named([*history, bare]) == [], "a look without gradients says nothing of them"
 
 
+def test_a_net_that_was_not_played_before_has_no_usual_gradient():
+    still = {"g_grad_norm": 0.0, "g_grad_norm_peak": 0.0}
+    waited = [Look(look.seen, look.signals | still, look.shares) for look in played(0)[:-1]]
+    assert named(waited) == named([*waited, played(0)[-1]]) == []
+
+
 def test_a_mode_that_was_never_there_is_partial_collapse():
     of_classes = named(played(0, at=0, class_jsd=0.35, missing=0.25, jsd=0.2, coverage=0.7))
     assert of_classes == ["partial collapse"]
@@ -265,6 +271,7 @@ def test_coverage_and_variety_tell_shrinkage_from_quality_loss():
     assert named(played(0, coverage=0.6, apart=0.6)) == ["shrinkage"]
     assert named(played(0, coverage=0.6)) == ["quality loss"]
     assert named(played(0, coverage=0.6, apart=0.6, precision=0.4)) == ["quality loss"]
+    assert named(played(0, class_jsd=0.12, precision=0.4)) == ["quality loss"], "poor samples are read as any class"
     assert named(played(0, apart=0.6)) == [], "alone, it says too little"
 
 

@@ -152,7 +152,8 @@ def gradients(history: History) -> Iterator[Finding]:
         if not known[-1] or known.sum() < 2 * OF:
             continue
         norm, peak = norm[known], peak[known]
-        usual = float(np.median(norm[:-OF]))
+        if not (usual := float(np.median(norm[:-OF]))):
+            continue  # it was not played: nothing to be compared with
         evidence = {f"{net}_grad_norm": float(norm[-1]), f"{net}_grad_norm_before": usual}
         if peak[-1] > BURST * usual:
             yield found("divergence", {f"{net}_grad_norm_peak": float(peak[-1]), f"{net}_grad_norm_before": usual})
