@@ -41,8 +41,8 @@ def here(tmp_path, monkeypatch):
 def judged_often(tiny, *settings, steps=80):
     """Of 8 images a step, looked at LOOKS times by fd."""
     kimg = steps * 8 / 1000
-    return tiny("digits", f"evaluate.every_kimg={kimg / LOOKS}", "evaluate.metrics=[fd]", "evaluate.n=179", "guardian.mode=off", *settings,
-                steps=steps)  # fmt: skip
+    return tiny("digits", f"evaluate.every_kimg={kimg / LOOKS}", "evaluate.metrics=[fd]", "evaluate.n=179",
+                "guardian.mode=off", *settings, steps=steps)  # fmt: skip
 
 
 def rows(run: RunFolder, kind: str, **where: Any) -> list[dict[str, Any]]:
