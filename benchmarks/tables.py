@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import median
 from typing import Any
 
+from injection import alarms, outcomes
 from record import Record
 
 Row = dict[str, Any]
@@ -185,6 +187,93 @@ def real_against_real() -> None:
     )
 
 
+def training_logs() -> None:
+    """Rates with exact 95% intervals; steps are medians over the runs caught."""
+
+    def rate(k: int, n: int, low: float, high: float) -> str:
+        return f"{k} of {n} ({low:.2f} to {high:.2f})"
+
+    def steps(found: dict[str, int]) -> str:
+        return f"{median(found.values()):,.0f}" if found else ""
+
+    table(
+        "training_logs.py",
+        "rule | degraded runs caught | other runs called worse | called early | steps before the end "
+        "| steps after the best | against FID patience",
+        (
+            f"{r['key']['rule']} | {rate(r['caught'], r['degraded'], *r['caught_95'])} "
+            f"| {rate(r['false'], r['healthy'], *r['false_95'])} | {r['early']} | {steps(r['steps_before_end'])} "
+            f"| {steps(r['steps_after_best'])} | {r['against_patience']}"
+            for r in Record("training_logs").rows()
+        ),
+    )
+
+
+def guardian_power() -> None:
+    """Power of each signal, in percent."""
+    for r in Record("guardian_power").rows():
+        key, signals = r["key"], list(r["false_alarms"])
+        lines = {"false alarms": r["false_alarms"], **r["power"]}
+        table(
+            f"guardian_power.py: {key['set']}, {key['features']}, {r['looks_at']} samples a look "
+            f"(encoder {r['encoder_s']:.0f} s, calibration {r['calibration_s']:.0f} s)",
+            " | ".join(["planted", *signals]),
+            (" | ".join([name, *(f"{rates.get(s, 0):.0%}" for s in signals)]) for name, rates in lines.items()),
+        )
+
+
+def detection() -> None:
+    rows = Record("detection").rows()
+    table(
+        "detection.py: runs that collapse",
+        "seed | told | most modes, last modes | below half of the most at look | told at look | delay, looks",
+        (
+            f"{r['key']['seed']} | {', '.join(symptom for _, symptom, _ in r['found'][:2])} "
+            f"| {max(n for _, n in r['modes'])}, {r['modes'][-1][1]} | {r['fell']} | {r['named']} | {r['delay']}"
+            for r in rows
+            if "collapse" in r["key"]
+        ),
+    )
+    table(
+        "detection.py: healthy runs",
+        "recipe, seed | looks | alarms | told | s | watching",
+        (
+            f"{r['key']['healthy']}, {r['key']['seed']} | {r['looks']} | {r['alarms']} "
+            f"| {', '.join(f'{symptom} ({severity})' for _, symptom, severity in r['found'])} "
+            f"| {r['clock']['seconds']:.0f} | {r['clock'].get('seconds_watching', 0) / r['clock']['seconds']:.1%}"
+            for r in rows
+            if "healthy" in r["key"]
+        ),
+    )
+    for r in rows:
+        if "stream" in r["key"]:
+            rates = ", ".join(f"{name} {rate:.0%}" for name, rate in r["beyond"].items())
+            print(
+                f"\nA stream of real {r['key']['stream']} images, beyond the 5% limits: {rates}; alarms: {r['alarms']}."
+            )
+
+
+def injection() -> None:
+    rows = Record("injection").rows()
+    found = outcomes(rows)
+    everyone = [each for outcome in found.values() for each in outcome if each.harmed]
+    table(
+        "injection.py",
+        "fault | runs | harmed | of these detected | and rightly named | unharmed, and told so",
+        (
+            f"{name} | {len(each)} | {sum(o.harmed for o in each)} | {sum(o.harmed and o.detected for o in each)} "
+            f"| {sum(o.harmed and o.named for o in each)} | {sum(o.detected and not o.harmed for o in each)}"
+            for name, each in found.items()
+        ),
+    )
+    shams = [row for row in rows if row["key"]["fault"] in ("sham", "twin")]
+    detected, named = sum(o.detected for o in everyone), sum(o.named for o in everyone)
+    print(
+        f"\nHarmed {len(everyone)}, detected {detected}, rightly named {named}. Runs without a fault: {len(shams)}, "
+        f"with an alarm after the time of one: {sum(bool(alarms(r)) for r in shams)}."
+    )
+
+
 def metric_speed() -> None:
     table(
         "metric_speed.py",
@@ -202,6 +291,10 @@ if __name__ == "__main__":
         power,
         real_against_real,
         metric_speed,
+        training_logs,
+        guardian_power,
+        detection,
+        injection,
         speed,
         quality,
         loading,

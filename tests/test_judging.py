@@ -41,8 +41,8 @@ def here(tmp_path, monkeypatch):
 def judged_often(tiny, *settings, steps=80):
     """Of 8 images a step, looked at LOOKS times by fd."""
     kimg = steps * 8 / 1000
-    return tiny("digits", f"evaluate.every_kimg={kimg / LOOKS}", "evaluate.metrics=[fd]", "evaluate.n=179", *settings,
-                steps=steps)  # fmt: skip
+    return tiny("digits", f"evaluate.every_kimg={kimg / LOOKS}", "evaluate.metrics=[fd]", "evaluate.n=179",
+                "guardian.mode=off", *settings, steps=steps)  # fmt: skip
 
 
 def rows(run: RunFolder, kind: str, **where: Any) -> list[dict[str, Any]]:
@@ -121,7 +121,7 @@ def test_judging_changes_no_bit_of_training(recipe, tiny):
 
 
 def test_a_run_that_is_not_judged_has_no_rows_of_it(tiny, run_path):
-    run = launch.start(tiny("digits", "evaluate.metrics=[]"), run_path)
+    run = launch.start(tiny("digits", "evaluate.metrics=[]", "guardian.mode=off"), run_path)
     assert {row["kind"] for row in read(run.events)} == {"signals", "checkpoint"}
     assert checkpoint.newest_first(run.best) == []
     with pytest.raises(ConfigError, match="stop_when_converged needs metrics"):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from equipoise.knobs import Change, Knobs
 from equipoise.progress import Reporter
 from equipoise.runs import checkpoint, events
 from equipoise.runs.folder import RunFolder
+from equipoise.training import Controller, HandsOff
 
 
 class Cut(Exception):
@@ -43,7 +44,7 @@ def watched_by(reporter: Reporter) -> launch.Watch:
 def cut_at(images: int) -> launch.Watch:
     """Ends the run, without any goodbye, once `images` were seen."""
 
-    def reporter(seen: int, signals: Mapping[str, float]) -> None:
+    def reporter(seen: int, signals: Mapping[str, float], news: str = "") -> None:
         if seen >= images:
             raise Cut
 
@@ -53,14 +54,14 @@ def cut_at(images: int) -> launch.Watch:
 def stop_at(images: int, number: int = signal.SIGTERM) -> launch.Watch:
     """Asks the run to stop, once `images` were seen."""
 
-    def reporter(seen: int, signals: Mapping[str, float]) -> None:
+    def reporter(seen: int, signals: Mapping[str, float], news: str = "") -> None:
         if seen == images:
             os.kill(os.getpid(), number)
 
     return watched_by(reporter)
 
 
-class Meddler:
+class Meddler(HandsOff):
     """A controller that changes a knob at its fifth look, once, and counts its looks."""
 
     def __init__(self) -> None:
@@ -178,41 +179,53 @@ def test_a_run_stopped_by_a_signal_is_saved_and_resumes_to_the_same_bits(tiny, t
     assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
 
 
-def interrupted(config: TrainConfig, run: Path) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+def interrupted(
+    config: TrainConfig, run: Path, controller: Callable[[], Controller | None] = Meddler
+) -> tuple[Path, dict[str, Any], dict[str, Any]]:
     """(checkpoint, its state, its manifest) of a run with a controller that was cut at two thirds."""
     with pytest.raises(Cut):
-        launch.start(config, run, watch=cut_at(2 * config.images // 3), controller=Meddler())
+        launch.start(config, run, watch=cut_at(2 * config.images // 3), controller=controller())
     path, _ = checkpoint.latest(RunFolder(run).checkpoints)
     return path, *checkpoint.load(path)
 
 
-def entries_of(config: TrainConfig, run: Path) -> dict[str, Any]:
+def entries_of(config: TrainConfig, run: Path, controller: Callable[[], Controller | None] = Meddler) -> dict[str, Any]:
     """Every registered entry as it is when a run begins."""
     write(config, run / "config.json")
     with launch.assembled(
-        config, launch.build.splits(config.data), RunFolder(run), Meddler(), torch.device("cpu")
+        config, launch.build.splits(config.data), RunFolder(run), controller(), torch.device("cpu")
     ) as fresh:
         return fresh.registry().state()
 
 
-@pytest.mark.parametrize("name", ["stacked-digits", "dcgan", "wgan-gp"])
+def guardian() -> None:
+    """None: a run then has the controller that its config asks for."""
+
+
+LOSSES = {"stacked-digits": Meddler, "dcgan": Meddler, "wgan-gp": Meddler, "hinge": guardian}
+
+
+@pytest.mark.parametrize("name", LOSSES)
 def test_losing_any_registered_entry_is_noticed(name, tiny, tmp_path):
-    config = tiny(name)
-    launch.start(config, tmp_path / "whole", controller=Meddler())
-    _, state, manifest = interrupted(config, tmp_path / "cut")
+    controller = LOSSES[name]
+    # cut between two looks, and after one that found something
+    config = tiny(name, *(["guardian.every_kimg=0.1"] if controller is guardian else []))
+    launch.start(config, tmp_path / "whole", controller=controller())
+    _, state, manifest = interrupted(config, tmp_path / "cut", controller)
     (tmp_path / "fresh").mkdir()
-    fresh = entries_of(config, tmp_path / "fresh")
+    fresh = entries_of(config, tmp_path / "fresh", controller)
     assert fresh.keys() == state.keys()
     facts = {k: v for k, v in manifest.items() if k not in ("schema", "step", "finite", "files")}
 
     unnoticed = []
-    for entry in [None, *state]:
+    mine = [entry for entry in state if entry.startswith("controller.")]  # the rest was lost beside the others
+    for entry in [None, *(mine if controller is guardian else state)]:
         run = tmp_path / "again"
         shutil.rmtree(run, ignore_errors=True)
         shutil.copytree(tmp_path / "cut", run)
         damaged = state | ({entry: fresh[entry]} if entry else {})
         checkpoint.save(run / "checkpoints", manifest["step"], damaged, **facts)
-        launch.resume(run, controller=Meddler())
+        launch.resume(run, controller=controller())
         same = not differences(final_state(tmp_path / "whole"), final_state(run))
         same = same and not files_that_differ(tmp_path / "whole", run)
         if entry is None:
@@ -356,7 +369,7 @@ def test_a_record_that_lost_rows_is_not_resumed(tiny, tmp_path):
 def test_a_terminal_that_hangs_up_does_not_cost_the_save(tiny, tmp_path):
     """SIGHUP comes when the terminal is gone: drawing on it fails from then on."""
 
-    def gone(seen: int, signals: Mapping[str, float]) -> None:
+    def gone(seen: int, signals: Mapping[str, float], news: str = "") -> None:
         if seen == 8 * 33:
             os.kill(os.getpid(), signal.SIGHUP)
         if seen > 8 * 33:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from equipoise.door import GAN as GAN
+    from equipoise.guardian import Guardian as Guardian
 
 __version__ = "0.1.0"
-__all__ = ["GAN", "__version__"]
+__all__ = ["GAN", "Guardian", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,4 +20,8 @@ def __getattr__(name: str) -> Any:
         from equipoise.door import GAN
 
         return GAN
+    if name == "Guardian":
+        from equipoise.guardian import Guardian
+
+        return Guardian
     raise AttributeError(f"module 'equipoise' has no attribute '{name}'")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from equipoise.errors import ConfigError
 from equipoise.knobs import SCHEDULABLE, WHOLE, Knobs, Schedule, scheduled
@@ -226,6 +226,20 @@ class Evaluate(Every):
         return self
 
 
+class Guardian(Every):
+    """Whoever watches a run: see `guardian`."""
+
+    mode: Literal["watch", "off"] = "watch"
+    features: str = "auto"  # as for evaluate
+    n: int = Field(1000, ge=20)  # samples in a look, where as many reals are held out
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def spelled(cls, mode: Any) -> Any:
+        """YAML reads on and off as true and false."""
+        return {True: "on", False: "off"}.get(mode, mode) if isinstance(mode, bool) else mode
+
+
 class Machine(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto is measured, where the device has units for bf16
@@ -253,6 +267,7 @@ class TrainConfig(Section):
     samples: Every = Every()
     save: Save = Save()
     evaluate: Evaluate = Evaluate()
+    guardian: Guardian = Guardian()
     machine: Machine = Machine()
 
     @property

@@ -28,6 +28,8 @@ REHEARSAL_S = 0.5  # for each choice
 LONG_S = 5.0  # a first step that takes longer is measure enough: what it allocates costs little beside it
 WORTH_IT = 0.9  # a choice must take at most this share of the time of a plainer one
 JUDGING, LEAST_JUDGED, MOST_JUDGED = 0.03, 2, 50  # share of a run's time for judging its samples; and how often
+WATCHING, SHORT_WATCHING, SHORT_S = 0.03, 0.08, 60.0  # share for the guardian; of a run of at most so many seconds
+LEAST_WATCHED, MOST_WATCHED = 4, 100
 SHARE_OF_TIME = 0.94 - JUDGING  # of --time goes to steps; the rest to pictures, checkpoints and a slower moment
 SAVE_S = (5.0, 300.0)  # bounds of the time between checkpoints
 PATIENCE = 0.2  # of a run without a gain, and it has converged; or LEAST looks, if they take longer
@@ -76,6 +78,10 @@ def resolve(
         torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
         spent = judging_s(config, form, data, device, track, warn)
         every["evaluate"] = kimg / affordable(spent, seconds * 1000 * kimg / per_step)
+    every["guardian"] = kimg
+    if processes.leads and config.guardian.mode != "off":
+        spent = watching_s(config, form, data, device, track, warn)
+        every["guardian"] = kimg / watched(spent, seconds * 1000 * kimg / per_step)
     sections = {
         name: getattr(config, name).model_copy(update={"every_kimg": getattr(config, name).every_kimg or every[name]})
         for name in every
@@ -167,6 +173,24 @@ def judging_s(
     began = time.perf_counter()
     judge.judge(untrained, [])
     return time.perf_counter() - began
+
+
+def watching_s(
+    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, track: Track, warn: Warn
+) -> float:
+    """Seconds that one look of the guardian takes; its calibration, which is made once, is not counted."""
+    untrained = build.game(config, form, device)
+    guardian = build.guardian(config, form, data, device, track, warn)
+    guardian.look(untrained)  # what is done for the first time takes longer
+    began = time.perf_counter()
+    guardian.look(untrained)
+    return time.perf_counter() - began
+
+
+def watched(seconds: float, run_s: float) -> int:
+    """How many looks of so many seconds the guardian may take: WATCHING of a run, and more of a short one."""
+    budget = min(SHORT_WATCHING * run_s, max(SHORT_WATCHING * SHORT_S, WATCHING * run_s))
+    return min(MOST_WATCHED, max(LEAST_WATCHED, int(budget / seconds)))
 
 
 def affordable(seconds: float, run_s: float) -> int:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from equipoise.errors import ConfigError, Damaged, DataError, MachineError, Stor
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
+from equipoise.guardian import Beside
 from equipoise.judging import Nobody
 from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
@@ -141,7 +143,7 @@ def start(
         if processes.leads:
             describe(run, config)
             announce(run, forecast)
-        play(config, data, run, controller or HandsOff(), watch, device, processes, track, warn)
+        play(config, data, run, controller, watch, device, processes, track, warn)
     return run
 
 
@@ -189,7 +191,7 @@ def resume(
             for damaged in damaged_checkpoints(run):
                 warn(damaged)
         data = build.splits(config.data, track, warn)
-        play(config, data, run, controller or HandsOff(), watch, device, processes, track, warn)
+        play(config, data, run, controller, watch, device, processes, track, warn)
     return run
 
 
@@ -208,7 +210,7 @@ def play(
     config: c.TrainConfig,
     data: Splits,
     folder: RunFolder,
-    controller: Controller,
+    controller: Controller | None,
     watch: Watch,
     device: torch.device,
     processes: Processes,
@@ -244,7 +246,7 @@ def assembled(
     config: c.TrainConfig,
     data: Splits,
     folder: RunFolder,
-    controller: Controller,
+    controller: Controller | None,
     device: torch.device,
     processes: Processes = ALONE,
     track: Track = untracked,
@@ -261,12 +263,23 @@ def assembled(
             folder=folder,
             draw=build.drawing(form, data, config.seed, config.nets.z_dim, device),
             judge=build.judge(config, form, data, device, track, warn) if processes.leads else Nobody(),
-            controller=controller,
+            controller=controller or watching(config, form, data, device, processes, track, warn),
             events=events,
             clock=clock,
             standing=Standing(config.knobs),
             processes=processes,
         )
+
+
+def watching(
+    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, processes: Processes, track: Track,
+    warn: Warn,
+) -> Controller:  # fmt: skip
+    if config.guardian.mode == "off":
+        return HandsOff()
+    if not processes.leads:
+        return Beside()
+    return build.guardian(config, form, data, device, track, warn)
 
 
 def log(path: Path, processes: Processes) -> Log | Unwritten:
@@ -281,6 +294,10 @@ def restore(run: Run[GAN], left_out: Mapping[str, str]) -> None:
         if left_out:
             some = dict(islice(left_out.items(), LISTED))
             run.events.append("left_out", count=len(left_out), files=some)
+        if facts := run.controller.facts():
+            run.events.append("calibration", **facts)
+        for finding in run.controller.beforehand():
+            run.events.append("finding", step=0, seen=0, **asdict(finding))
         run.clock.append("started", **machine_facts())
         return
     path, _ = checkpoint.latest(run.folder.checkpoints)
@@ -329,6 +346,7 @@ def plan(config: c.TrainConfig, facts: dict[str, Any]) -> Plan:
         record_every=images(config.record),
         draw_every=images(config.samples),
         save_every=images(config.save),
+        watch_every=images(config.guardian),
         evaluate_every=images(config.evaluate),
         keep=config.save.keep,
         stop_when_converged=config.evaluate.stop_when_converged,

@@ -17,7 +17,7 @@ from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
 from equipoise.knobs import Knobs, scheduled
 from equipoise.metrics import path_length
-from equipoise.probes import duality_gap
+from equipoise.probes.duality import duality_gap
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder
 

@@ -16,12 +16,12 @@ LINE_S = 30.0  # between lines, where there is no terminal to redraw
 
 
 class Reporter(Protocol):
-    def __call__(self, seen: int, signals: Mapping[str, float]) -> None:
-        """`seen` real samples so far; `signals` of the last recorded step, or nothing new."""
+    def __call__(self, seen: int, signals: Mapping[str, float], news: str = "") -> None:
+        """`seen` real samples so far; `signals` of the last recorded step, or nothing new; what was just found."""
         ...
 
 
-def silent(seen: int, signals: Mapping[str, float]) -> None:
+def silent(seen: int, signals: Mapping[str, float], news: str = "") -> None:
     """The reporter of those who do not watch."""
 
 
@@ -39,8 +39,10 @@ def bar(console: Console, label: str, total: int, done: int = 0) -> Iterator[Rep
     task = progress.add_task(label, total=total, completed=done, signals="")
     drawn = 0.0
 
-    def report(seen: int, signals: Mapping[str, float]) -> None:
+    def report(seen: int, signals: Mapping[str, float], news: str = "") -> None:
         nonlocal drawn
+        if news:
+            tell(console, seen / total, news)
         if signals:
             progress.update(task, signals=summary(signals))
         if (now := time.monotonic()) - drawn >= REFRESH_S or seen >= total:
@@ -59,9 +61,11 @@ def bar(console: Console, label: str, total: int, done: int = 0) -> Iterator[Rep
 def lines(console: Console, label: str, total: int, done: int) -> Reporter:
     start = last = time.monotonic()
 
-    def report(seen: int, signals: Mapping[str, float]) -> None:
+    def report(seen: int, signals: Mapping[str, float], news: str = "") -> None:
         nonlocal last
         now = time.monotonic()
+        if news:
+            tell(console, seen / total, news)
         if signals and (now - last >= LINE_S or seen >= total):
             last = now
             left = (now - start) * (total - seen) / max(seen - done, 1)
@@ -72,6 +76,11 @@ def lines(console: Console, label: str, total: int, done: int) -> Reporter:
                 )
 
     return report
+
+
+def tell(console: Console, progress: float, news: str) -> None:
+    with suppress(OSError):
+        console.print(f"at {progress:.0%}: {news}", markup=False, highlight=False, soft_wrap=True)
 
 
 def summary(signals: Mapping[str, float]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,12 +18,13 @@ from PIL import Image
 from torch import Tensor
 
 from equipoise.data.batches import Batches
+from equipoise.diagnosis.finding import Finding
 from equipoise.errors import Diverged, Stopped, StorageError
 from equipoise.evaluation import Figures
 from equipoise.games.base import Game, Signals
 from equipoise.judging import Judge
 from equipoise.knobs import Change, Knobs, Schedule, scheduled
-from equipoise.probes import examined
+from equipoise.probes.step import examined
 from equipoise.processes import ALONE, Processes
 from equipoise.progress import Reporter, silent
 from equipoise.runs import checkpoint
@@ -34,10 +36,32 @@ G = TypeVar("G", bound=Game)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What one look of the controller brought."""
+
+    signals: Mapping[str, float] = field(default_factory=dict)
+    shares: Sequence[float] = ()  # of the samples in each bin of the data
+    news: Sequence[Finding] = ()
+    picture: Image.Image | None = None  # of the modes that are missing, where that is news
+
+
 class Controller(Protocol):
-    """Whoever may change the knobs of a running game: at most one change for each recorded step."""
+    """Whoever watches a running game, and may change its knobs: at most one change for each recorded step."""
 
     def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None: ...
+
+    def look(self, game: Any) -> Sight:
+        """At the samples and the players; the game stays as it is."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What its looks are worth, for the record."""
+        ...
+
+    def beforehand(self) -> Sequence[Finding]:
+        """What is to be told before the first step."""
+        ...
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -45,10 +69,19 @@ class Controller(Protocol):
 
 
 class HandsOff:
-    """The controller that changes nothing."""
+    """The controller that sees nothing and changes nothing."""
 
     def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
         return None
+
+    def look(self, game: Any) -> Sight:
+        return Sight()
+
+    def facts(self) -> Mapping[str, Any]:
+        return {}
+
+    def beforehand(self) -> Sequence[Finding]:
+        return ()
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -64,6 +97,7 @@ class Plan:
     record_every: int
     draw_every: int
     save_every: int
+    watch_every: int
     evaluate_every: int
     keep: int
     stop_when_converged: bool
@@ -134,10 +168,12 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
             signals = watched_step(run, clock) if recorded else timed_step(run, clock)
             run.standing.step += 1
             played = game.seen >= plan.images
-            judging = due(plan.evaluate_every, game.seen) or played
-            if recorded or judging or due(plan.save_every, game.seen) or reading_is_free:
+            judging, watching = (due(every, game.seen) or played for every in (plan.evaluate_every, plan.watch_every))
+            if recorded or judging or watching or due(plan.save_every, game.seen) or reading_is_free:
                 check_finite(run, signals)
             values = record(run, signals) if recorded or played else {}
+            if watching:
+                watched(run, clock, report)
             if judging:
                 judged(run)
                 if finished := ended(run):
@@ -185,6 +221,21 @@ def decided(run: Run[Any], values: Mapping[str, float]) -> Change | None:
     change = run.controller.observe(run.game.seen, values)
     told = run.processes.told(change.model_dump_json() if change else "")
     return Change.model_validate_json(told) if told else None
+
+
+def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
+    """Lets the controller look, and tells what it found: the leader looks, and all processes hear the same."""
+    at = {"step": run.standing.step, "seen": run.game.seen}
+    with clock.watching():
+        sight = run.controller.look(run.game) if run.processes.leads else Sight()
+    if sight.signals:
+        run.events.append("look", **at, signals=sight.signals, shares=[round(share, 5) for share in sight.shares])
+    news = [Finding(**raw) for raw in json.loads(run.processes.told(json.dumps([asdict(f) for f in sight.news])))]
+    for finding in news:
+        run.events.append("finding", **at, **asdict(finding))
+        report(run.game.seen, {}, f"{finding.symptom}: {finding.meaning}")
+    if sight.picture is not None:
+        keep(sight.picture, run.folder.missing_modes(run.standing.step))
 
 
 def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
@@ -258,9 +309,13 @@ def brief(figures: Figures) -> dict[str, dict[str, float | int | None]]:
 def draw(run: Run[Any]) -> None:
     if not run.processes.leads:
         return
-    path = run.folder.grid(run.standing.step)
+    keep(run.draw(run.game), run.folder.grid(run.standing.step))
+
+
+def keep(picture: Image.Image, path: Path) -> None:
     try:
-        run.draw(run.game).save(path)
+        path.parent.mkdir(exist_ok=True)
+        picture.save(path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}. Free some space, then resume.") from error
 
@@ -304,7 +359,7 @@ class Stopwatch:
     """Time inside the game's steps, and in all."""
 
     def __init__(self) -> None:
-        self.start, self.inside, self.steps = time.perf_counter(), 0.0, 0
+        self.start, self.inside, self.looking, self.steps = time.perf_counter(), 0.0, 0.0, 0
 
     @contextmanager
     def stepping(self) -> Iterator[None]:
@@ -313,10 +368,17 @@ class Stopwatch:
         self.inside += time.perf_counter() - began
         self.steps += 1
 
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.looking += time.perf_counter() - began
+
     def figures(self) -> dict[str, float]:
         total = time.perf_counter() - self.start
         return {
             "seconds": round(total, 3), "seconds_in_steps": round(self.inside, 3),
+            "seconds_watching": round(self.looking, 3),
             "ms_per_step": round(1000 * self.inside / max(self.steps, 1), 4),
         }  # fmt: skip
 

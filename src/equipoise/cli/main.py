@@ -60,6 +60,7 @@ def train(
     stop_when_converged: Annotated[
         bool, typer.Option("--stop-when-converged", help="Ends when samples no longer gain, beyond noise.")
     ] = False,
+    guardian: Annotated[str | None, typer.Option(help="watch: says what is wrong in the samples; off [watch].")] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="Processes on each machine, one a device.")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="Machines; start the command on each of them.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Config, parameters, memory, time; no training.")] = False,
@@ -70,6 +71,7 @@ def train(
     from equipoise.cli import act
 
     settings = [*(settings or []), *(["evaluate.stop_when_converged=true"] if stop_when_converged else [])]
+    settings += [f"guardian.mode={guardian}"] if guardian else []
     changes = {"file": config, "data": data, "steps": steps, "kimg": kimg, "seed": seed, "settings": settings}
     changes |= {"devices": devices, "nodes": nodes}
     if profile:
@@ -110,7 +112,9 @@ def evaluate(
         str | None, typer.Option(help="Real data, a part of it (mnist.npz#test), or a run: its test data [its own].")
     ] = None,
     metrics: Annotated[str, typer.Option(help="fd,kid,prdc,... [all of features]")] = "",
-    features: Annotated[str, typer.Option(help="auto, pixels, random, classifier, squeezenet=FILE, ...")] = "auto",
+    features: Annotated[
+        str, typer.Option(help="auto, random, classifier, self-supervised, squeezenet=FILE, ...")
+    ] = "auto",
     n: Annotated[int, typer.Option("-n", min=10, help="At most so many samples, and as many reals.")] = 10_000,
     train: Annotated[str | None, typer.Option(help="Where copies are looked for [the training part].")] = None,
     size: Annotated[int | None, typer.Option(min=8, help="Resize both to so many pixels a side.")] = None,
@@ -126,6 +130,17 @@ def evaluate(
         {"what": what, "against": against, "metrics": families, "features": features, "n": n, "train": train,
          "size": size, "checkpoint": checkpoint, "seed": seed}, as_json,
     )  # fmt: skip
+
+
+@app.command()
+def diagnose(
+    what: Annotated[Path, typer.Argument(help="A run folder, or the log of any trainer as .csv with a column step.")],
+    as_json: Json = False,
+) -> None:
+    """Says what is wrong, with evidence and advice. Exit code 1 when a finding is severe."""
+    from equipoise.cli import show
+
+    raise typer.Exit(show.diagnose(what, as_json))
 
 
 @app.command()

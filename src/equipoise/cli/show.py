@@ -1,4 +1,4 @@
-"""The verbs that only read: recipes, runs, compare, report and env."""
+"""The verbs that only read: recipes, diagnose, runs, compare, report and env."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 import yaml
 
 from equipoise.cli import screen
+from equipoise.diagnosis.finding import Finding
 from equipoise.recipes import RECIPES, about, recipe
-from equipoise.reports import comparison
+from equipoise.reports import comparison, diagnosis
 from equipoise.reports import report as reporting
 from equipoise.reports.comparison import Arm, Compared, Difference, Mean
 from equipoise.runs.folder import all_runs, existing, summary
@@ -32,6 +33,27 @@ def recipes(name: str | None, as_json: bool) -> None:
 
 def first_paragraph(text: str) -> str:
     return " ".join(text.partition("\n\n")[0].split())
+
+
+def diagnose(what: Path, as_json: bool) -> int:
+    """The exit code: 1 when a finding is severe."""
+    found = diagnosis.of(what)
+    if as_json:
+        screen.show_json(found.as_json())
+    else:
+        print(found.verdict, *(lines(step, finding) for step, finding in found.findings), sep="\n\n")
+    for note in found.notes:
+        screen.say(note)
+    return int(found.is_severe)
+
+
+def lines(step: int, finding: Finding) -> str:
+    evidence = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in finding.evidence.items())
+    source = f"\n    source: {finding.source}" if finding.source else ""
+    return (
+        f"{finding.severity}: {finding.symptom}, since step {step:,}: {finding.meaning}\n    evidence: {evidence}"
+        f"\n    advice: {finding.advice}{source}"
+    )
 
 
 def runs(home: Path, as_json: bool) -> None:

@@ -14,3 +14,16 @@ class Finding:
     evidence: Mapping[str, float]
     meaning: str
     advice: str
+    source: str = ""  # where the sign is described
+
+    @property
+    def verdict(self) -> str:
+        """In one word, for all of the run."""
+        return VERDICTS.get(self.symptom, self.symptom)
+
+
+VERDICTS = {
+    "divergence": "diverging", "exploding gradients": "diverging", "total collapse": "collapsing",
+    "partial collapse": "collapsing", "vanishing gradients": "D too strong", "D too weak": "G too strong",
+    "quality loss": "past its best", "converged": "plateau",
+}  # fmt: skip

@@ -1,4 +1,4 @@
-"""What took long and is remembered on the disk: features, and the classifiers that were trained to give them.
+"""What took long and is remembered on the disk: features, and the nets that were trained here to give them.
 
 An entry is a safetensors file named by the SHA-256 of what it was made from. It carries the sum of its own content: a
 damaged one is made again, as if it had never been there.

@@ -12,19 +12,23 @@ import torch
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Source
 from equipoise.encoders.cache import Cache
-from equipoise.encoders.classifier import classifier_encoder
+from equipoise.encoders.classifier import FEWEST, classifier_encoder
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.foundation import FoundationEncoder
 from equipoise.encoders.inception import InceptionEncoder, fetched
 from equipoise.encoders.mobilenet import MobileNetEncoder
 from equipoise.encoders.pixels import Pixels
 from equipoise.encoders.random_net import RandomNet
+from equipoise.encoders.self_supervised import self_supervised_encoder
 from equipoise.encoders.squeezenet import SqueezeNetEncoder
 from equipoise.encoders.weights import read
 from equipoise.errors import ConfigError, DataError
 
 CPU = torch.device("cpu")
-Name = Literal["pixels", "random", "classifier", "squeezenet", "mobilenet", "inception", "dinov2", "clip"]
+LABELLED = 1000  # classes, at most, that a classifier is trained on unasked
+Name = Literal[
+    "pixels", "random", "classifier", "self-supervised", "squeezenet", "mobilenet", "inception", "dinov2", "clip"
+]
 NAMES: tuple[Name, ...] = get_args(Name)
 SUFFIXES, TORCHSCRIPT = (".npz", ".pt"), ".pt"
 # An array that only this net's file has.
@@ -41,12 +45,12 @@ def chosen(
 ) -> Encoder:
     """The encoder called `features`: one of `NAMES`, `NAME=FILE`, or the path of weights alone.
 
-    `weights` is the same as `=FILE`. `train` are the images with labels that `classifier` learns from. The large nets
-    work on `device`; features are on the CPU.
+    `weights` is the same as `=FILE`. `train` are the images that `self-supervised` learns from, and with their labels
+    `classifier`. The large nets work on `device`; features are on the CPU.
 
     Raises:
         ConfigError: for an unknown name, or a net whose weights were not given.
-        DataError: for weights that cannot be used, or labels that nothing can be learnt from.
+        DataError: for weights that cannot be used, or images or labels that nothing can be learnt from.
     """
     name, file = named(features, weights)
     match name:
@@ -55,7 +59,9 @@ def chosen(
         case "random":
             return RandomNet()
         case "classifier":
-            return classifier_encoder(given(train), Cache(warn=warn), track, warn)
+            return classifier_encoder(given(train, name, "images with labels"), Cache(warn=warn), track, warn)
+        case "self-supervised":
+            return self_supervised_encoder(given(train, name, "images"), Cache(warn=warn), track)
         case "squeezenet":
             return SqueezeNetEncoder(read(weights_of(name, file)), device)
         case "mobilenet":
@@ -66,6 +72,13 @@ def chosen(
             return FoundationEncoder(name, None if file is None else str(file), device)
         case _:
             assert_never(name)
+
+
+def automatic(train: Source, unlabelled: Name = "random") -> Name:
+    """A classifier of the data's own classes, and `unlabelled` where there are none; too few images teach neither."""
+    if len(train) < FEWEST:
+        return "random"
+    return "classifier" if 1 < train.classes <= LABELLED else unlabelled
 
 
 def named(features: str, weights: Path | None = None) -> tuple[Name, Path | None]:
@@ -108,7 +121,7 @@ def weights_of(name: str, file: Path | None) -> Path:
     return file
 
 
-def given(train: Source | None) -> Source:
+def given(train: Source | None, name: str, needed: str) -> Source:
     if train is None:
-        raise DataError("the features 'classifier' need images with labels to learn from. Without, choose 'random'.")
+        raise DataError(f"the features {name!r} need {needed} to learn from. Without, choose 'random'.")
     return train

@@ -25,6 +25,7 @@ from equipoise.streams import Stream
 FEATURES = 64
 SIDE = 32  # pixels: larger images are shrunk, or a minute would not do
 RECIPE: Mapping[str, int] = {"steps": 800, "epochs": 30, "batch": 64, "width": 16, "seed": 0}  # whichever ends first
+FEW, MOST_TIMES = 200, 5  # classes that so many steps will do for; for more of them, in proportion, up to so many times
 HELD_OUT, MOST_HELD_OUT = 0.1, 2000
 FEWEST = 20
 
@@ -35,13 +36,7 @@ class Classifier(nn.Module):
     def __init__(self, channels: int, classes: int, width: int = 32):
         super().__init__()
         self.channels = channels
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
-            nn.Conv2d(width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(4), nn.Flatten(),
-        )  # fmt: skip
-        self.penultimate = nn.Sequential(nn.Linear(2 * width * 16, FEATURES), nn.ReLU())
+        self.convolutions, self.penultimate = convolutions(channels, width), penultimate(width)
         self.classes = nn.Linear(FEATURES, classes)
 
     def features(self, x: Tensor) -> Tensor:
@@ -58,6 +53,21 @@ class Classifier(nn.Module):
     def classify(self, x: Tensor, chunk: int = 2000) -> Tensor:
         """The most likely class of each image [B]."""
         return torch.cat([self(part).argmax(1) for part in torch.split(x, chunk)])
+
+
+def convolutions(channels: int, width: int) -> nn.Sequential:
+    """[B, C, H, W] in [-1, 1], H and W at least 8 -> [B, 32 * width]: 2 * width maps of 4 x 4 cells."""
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
+        nn.Conv2d(width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(4), nn.Flatten(),
+    )  # fmt: skip
+
+
+def penultimate(width: int) -> nn.Sequential:
+    """[B, 32 * width] -> [B, 64]."""
+    return nn.Sequential(nn.Linear(2 * width * 16, FEATURES), nn.ReLU())
 
 
 def trained_classifier(
@@ -105,13 +115,13 @@ def accuracy(net: Classifier, source: Source) -> float:
 class ClassifierEncoder:
     """The penultimate layer [B, 64] and the logits; `accuracy` is on images that the net did not learn from."""
 
-    def __init__(self, net: Classifier, accuracy: float, trained_on: str):
+    def __init__(self, net: Classifier, accuracy: float, trained_on: str, recipe: Mapping[str, int] = RECIPE):
         self.net, self.accuracy = net, accuracy
         self.protocol: Mapping[str, Any] = {
             "name": "classifier",
             "sha256": digest(net.state_dict()),
             "trained_on": trained_on,
-            "recipe": dict(RECIPE),
+            "recipe": dict(recipe),
             "accuracy": round(accuracy, 4),
             "resizer": f"mean of areas, to at most {SIDE} pixels a side",
             "range": "-1..1",
@@ -142,12 +152,14 @@ def classifier_encoder(
     learnt, unseen = Small(Part(train, order[held:])), Small(Part(train, order[:held]))
     sample = identity(train)
 
+    recipe = {**RECIPE, "steps": round(RECIPE["steps"] * min(MOST_TIMES, max(1.0, train.classes / FEW)))}
+
     def make() -> Tensors:
-        epochs = min(float(RECIPE["epochs"]), RECIPE["steps"] * RECIPE["batch"] / len(learnt))
+        epochs = min(float(RECIPE["epochs"]), recipe["steps"] * RECIPE["batch"] / len(learnt))
         net = trained_classifier(learnt, RECIPE["seed"], epochs, RECIPE["batch"], RECIPE["width"], track)
         return net.state_dict() | {"accuracy": torch.tensor(accuracy(net, unseen), dtype=torch.float64)}
 
-    known = cache.remembered({"classifier": dict(RECIPE), "images": sample}, make)
+    known = cache.remembered({"classifier": recipe, "images": sample}, make)
     right = float(known.pop("accuracy"))
     with torch.device("meta"):  # draws no weights
         net = Classifier(train.shape[0], train.classes, RECIPE["width"])
@@ -158,7 +170,7 @@ def classifier_encoder(
             f"the classifier is right on {right:.0%} of held-out images, of which {chance:.0%} are of one class:\n"
             "its features say little about these images. Choose other features."
         )
-    return ClassifierEncoder(net.eval().requires_grad_(False), right, sample)
+    return ClassifierEncoder(net.eval().requires_grad_(False), right, sample, recipe)
 
 
 def trainable(train: Source) -> None:
@@ -167,26 +179,31 @@ def trainable(train: Source) -> None:
             f"the features 'classifier' need labels of at least two classes, and these images have {train.classes}.\n"
             "Choose 'random', or weights of a trained net."
         )
+    enough(train, "classifier")
+
+
+def enough(train: Source, name: str) -> None:
+    """Raises DataError for what the nets trained here cannot learn from, with or without labels."""
     if len(train.shape) != 3 or min(train.shape[1:]) < 8:
-        raise DataError(f"the features 'classifier' need images of at least 8 pixels a side, not {list(train.shape)}.")
+        raise DataError(f"the features {name!r} need images of at least 8 pixels a side, not {list(train.shape)}.")
     if len(train) < FEWEST:
-        raise DataError(f"the features 'classifier' need at least {FEWEST} images to learn from, not {len(train)}.")
+        raise DataError(f"the features {name!r} need at least {FEWEST} images to learn from, not {len(train)}.")
 
 
-def small(images: Tensor) -> Tensor:
-    """uint8 images, with at most 32 pixels a side."""
-    return shrunk(images, SIDE).round().to(torch.uint8)
+def small(images: Tensor, side: int = SIDE) -> Tensor:
+    """uint8 images, with at most `side` pixels a side."""
+    return shrunk(images, side).round().to(torch.uint8)
 
 
 class Small:
-    """A source's images with at most 32 pixels a side."""
+    """A source's images with at most `side` pixels a side."""
 
-    def __init__(self, source: Source):
-        self.source = source
+    def __init__(self, source: Source, side: int = SIDE):
+        self.source, self.side = source, side
 
     @property
     def shape(self) -> Shape:
-        return tuple(small(torch.zeros(1, *self.source.shape, dtype=torch.uint8)).shape[1:])
+        return tuple(small(torch.zeros(1, *self.source.shape, dtype=torch.uint8), self.side).shape[1:])
 
     @property
     def classes(self) -> int:
@@ -200,8 +217,8 @@ class Small:
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         x, y = self.source.take(indices)
-        return scaled(small(to_uint8(x))), y
+        return scaled(small(to_uint8(x), self.side)), y
 
     def identity(self, indices: Tensor) -> Iterator[bytes]:
-        yield f"at most {SIDE} pixels".encode()
+        yield f"at most {self.side} pixels".encode()
         yield from self.source.identity(indices)

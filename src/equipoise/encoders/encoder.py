@@ -58,9 +58,9 @@ def listed(numbers: Collection[int]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def in_pieces(images: Tensor, device: torch.device) -> Iterator[Tensor]:
+def in_pieces(images: Tensor, device: torch.device, size: int = 0) -> Iterator[Tensor]:
     """A few images at a time, on the device, in full float32 and by the same algorithms each time."""
-    size = 4 if device.type == "cpu" else 64  # SqueezeNet: 25 images/s on one core, 12 in pieces of 64
+    size = size or (4 if device.type == "cpu" else 64)  # SqueezeNet: 25 images/s on one core, 12 in pieces of 64
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         for piece in torch.split(images, size):
             yield piece.to(device)

@@ -21,6 +21,7 @@ from equipoise.streams import Stream
 CHANNELS = 4  # at most, of an image
 WIDTHS = (16, 32, 64)  # channels at full, half and a quarter of the size
 GRIDS = (2, 2, 1)  # each pooled to so many cells a side: 64 + 128 + 64 = 256 features
+AT_ONCE = 2**14  # pixels: of 8x8 images 64 at a time are six times as fast as 4
 STEPS = 2**15  # of the weights on either side of zero
 
 
@@ -46,7 +47,9 @@ class RandomNet:
     @torch.no_grad()
     def look(self, images: Tensor) -> Look:
         """uint8 [B, C, H, W], C from 1 to 4, H and W at least 8. Raises DataError for other images."""
-        pieces = in_pieces(checked(images, "random", range(1, CHANNELS + 1), smallest=8), torch.device("cpu"))
+        images = checked(images, "random", range(1, CHANNELS + 1), smallest=8)
+        size = max(4, min(64, AT_ONCE // (images.shape[2] * images.shape[3])))
+        pieces = in_pieces(images, torch.device("cpu"), size)
         return Look(torch.cat([self.features(piece.float() / 127.5 - 1) for piece in pieces]))
 
     def features(self, h: Tensor) -> Tensor:

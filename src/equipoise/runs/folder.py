@@ -83,6 +83,10 @@ class RunFolder:
     def grid(self, step: int) -> Path:
         return self.samples / f"step-{step:09d}.png"
 
+    def missing_modes(self, step: int) -> Path:
+        """What was missing when a finding told so."""
+        return self.figures / f"missing-{step:09d}.png"
+
     def is_locked(self) -> bool:
         """Whether a process is writing to the run now."""
         try:

@@ -9,7 +9,7 @@ from torch import nn
 from equipoise.ema import EMA
 from equipoise.games.gan import GAN
 from equipoise.knobs import Knobs
-from equipoise.probes import duality_gap
+from equipoise.probes.duality import duality_gap
 from equipoise.streams import Stream
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from equipoise.probes import examined
+from equipoise.probes.step import examined
 
 
 def net(act: nn.Module) -> nn.Sequential:

@@ -1,0 +1,167 @@
+"""python benchmarks/detection.py [--part k/n]    does the guardian see a collapse, and leave healthy runs alone?
+
+`collapse`: `stacked-digits-ns`, 20 seeds, LOOKS looks in a run. At each look the modes of 1,000 samples are counted by
+the digits' judge (a classifier of one digit that the guardian never uses). Detected: "total collapse" or "partial
+collapse" is told. The delay is in looks, from the first at which the count is below half of the most so far.
+
+`healthy`: `digits` and `stacked-digits`, ten seeds each, full length, with the looks that a run gets by itself; the
+MNIST part of the healthy runs are the shams of `injection.py`. An alarm is a warning or worse.
+
+`stream`: real images in place of samples, STREAM looks one after another: how often each signal is beyond its limit
+(nominal: 5%), and how many alarms are told.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from judge import Judge
+from record import Record
+from replay import Found, replayed
+from torch import nn
+
+from equipoise import build, launch
+from equipoise.config import Arrays, TrainConfig
+from equipoise.data.source import Part, everything, scaled, to_uint8
+from equipoise.diagnosis.calibration import RATE
+from equipoise.diagnosis.signs import badness
+from equipoise.diagnosis.watch import Watch
+from equipoise.encoders.cache import Cache
+from equipoise.encoders.choose import chosen
+from equipoise.evaluation import Figures
+from equipoise.games.gan import GAN
+from equipoise.judging import History, Verdict
+from equipoise.runs import folder
+from equipoise.sight import opened
+from equipoise.streams import Stream
+from equipoise.training import train
+
+LOOKS, STREAM, COUNTED = 50, 500, 1000
+COLLAPSE = ("total collapse", "partial collapse")
+
+
+class Counting:
+    """Counts modes at each look of the guardian, and tells nobody."""
+
+    def __init__(self, judge: Judge, z_dim: int):
+        self.judge_of_digits = judge
+        self.z = torch.randn(COUNTED, z_dim, generator=Stream(0, "counted").at(0))
+        self.modes: list[tuple[int, int]] = []
+
+    def judge(self, game: GAN, history: History) -> Verdict:
+        fake = game.sampler(self.z, torch.zeros(COUNTED, dtype=torch.long))
+        self.modes.append((game.seen, self.judge_of_digits.stacks(scaled(to_uint8(fake)))["modes"]))
+        return Verdict()
+
+    def converged(self, history: History) -> bool:
+        return False
+
+    def final(self, G: nn.Module) -> Figures:
+        return {}
+
+
+def collapsing(seed: int, judge: Judge, out: Path) -> dict[str, Any]:
+    config = launch.configured("stacked-digits-ns", seed=seed, settings=["machine.threads=1"])
+    every = config.kimg / LOOKS
+    settings = [f"{name}.every_kimg={every}" for name in ("guardian", "evaluate", "record")]
+    config = launch.c.override(config, [*settings, "save.every_kimg=1000", "samples.every_kimg=1000"])
+    config = launch.c.override(config, ["machine.device=cpu", "machine.precision=fp32", "evaluate.patience_kimg=1000"])
+    run_folder, data = folder.create(config.recipe, out), build.splits(config.data)
+    launch.describe(run_folder, config)
+    with launch.assembled(config, data, run_folder, None, torch.device("cpu")) as run:
+        counting = Counting(judge, config.nets.z_dim)
+        run.events.append("calibration", **run.controller.facts())
+        train(replace(run, judge=counting))
+    found = replayed(out)
+    return {"modes": counting.modes, "found": found, **delays(counting.modes, found)}
+
+
+def delays(modes: list[tuple[int, int]], found: Found) -> dict[str, Any]:
+    """Looks between the first count below half of the most so far, and the finding; None without one of the two."""
+    most, fell = 0, None
+    for i, (_, count) in enumerate(modes):
+        most = max(most, count)
+        if fell is None and count < most / 2:
+            fell = i
+    at = [seen for seen, symptom, _ in found if symptom in COLLAPSE]
+    named = next((i for i, (seen, _) in enumerate(modes) if at and seen >= at[0]), None)
+    return {
+        "detected": bool(at),
+        "fell": fell,
+        "named": named,
+        "delay": None if None in (fell, named) else named - fell,
+    }
+
+
+def healthy(recipe: str, seed: int, out: Path) -> dict[str, Any]:
+    config: TrainConfig = launch.configured(recipe, seed=seed, settings=["machine.threads=1"])
+    run = launch.start(config, out)
+    looks = sum(row["kind"] == "look" for row in folder.rows(run.events))
+    return {"looks": looks, "clock": folder.rows(run.clock)[-1], **alarmed(replayed(out))}
+
+
+def alarmed(found: Found) -> dict[str, Any]:
+    return {"found": found, "alarms": sum(severity != "note" for _, _, severity in found)}
+
+
+def streamed(name: str, data: Any, features: str) -> dict[str, Any]:
+    """Reals that neither the yardstick nor the encoder knows, drawn anew for each look: a half of the training images,
+    which the guardian is not given. (MNIST's test images were written by other people, and it sees that.)"""
+    splits = build.splits(data)
+    order = torch.randperm(len(splits.train), generator=Stream(0, "halves").at(0))
+    known, unknown = (Part(splits.train, half) for half in order.tensor_split(2))
+    encoder = chosen(features, train=known)
+    eyes = opened(encoder, known, splits.validation, 1000, Cache())
+    others = eyes.place(everything(unknown)[0])
+    n, watch = min(eyes.n, len(others)), Watch(eyes.calibration, burn_in=0)
+    beyond = dict.fromkeys(eyes.calibration.nulls, 0)
+    alarms = []
+    for i in range(STREAM):
+        places = torch.randperm(len(others), generator=Stream(0, "stream").at(i))[:n]
+        signals = eyes.yardstick.signals(others.at(places))
+        for signal, null in eyes.calibration.nulls.items():
+            beyond[signal] += badness(signal, signals[signal]) > badness(signal, null.limit)
+        alarms += [(i, f.symptom, f.severity) for f in watch.add(i, signals)]
+    rates = {signal: count / STREAM for signal, count in beyond.items()}
+    return {"n": n, "of": len(others), "nominal": RATE, "beyond": rates, "alarms": alarms}
+
+
+def plan(mnist: Path | None) -> Iterator[dict[str, Any]]:
+    if mnist:
+        yield {"stream": "MNIST"}
+    for seed in range(100, 120):
+        yield {"collapse": "stacked-digits-ns", "seed": seed}
+    for seed in range(100, 110):
+        for recipe in ("digits", "stacked-digits"):
+            yield {"healthy": recipe, "seed": seed}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mnist", type=Path)
+    parser.add_argument("--part", default="0/1", help="k/n: every n-th run, from the k-th on")
+    parser.add_argument("--work", type=Path, default=Path("runs/detection"), help="where the runs are kept")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    record, judge = Record("detection"), Judge()
+    k, n = map(int, given.part.split("/"))
+    for key in list(plan(given.mnist))[k::n]:
+        if record.has(key):
+            continue
+        if "stream" in key:
+            found = streamed("MNIST", Arrays(path=str(given.mnist), size=28), "classifier")
+        elif "collapse" in key:
+            found = collapsing(key["seed"], judge, given.work / f"collapse-{key['seed']}")
+        else:
+            found = healthy(key["healthy"], key["seed"], given.work / f"{key['healthy']}-{key['seed']}")
+        record.append(key, **found)
+        print(key, {name: found[name] for name in found if name not in ("modes", "looks")}, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What is known of each symptom: what it means, what to do, and where its sign is described."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from equipoise.diagnosis.finding import Finding
+
+Severity = Literal["note", "warning", "severe"]
+
+
+class Known(NamedTuple):
+    severity: Severity
+    meaning: str
+    advice: str
+    source: str
+
+
+KNOWN: Mapping[str, Known] = {
+    "divergence": Known(
+        "severe", "gradients are many times what they were: the game is about to leave the finite numbers",
+        "halve both learning rates (--set optim.g.lr=... --set optim.d.lr=...), set knobs.clip_norm=1, or raise "
+        "knobs.r1 and knobs.r2; go back to the checkpoint before", "Brock et al. 2019 (arXiv:1809.11096), section 4",
+    ),
+    "total collapse": Known(
+        "severe", "almost all samples are alike",
+        "go back to a checkpoint from before; a relativistic loss with penalties keeps modes apart "
+        "(--set loss=relativistic --set knobs.r1=1 --set knobs.r2=1)",
+        "Huang et al. 2024 (arXiv:2501.05441), section 2",
+    ),
+    "partial collapse": Known(
+        "severe", "a part of the data is no longer drawn",
+        "go back to a checkpoint from before; use a relativistic loss with R1 and R2, a larger batch, or a lower "
+        "learning rate", "Richardson and Weiss 2018 (arXiv:1805.12462), section 3",
+    ),
+    "imbalance": Known(
+        "warning", "all of the data is drawn, but some parts too often and others too rarely",
+        "play on while it shrinks; otherwise a larger batch, or more weight on R1 and R2",
+        "Richardson and Weiss 2018 (arXiv:1805.12462), section 3",
+    ),
+    "shrinkage": Known(
+        "warning", "samples of one kind are more alike than real ones: the variety within modes is lost",
+        "raise knobs.r1 and knobs.r2, or lower knobs.g_lr; average G for longer (knobs.ema_halflife_kimg)",
+        "Naeem et al. 2020 (arXiv:2002.09797), section 3",
+    ),
+    "quality loss": Known(
+        "warning", "fewer samples look like the data than before",
+        "use the best checkpoint (--checkpoint best); lower both learning rates, or let them sink (schedules)",
+        "Kynkaanniemi et al. 2019 (arXiv:1904.06991), section 3",
+    ),
+    "D overfitting": Known(
+        "warning", "D knows its training data by heart: it scores it above other real data",
+        "augment in front of D (--set knobs.augment_p=.3), raise knobs.r1, or collect more data",
+        "Karras et al. 2020 (arXiv:2006.06676), section 2",
+    ),
+    "memorising": Known(
+        "severe", "samples are copies of training images",
+        "collect more data, augment in front of D (--set knobs.augment_p=.3), or stop earlier; do not share this "
+        "generator where the data is private", "Meehan et al. 2020 (arXiv:2004.05675), section 3",
+    ),
+    "D too strong": Known(
+        "warning", "D tells every fake from every real, and the samples do not become better",
+        "lower knobs.d_lr, raise knobs.r1, or use spectral norm in D (--set nets.d_norm=spectral)",
+        "Arjovsky and Bottou 2017 (arXiv:1701.04862), section 2",
+    ),
+    "D too weak": Known(
+        "warning", "D does not tell fakes from reals, although they differ: G learns nothing from it",
+        "raise knobs.d_lr or knobs.d_steps, lower knobs.r1 and knobs.r2, or give D more width",
+        "Karras et al. 2020 (arXiv:2006.06676), section 2",
+    ),
+    "cycling": Known(
+        "warning", "the same latents keep giving other samples: the players run after each other",
+        "lower both learning rates, set beta1 of Adam to 0, or raise knobs.r1 and knobs.r2",
+        "Mescheder et al. 2018 (arXiv:1801.04406), section 2",
+    ),
+    "vanishing gradients": Known(
+        "warning", "G is hardly moved any more",
+        "use a loss that does not saturate (--set loss=nonsaturating or relativistic), or lower knobs.d_lr",
+        "Arjovsky and Bottou 2017 (arXiv:1701.04862), theorem 2.4",
+    ),
+    "exploding gradients": Known(
+        "warning", "gradients are ten times what they were, and stay so",
+        "lower the learning rates, set knobs.clip_norm, or raise knobs.r1 and knobs.r2",
+        "Huang et al. 2024 (arXiv:2501.05441), section 2",
+    ),
+    "dead units": Known(
+        "warning", "most units of a network answer nothing to a whole batch",
+        "lower its learning rate; leaky rectifiers do not die (--set nets.g_act=leaky-relu)",
+        "Maas et al. 2013, section 2",
+    ),
+    "data too sparse": Known(
+        "note", "so few images are learnt by heart soon",
+        "augment in front of D (--set knobs.augment_p=.3), and stop when the samples no longer gain",
+        "Karras et al. 2020 (arXiv:2006.06676), section 2",
+    ),
+    "data imbalanced": Known(
+        "note", "rare classes are lost first",
+        "collect more of them, or condition on the class (--set nets.conditioning=projection)",
+        "Richardson and Weiss 2018 (arXiv:1805.12462), section 3",
+    ),
+    "batch too small": Known(
+        "note", "a batch meets only a part of the classes, so that D sees few of them at a time",
+        "raise batch, if memory allows", "Lin et al. 2018 (arXiv:1712.04086), section 3",
+    ),
+}  # fmt: skip
+
+
+def found(symptom: str, evidence: Mapping[str, float], meaning: str = "") -> Finding:
+    known = KNOWN[symptom]
+    return Finding(symptom, known.severity, dict(evidence), meaning or known.meaning, known.advice, known.source)

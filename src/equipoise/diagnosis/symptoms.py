@@ -1,0 +1,167 @@
+"""From the history of a run to findings: what is wrong at its last look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise.diagnosis.calibration import Calibration
+from equipoise.diagnosis.causes import found
+from equipoise.diagnosis.change import AGREE, OF, Worse, worse
+from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.history import History, values
+from equipoise.diagnosis.signs import OF_SAMPLES
+
+RANK = ("severe", "warning", "note")
+ALIKE = 0.25  # distance of fakes to each other over that of reals, below which they are as good as the same
+GONE = 0.3  # of the reals' part: what is left of coverage where almost all modes are missing
+KEEN = 0.7  # of the reals' density: fakes so deep among the reals are good enough to count what is missing
+ABSENT = 0.15  # share of the data that is not drawn by a run that is otherwise good
+FEW = 0.25  # divergence of the classes, in nats, above that of reals: about two in five are never drawn
+BURST, EXPLODED, VANISHED = 50.0, 10.0, 1e-3  # gradient norms over what they were
+DEAD = 0.9
+KNOWS, BY_HEART = 0.65, 0.85  # chance that D scores a training image above another real one; .5 is none
+SURE, ALWAYS = 0.99, 0.96  # how D tells fakes from reals, and the mean sign of its differences
+FOOLED = 0.35  # chance that D scores a real above a fake, when G leads it by the nose
+RESTLESS, SWAPPED = 0.6, 0.45  # movement between looks, over the distance of reals; share of samples in other bins
+COPIES = ("copy_rate", "c_t")
+COPYING, SIGNIFICANT = 0.15, -3.0  # copy rate (.05 by chance), and Meehan's C_T
+
+
+def symptoms(history: History, calibration: Calibration | None, burn_in: int) -> list[Finding]:
+    """All that is wrong now, the worst first. Until `burn_in` only what is beyond doubt."""
+    if not history:
+        return []
+    named = list(gradients(history))
+    if history[-1].seen >= burn_in:
+        settled = [look for look in history if look.seen >= burn_in]
+        ill = [] if calibration is None else list(samples(settled, calibration))
+        named += [*ill, *players(settled, calibration, harmed=bool(ill))]
+    return sorted(named, key=lambda finding: RANK.index(finding.severity))
+
+
+def lasting(history: History, name: str, least: float = -np.inf, most: float = np.inf) -> bool:
+    """Whether the signal lay beyond its bounds at AGREE of the last OF looks, and at the last one."""
+    last = values(history[-OF:], name)
+    beyond = (last > least) & (last < most)
+    return len(last) >= AGREE and bool(beyond[-1]) and int(beyond.sum()) >= AGREE
+
+
+def last(history: History, *names: str) -> dict[str, float]:
+    """Of the signals that the last look has."""
+    return {name: history[-1].signals[name] for name in names if name in history[-1].signals}
+
+
+# -- of the samples
+
+
+def samples(history: History, calibration: Calibration) -> Iterator[Finding]:
+    collapsed = total_collapse(history, calibration)
+    if collapsed:
+        yield collapsed
+    alarms = {name: alarm for name in OF_SAMPLES if name not in COPIES and (alarm := worse(history, name, calibration))}
+    if not collapsed:
+        yield from modes(history, calibration, alarms)
+    if lasting(history, "copy_rate", least=COPYING) and lasting(history, "c_t", most=SIGNIFICANT):
+        yield found("memorising", last(history, "copy_rate", "c_t"))
+
+
+def total_collapse(history: History, calibration: Calibration) -> Finding | None:
+    """Fakes that lie upon each other, on a small part of the data; it needs no better time before."""
+    ill_spread = lasting(history, "apart", most=ALIKE)
+    narrow = lasting(history, "coverage", most=GONE * calibration.nulls["coverage"].mean)
+    if not (ill_spread and narrow and calibration.sight("apart")):
+        return None
+    return found("total collapse", last(history, "apart", "coverage", "missing", "class_jsd", "rank"))
+
+
+def modes(history: History, calibration: Calibration, alarms: dict[str, Worse]) -> Iterator[Finding]:
+    """Which of the ways for samples to become worse: by modes, within them, or by their looks."""
+    evidence = {key: value for alarm in alarms.values() for key, value in alarm.evidence().items()}
+    of_modes = {"class_jsd"} if "class_jsd" in calibration.armed else {"jsd", "missing"}
+    lost, narrower = of_modes & alarms.keys(), {"apart", "spread"} & alarms.keys()
+    varied = {"vendi", "rank"} & alarms.keys()
+    if (lost and ({"coverage", "missing"} & alarms.keys() or varied)) or absent(history, calibration):
+        yield found("partial collapse", evidence or last(history, "missing", "class_jsd", "coverage"))
+    elif lost and "precision" not in alarms:
+        yield found("imbalance", evidence)
+    elif {"precision", "coverage"} & alarms.keys():
+        yield found("shrinkage" if narrower and "precision" not in alarms else "quality loss", evidence)
+    elif narrower and varied:
+        yield found("shrinkage", evidence)
+
+
+def absent(history: History, calibration: Calibration) -> bool:
+    """Whether modes are missing that were never there: of a generator that is good enough to count them, and has had
+    half of its looks to learn them."""
+    if "class_jsd" in calibration.armed and lasting(history, "class_jsd", FEW + calibration.nulls["class_jsd"].mean):
+        return still(history, "class_jsd")
+    many = "missing" in calibration.armed and lasting(history, "missing", least=ABSENT)
+    return many and lasting(history, "density", least=KEEN) and still(history, "missing")
+
+
+def still(history: History, name: str, looks: int = 5) -> bool:
+    """Whether the signal, of which less is better, did not sink in the last looks, by a tenth of itself."""
+    series = values(history, name)
+    series = series[~np.isnan(series)]
+    if len(series) < 2 * looks:
+        return False
+    now, before = np.median(series[-looks:]), np.median(series[-2 * looks : -looks])
+    return bool(now > 0.9 * before)
+
+
+# -- of the players
+
+
+def players(history: History, calibration: Calibration | None, harmed: bool) -> Iterator[Finding]:
+    if lasting(history, "d_auc", least=KNOWS):
+        finding = found("D overfitting", last(history, "d_auc", "d_gap"))
+        by_heart = calibration is None and lasting(history, "d_auc", least=BY_HEART)
+        yield finding if harmed or by_heart else replace(finding, severity="note")  # as long as the samples are well
+    if lasting(history, "d_tells", most=FOOLED):
+        yield found("D too weak", last(history, "d_tells", "paired_sign"))
+    unlike = calibration is None or lasting(history, "coverage", most=0.8 * calibration.nulls["coverage"].mean)
+    if lasting(history, "d_tells", least=SURE) and lasting(history, "paired_sign", least=ALWAYS) and unlike:
+        yield found("D too strong", last(history, "d_tells", "paired_sign", "g_grad_norm"))
+    if lasting(history, "motion", least=RESTLESS) and swapped(history) > SWAPPED:
+        yield found("cycling", {**last(history, "motion"), "swapped": swapped(history)})
+    for net in ("g", "d"):
+        if lasting(history, f"{net}_dead", least=DEAD):
+            yield found("dead units", last(history, f"{net}_dead"))
+
+
+def swapped(history: History) -> float:
+    """Share of samples that lie in other bins than one look before: the middle of the last looks."""
+    shares = [np.array(look.shares) for look in history[-OF - 1 :] if look.shares]
+    if len(shares) <= OF:
+        return 0.0
+    return float(np.median([np.abs(b - a).sum() / 2 for a, b in pairwise(shares)]))
+
+
+def gradients(history: History) -> Iterator[Finding]:
+    """Against what they were: norms have no scale of their own."""
+    if lost := {name: value for name, value in history[-1].signals.items() if name.endswith("_nonfinite") and value}:
+        yield found("divergence", lost, "numbers of the game are no longer finite")
+    for net in ("d", "g"):
+        norm, peak = values(history, f"{net}_grad_norm"), values(history, f"{net}_grad_norm_peak")
+        known = ~np.isnan(norm) & ~np.isnan(peak)
+        if not known[-1] or known.sum() < 2 * OF:
+            continue
+        norm, peak = norm[known], peak[known]
+        if not (usual := float(np.median(norm[:-OF]))):
+            continue  # it was not played: nothing to be compared with
+        evidence = {f"{net}_grad_norm": float(norm[-1]), f"{net}_grad_norm_before": usual}
+        if peak[-1] > BURST * usual:
+            yield found("divergence", {f"{net}_grad_norm_peak": float(peak[-1]), f"{net}_grad_norm_before": usual})
+        elif all_of(norm[-OF:] > EXPLODED * usual):
+            yield found("exploding gradients", evidence)
+        elif net == "g" and all_of(norm[-OF:] < VANISHED * usual):
+            yield found("vanishing gradients", evidence)
+
+
+def all_of(beyond: NDArray[np.bool_]) -> bool:
+    return bool(beyond.sum() >= AGREE and beyond[-1])

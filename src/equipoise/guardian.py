@@ -1,0 +1,241 @@
+"""The guardian: it looks at the samples and the players of a game, and says what is wrong. It changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from equipoise.data.hooks import Track, Warn, unheard, untracked
+from equipoise.data.source import InMemory, Source, parted
+from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.watch import Watch
+from equipoise.encoders.cache import Cache
+from equipoise.encoders.choose import automatic, chosen
+from equipoise.encoders.encoder import Encoder
+from equipoise.encoders.given import Given
+from equipoise.errors import ConfigError
+from equipoise.games.gan import GAN
+from equipoise.knobs import Change
+from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
+from equipoise.probes.samples import shares
+from equipoise.sight import Eyes, TooFew, opened
+from equipoise.training import HandsOff, Sight
+
+CHUNK = 256  # samples drawn at a time
+OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})
+BURN_IN = 5  # looks, in a loop whose length is unknown
+
+
+class Guardian:
+    """Watches anybody's training loop; nothing else of Equipoise is needed.
+
+    >>> guardian = Guardian(real, held_out=others)      # learns what is normal; a minute, and remembered
+    >>> for step in ...:
+    ...     if finding := guardian.observe(step, fake=fake, real_logits=..., fake_logits=..., d_loss=..., g_loss=...):
+    ...         print(finding.symptom, finding.evidence, finding.advice)
+
+    Samples are images, as arrays uint8 [N, H, W, C] or as tensors [N, C, H, W] (uint8, or floats in -1..1), or points
+    and features [N, d].
+    """
+
+    def __init__(
+        self,
+        real: Tensor | NDArray[Any],
+        held_out: Tensor | NDArray[Any] | None = None,
+        *,
+        labels: Tensor | NDArray[Any] | None = None,
+        features: str | Encoder = "auto",
+        n: int = 1000,
+        every: int = 100,
+        burn_in: int | None = None,
+        track: Track = untracked,
+        warn: Warn = unheard,
+    ):
+        """`real` is what D learns from, `held_out` the like that it never sees; without it a fifth of `real` stands in,
+        and copies cannot be told from other samples. `labels` [N] are of `real`. A look is taken at n fakes after
+        `every` observed steps; in the first `burn_in` steps only what is beyond doubt is told (default: 5 looks).
+
+        Raises:
+            ConfigError, DataError: for samples or features that cannot be used.
+        """
+        if every < 1:
+            raise ConfigError(f"every={every}: a look is taken after one step or more.")
+        train, others = sides(real, held_out, labels)
+        encoder = encoder_for(train, features, track, warn) if isinstance(features, str) else features
+        self.every, self.held_out = every, held_out is not None
+        try:
+            self.eyes: Eyes | None = opened(encoder, train, others, n, Cache(warn=warn), track)
+        except TooFew as error:
+            warn(str(error))
+            self.eyes = None
+        calibration = None if self.eyes is None else self.eyes.calibration
+        self.watch = Watch(calibration, BURN_IN * every if burn_in is None else burn_in)
+        self._rows: list[dict[str, float | Tensor]] = []
+        self._fakes: list[Tensor] = []
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong as far as the last look saw, the worst first."""
+        return self.watch.findings()
+
+    def observe(
+        self,
+        step: int,
+        *,
+        fake: Tensor | NDArray[Any] | None = None,
+        real_logits: Tensor | None = None,
+        fake_logits: Tensor | None = None,
+        held_out_logits: Tensor | None = None,
+        **numbers: float | Tensor,
+    ) -> Finding | None:
+        """The worst of what is news, if a look was taken at this step and found something.
+
+        `numbers` may be d_loss, g_loss, d_grad_norm, g_grad_norm: floats or scalars on any device, which are not waited
+        for until the next look. `held_out_logits` are D's of reals that it never saw. Fakes are gathered until there
+        are n of them, so that small batches will do.
+        """
+        row: dict[str, float | Tensor] = {k: v.detach() if isinstance(v, Tensor) else v for k, v in numbers.items()}
+        self._rows.append(row)
+        due = len(self._rows) >= self.every
+        if due and fake is not None and self.eyes is not None:
+            self._fakes.append(batch(fake).detach().cpu())
+        broken = any(isinstance(v, float) and not math.isfinite(v) for v in row.values())
+        if not broken and not (due and (fake is None or self.eyes is None or self.gathered >= self.eyes.n)):
+            return None
+        asked = {"real": real_logits, "fake": fake_logits, "held_out": held_out_logits}
+        logits = {name: mean_logit(of.detach()).cpu() for name, of in asked.items() if of is not None}
+        for row in self._rows:
+            self.watch.heed({name: float(value) for name, value in row.items()})
+        news = self.watch.add(step, *self.look(logits))
+        self._rows.clear()
+        self._fakes.clear()
+        return news[0] if news else None
+
+    @property
+    def gathered(self) -> int:
+        return sum(map(len, self._fakes))
+
+    def look(self, logits: Mapping[str, Tensor]) -> tuple[dict[str, float], list[float]]:
+        found: dict[str, float] = {}
+        if "real" in logits and "fake" in logits:
+            tells = auc(logits["real"], logits["fake"])
+            found |= {"d_tells": tells, "paired_sign": 2 * tells - 1}
+        if "real" in logits and "held_out" in logits:
+            found["d_auc"] = auc(logits["real"], logits["held_out"])
+        if self.eyes is None or self.gathered < self.eyes.n:
+            return found, []
+        signals, drawn_shares = self.eyes.see(torch.cat(self._fakes)[: self.eyes.n])
+        if not self.held_out:
+            signals = {name: value for name, value in signals.items() if name not in ("copy_rate", "c_t")}
+        return found | signals, drawn_shares
+
+
+def batch(x: Tensor | NDArray[Any]) -> Tensor:
+    """Arrays of images have their channels last, tensors first."""
+    if isinstance(x, Tensor):
+        return x if x.dtype == torch.uint8 else x.float()
+    x = np.asarray(x)
+    found = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2) if x.ndim == 4 else x))
+    return found if found.dtype == torch.uint8 else found.float()
+
+
+def sides(
+    real: Tensor | NDArray[Any], held_out: Tensor | NDArray[Any] | None, labels: Tensor | NDArray[Any] | None
+) -> tuple[Source, Source]:
+    x = batch(real).cpu()
+    if x.ndim not in (2, 4):
+        raise ConfigError(f"samples are images of four dimensions or points of two, not of shape {list(x.shape)}.")
+    y = None if labels is None else torch.as_tensor(labels).long().cpu()
+    if y is not None and len(y) != len(x):
+        raise ConfigError(f"there are {len(x)} real samples and {len(y)} labels: give one for each.")
+    train = InMemory(x, y, 0 if y is None else int(y.max()) + 1)
+    if held_out is not None:
+        return train, InMemory(batch(held_out).cpu())
+    split = parted(train, {"train": torch.arange(len(x)), "test": torch.arange(0)}, held_out=0.2)
+    return split.train, split.validation
+
+
+def encoder_for(train: Source, features: str, track: Track, warn: Warn) -> Encoder:
+    """By name or file; `auto` is a classifier of the classes, where there are some, and otherwise learns without."""
+    if len(train.shape) != 3:
+        return Given(train.shape[0])
+    named = automatic(train, "self-supervised") if features == "auto" else features
+    return chosen(named, train=train, track=track, warn=warn)
+
+
+class OfGame:
+    """Watches a game of our own: the controller of a run under `--guardian watch`."""
+
+    def __init__(
+        self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, watch: Watch, first: Sequence[Finding] = (),
+        draw: Callable[[Sequence[float], Sequence[float]], Image.Image] | None = None,
+    ):  # fmt: skip
+        """`first` are findings before the first step; `draw` makes a picture of the shares of reals and of fakes."""
+        self.eyes, self.bench, self.z, self.y, self.watch, self.first, self.draw = eyes, bench, z, y, watch, first, draw
+        self.before: Tensor | None = None  # features of G's samples at the look before, of the same latents
+
+    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
+        self.watch.heed(signals)
+        return None
+
+    @torch.no_grad()
+    def look(self, game: GAN) -> Sight:
+        """At the samples of the average of G, at those of G itself, and at the players."""
+        told: list[float] = []
+        found = standing(game, self.bench)
+        if self.eyes is not None:
+            signals, told = self.eyes.see(drawn(game.sampler, self.z, self.y))
+            found |= signals | self.moved(game)
+        news = self.watch.add(game.seen, found, told)
+        return Sight(self.watch.history[-1].signals, told, news, self.picture(told, news))
+
+    def picture(self, told: Sequence[float], news: Sequence[Finding]) -> Image.Image | None:
+        """Of the modes that are drawn and of those that are not, where a finding speaks of modes."""
+        if self.draw is None or self.eyes is None or not {finding.symptom for finding in news} & OF_MODES:
+            return None
+        real = shares(self.eyes.yardstick.real.bin, self.eyes.yardstick.cells)
+        return self.draw(real.tolist(), told)
+
+    def beforehand(self) -> Sequence[Finding]:
+        return self.first
+
+    def moved(self, game: GAN) -> dict[str, float]:
+        """`motion`: how far samples of the same latents went since the look before, over how far reals lie apart."""
+        assert self.eyes is not None
+        with at_rest(game.G):
+            now = self.eyes.place(drawn(game.G, self.bench.z, self.bench.y)).features
+        real, before, self.before = self.eyes.yardstick.real.features, self.before, now
+        if before is None:
+            return {}
+        apart = (real - real.roll(1, 0)).norm(dim=1).mean()
+        return {"motion": float((now - before).norm(dim=1).mean() / apart)}
+
+    def facts(self) -> Mapping[str, Any]:
+        calibration = self.watch.calibration
+        return {} if calibration is None else calibration.to_json()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.watch.state_dict() | {"before": self.before}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.watch.load_state_dict(state)
+        self.before = state["before"]
+
+
+class Beside(HandsOff):
+    """The controller of a process beside the leader: it sees nothing, and keeps a place for what the leader sees."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": [], "steps": [], "before": None}
+
+
+def drawn(G: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor) -> Tensor:
+    pairs = zip(torch.split(z, CHUNK), torch.split(y, CHUNK), strict=True)
+    return torch.cat([G(z, y).float() for z, y in pairs]).cpu()

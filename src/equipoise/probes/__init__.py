@@ -1,0 +1,1 @@
+"""The costly looks at a live game. A look changes nothing."""

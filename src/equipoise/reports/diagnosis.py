@@ -1,0 +1,79 @@
+"""What is wrong with a run, or with the log of any trainer: one word, and the findings behind it. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from equipoise.diagnosis import causes, trainer_log
+from equipoise.diagnosis.calibration import Calibration
+from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.trainer_log import Found
+from equipoise.reports import trainer_csv
+from equipoise.runs.folder import RunFolder, existing, rows
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    verdict: str
+    findings: Sequence[Found]  # the worst first
+    notes: tuple[str, ...] = ()  # what was not read or not judged
+
+    @property
+    def is_severe(self) -> bool:
+        return any(finding.severity == "severe" for _, finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"verdict": self.verdict, "findings": [{"step": step, **asdict(each)} for step, each in self.findings]}
+
+
+def of(path: Path) -> Diagnosis:
+    """Of a run folder, or of a CSV file.
+
+    Raises:
+        ConfigError: for a folder that holds no run.
+        DataError: for a file that is no such log.
+    """
+    return of_run(existing(path)) if path.is_dir() else of_log(path)
+
+
+def of_log(path: Path) -> Diagnosis:
+    log, notes = trainer_csv.read(path)
+    return diagnosis(trainer_log.findings(log), (*notes, *trainer_log.unarmed(log)))
+
+
+def of_run(run: RunFolder) -> Diagnosis:
+    """The findings that the run wrote down itself: the newest of each symptom; and its end, where it diverged."""
+    events = rows(run.events)
+    newest = {row["symptom"]: found(row) for row in events if row["kind"] == "finding"}
+    for row in events:
+        if row["kind"] == "diverged":
+            newest["divergence"] = diverged(row)
+    return diagnosis(sorted(newest.values(), key=lambda each: trainer_log.order(each[1])), tuple(blind_spots(events)))
+
+
+def diverged(row: Mapping[str, Any]) -> Found:
+    meaning = f"{', '.join(row['signals'])} left the finite numbers, and the run ended"
+    return row["step"], causes.found("divergence", {"signals": len(row["signals"])}, meaning)
+
+
+def blind_spots(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the guardian could not see on this data, in words."""
+    for row in events:
+        if row["kind"] == "calibration":
+            raw = {key: value for key, value in row.items() if key != "kind"}
+            for name, why in Calibration.from_json(raw).unarmed.items():
+                yield f"{name} was not judged: it {why}"
+    if not any(row["kind"] == "look" for row in events):
+        yield "the guardian did not look at this run: train with --guardian watch"
+
+
+def found(row: Mapping[str, Any]) -> Found:
+    names = ("symptom", "severity", "evidence", "meaning", "advice")
+    return row["step"], Finding(**{name: row[name] for name in names}, source=row.get("source", ""))
+
+
+def diagnosis(findings: Sequence[Found], notes: tuple[str, ...] = ()) -> Diagnosis:
+    return Diagnosis(trainer_log.verdict(finding for _, finding in findings), findings, notes)

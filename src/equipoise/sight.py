@@ -1,0 +1,135 @@
+"""The eyes of the guardian: a frozen encoder, reals that D never sees, and what the signals are worth on them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from equipoise.calibrating import NULLS, OTHERS, SPARE, TRIALS, VERSION, Pool, blurred, calibrated, jittered, noisy
+from equipoise.data.hooks import Track, untracked
+from equipoise.data.source import Part, Source, everything, to_uint8
+from equipoise.diagnosis.calibration import Calibration
+from equipoise.encoders.cache import Cache, Tensors
+from equipoise.encoders.encoder import Encoder, Look
+from equipoise.encoders.looked import identity, looked, remembered
+from equipoise.errors import DataError
+from equipoise.probes.samples import FEWEST, Ground, Placed, Yardstick, shares
+from equipoise.streams import Stream
+
+MOST_TRAINING = 10_000  # training samples that bins are made of, and that copies are looked for in
+MOST_SPARE = 5_000  # reals that take the place of fakes in the calibration; more only for looks at many
+
+
+class TooFew(DataError):
+    """Too few samples to be watched."""
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """What looks at samples, always in the same way."""
+
+    encoder: Encoder
+    ground: Ground
+    yardstick: Yardstick
+    calibration: Calibration
+
+    @property
+    def n(self) -> int:
+        """Samples in a look."""
+        return len(self.yardstick.real)
+
+    def place(self, x: Tensor) -> Placed:
+        """Images in [-1, 1] (as a file would hold them), uint8 images, or points."""
+        return placed(self.ground, seen(self.encoder, x))
+
+    def see(self, fake: Tensor) -> tuple[dict[str, float], list[float]]:
+        """The signals of fakes, and their shares of the bins."""
+        found = self.place(fake)
+        return self.yardstick.signals(found), shares(found.bin, self.yardstick.cells).tolist()
+
+
+def opened(
+    encoder: Encoder, train: Source, held_out: Source, n: int, cache: Cache, track: Track = untracked,
+    trials: int = TRIALS,
+) -> Eyes:  # fmt: skip
+    """Eyes for looks at n samples, or at as many as were held out; calibrated, or as they were calibrated before.
+
+    Raises:
+        TooFew: for fewer than 20 held-out samples, or fewer than 60 for training.
+    """
+    n = min(n, len(held_out))
+    if n < FEWEST or len(train) < SPARE * FEWEST:
+        raise TooFew(
+            f"{len(train)} training and {len(held_out)} held-out samples are too few to know what is normal:\n"
+            f"samples are watched from {SPARE * FEWEST} and {FEWEST} of them on."
+        )
+    train, held_out = mixed(train, MOST_TRAINING), mixed(held_out, n + max(min(MOST_SPARE, 20 * n), (1 + SPARE) * n))
+    look = seen(encoder, train, cache, track)
+    ground = Ground.of(look.features, n)
+    reals = Part(held_out, torch.arange(n))
+    yardstick = Yardstick(
+        placed(ground, seen(encoder, reals, cache, track)), len(ground.bins.centres),
+        0 if look.logits is None else look.logits.shape[1],
+    )  # fmt: skip
+
+    def make() -> Tensors:
+        spare = Part(held_out, torch.arange(n, len(held_out)))
+        training = ground.of_itself(look.features, named(look))
+        planted = pool(encoder, ground, training, spare if len(spare) >= SPARE * n else None, train)
+        found = calibrated(yardstick, planted, str(encoder.protocol["name"]), trials, track=track)
+        return {"json": torch.frombuffer(bytearray(json.dumps(found.to_json()).encode()), dtype=torch.uint8)}
+
+    key = {
+        "calibration": [VERSION, NULLS, OTHERS, trials, SPARE, n], "protocol": dict(encoder.protocol),
+        "reals": [identity(train), identity(held_out)],
+    }  # fmt: skip
+    kept = cache.remembered(key, make)["json"]
+    return Eyes(encoder, ground, yardstick, Calibration.from_json(json.loads(kept.numpy().tobytes())))
+
+
+def mixed(source: Source, most: int) -> Source:
+    """At most so many, the same each time, in a random order: sets may lie in the order of their classes."""
+    return Part(source, torch.randperm(len(source), generator=Stream(0, "mixed").at(0))[:most])
+
+
+@torch.no_grad()
+def seen(encoder: Encoder, x: Tensor | Source, cache: Cache | None = None, track: Track = untracked) -> Look:
+    """Samples as the encoder sees them, or saw them before."""
+    if isinstance(x, Tensor):
+        return encoder.look(x) if x.ndim != 4 else looked(encoder, x if x.dtype == torch.uint8 else to_uint8(x))
+    if len(x.shape) != 3:
+        return encoder.look(everything(x)[0])
+    return looked(encoder, x, track=track) if cache is None else remembered(encoder, x, cache, track=track)
+
+
+def placed(ground: Ground, look: Look) -> Placed:
+    return ground.place(look.features, named(look))
+
+
+def named(look: Look) -> Tensor | None:
+    """The classes that an encoder reads [N], if it reads any."""
+    return None if look.logits is None else look.logits.argmax(1)
+
+
+def pool(encoder: Encoder, ground: Ground, training: Placed, spare: Source | None, train: Source) -> Pool:
+    """What takes the place of fakes: other held-out reals, or, where these are too few, training samples, each of
+    which is then held against the others."""
+    x, y = everything(train if spare is None else spare)
+    reals = to_uint8(x) if x.ndim == 4 else x
+
+    def place(x: Tensor) -> Placed:
+        look = seen(encoder, x)
+        return (ground.of_itself if spare is None else ground.place)(look.features, named(look))
+
+    clean = training if spare is None else place(reals)
+    images = reals.ndim == 4
+    return Pool(
+        clean,
+        blurred=place(blurred(reals) if images else jittered(reals)),
+        noisy=place(noisy(reals) if images else jittered(reals)),
+        modes=torch.unique(y if len(torch.unique(y)) > 1 else clean.bin, return_inverse=True)[1],
+        training=replace(training, near=torch.zeros_like(training.near)),
+    )
