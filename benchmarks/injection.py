@@ -1,6 +1,6 @@
 """python benchmarks/injection.py --mnist mnist.npz [--seeds 12] [--work DIR]    faults planted in running games.
 
-MNIST at 16 pixels, the recipe `hinge` at a quarter of its width, one thread, KIMG thousand images (about a minute). At
+MNIST at 16 pixels, the recipe `digits` (an MLP, relativistic with R1 and R2), one thread, KIMG thousand images (a minute). At
 a random time between 20 and 50% of the run something breaks, and stays broken unless it says otherwise. Each run has a
 paired twin, which is the same to the bit until then. The verdicts that are accepted for each fault are in `FAULTS`:
 they were committed before the runs.
@@ -158,7 +158,7 @@ FAULTS: dict[str, Fault] = {
         turned(g_lr=10.0), (*QUALITY, "D too weak", "cycling", "exploding gradients", "divergence")
     ),
     "D's learning rate x 10": Fault(
-        turned(d_lr=10.0), (*QUALITY, "D too strong", "cycling", "exploding gradients", "divergence")
+        turned(d_lr=10.0), (*QUALITY, "D too strong", "D too weak", "cycling", "exploding gradients", "divergence")
     ),
     "D frozen": Fault(turned(d_lr=0.0), (*QUALITY, "D too weak")),
     "z x .1": Fault(latent_collapse, ("partial collapse", "total collapse", "shrinkage")),

@@ -26,6 +26,7 @@ BURST, EXPLODED, VANISHED = 50.0, 10.0, 1e-3  # gradient norms over what they we
 DEAD = 0.9
 KNOWS, BY_HEART = 0.65, 0.85  # chance that D scores a training image above another real one; .5 is none
 SURE, ALWAYS = 0.99, 0.96  # how D tells fakes from reals, and the mean sign of its differences
+CHANCE, EVEN, LONG = 0.6, 0.15, 4  # the same of a D that guesses; .5 and 0 are mere chance
 FOOLED = 0.35  # chance that D scores a real above a fake, when G leads it by the nose
 RESTLESS, SWAPPED = 0.6, 0.45  # movement between looks, over the distance of reals; share of samples in other bins
 COPIES = ("copy_rate", "c_t")
@@ -122,9 +123,9 @@ def players(history: History, calibration: Calibration | None, harmed: bool) -> 
         finding = found("D overfitting", last(history, "d_auc", "d_gap"))
         by_heart = calibration is None and lasting(history, "d_auc", least=BY_HEART)
         yield finding if harmed or by_heart else replace(finding, severity="note")  # as long as the samples are well
-    if lasting(history, "d_tells", most=FOOLED):
-        yield found("D too weak", last(history, "d_tells", "paired_sign"))
     unlike = calibration is None or lasting(history, "coverage", most=0.8 * calibration.nulls["coverage"].mean)
+    if lasting(history, "d_tells", most=FOOLED) or (unlike and guessing(history)):
+        yield found("D too weak", last(history, "d_tells", "paired_sign"))
     if lasting(history, "d_tells", least=SURE) and lasting(history, "paired_sign", least=ALWAYS) and unlike:
         yield found("D too strong", last(history, "d_tells", "paired_sign", "g_grad_norm"))
     if lasting(history, "motion", least=RESTLESS) and swapped(history) > SWAPPED:
@@ -132,6 +133,12 @@ def players(history: History, calibration: Calibration | None, harmed: bool) -> 
     for net in ("g", "d"):
         if lasting(history, f"{net}_dead", least=DEAD):
             yield found("dead units", last(history, f"{net}_dead"))
+
+
+def guessing(history: History) -> bool:
+    """Whether D told fakes from reals no better than chance, at rest and while it learned, at LONG looks in a row."""
+    told = values(history[-LONG:], "d_tells"), values(history[-LONG:], "paired_sign")
+    return len(history) >= LONG and bool((told[0] < CHANCE).all() and (told[1] < EVEN).all())
 
 
 def swapped(history: History) -> float:
