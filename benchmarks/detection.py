@@ -4,8 +4,8 @@
 the digits' judge (a classifier of one digit that the guardian never uses). Detected: "total collapse" or "partial
 collapse" is told. The delay is in looks, from the first at which the count is below half of the most so far.
 
-`healthy`: `digits`, `stacked-digits`, and MNIST at 16 pixels with the hinge loss and spectral norm, ten seeds each, full
-length, with the looks that a run gets by itself. An alarm is a warning or worse.
+`healthy`: `digits`, `stacked-digits`, and MNIST at 16 pixels with the hinge loss and spectral norm, ten seeds each, all
+of full length, with the looks that a run gets by itself. An alarm is a warning or worse.
 
 `stream`: real images in place of samples, STREAM looks one after another: how often each signal is beyond its limit
 (nominal: 5%), and how many alarms are told.

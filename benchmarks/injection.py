@@ -1,9 +1,9 @@
 """python benchmarks/injection.py --mnist mnist.npz [--seeds 12] [--work DIR]    faults planted in running games.
 
-MNIST at 16 pixels, the recipe `digits` (an MLP, relativistic with R1 and R2), one thread, KIMG thousand images (a minute). At
-a random time between 20 and 50% of the run something breaks, and stays broken unless it says otherwise. Each run has a
-paired twin, which is the same to the bit until then. The verdicts that are accepted for each fault are in `FAULTS`:
-they were committed before the runs.
+MNIST at 16 pixels, the recipe `digits` (an MLP, relativistic with R1 and R2), one thread, KIMG thousand images, a
+minute. At a random time between 20 and 50% of the run something breaks, and stays broken unless it says otherwise.
+Each run has a paired twin, which is the same to the bit until then. The verdicts that are accepted for each fault are
+in `FAULTS`: they were committed before the runs.
 
 A fault counts when it harms: by the Frechet distance to 2,000 test images in the features of a classifier that the
 guardian never uses (another seed), taken LOOKS times in a run. Harm is a distance above HARM times the twin's at the

@@ -167,7 +167,7 @@ def test_an_alarm_ends_with_the_first_look_that_is_well(symptom):
 
 
 def test_a_d_that_guesses_is_too_weak_as_long_as_the_samples_are_unlike_the_data():
-    guesses = {"d_tells": 0.5, "paired_sign": 0.0}
+    guesses = {"d_tells": 0.5, "paired_sign": -0.2}
     unlike = {"coverage": 0.6, "vendi": 0.7, "class_jsd": 0.03}
     for seed in range(10):
         ill = played(seed, at=0, pace=1e-9, **guesses, **unlike)
