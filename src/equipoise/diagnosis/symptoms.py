@@ -138,7 +138,7 @@ def players(history: History, calibration: Calibration | None, harmed: bool) -> 
 
 
 def guessing(history: History) -> bool:
-    """Whether D told fakes from reals no better than chance, at rest and while it learned, at all of LONG looks but one."""
+    """Whether D told fakes from reals no better than chance, at rest and while it learned, in LONG looks but one."""
     told = values(history[-LONG:], "d_tells"), values(history[-LONG:], "paired_sign")
     beyond = (told[0] < CHANCE) & (told[1] < EVEN)
     return len(history) >= LONG and bool(beyond[-1]) and int(beyond.sum()) >= LONG - 1
