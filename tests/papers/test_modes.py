@@ -17,7 +17,6 @@ from equipoise.encoders.classifier import Classifier, accuracy, trained_classifi
 from equipoise.metrics.modes import captured, present
 from equipoise.recipes import recipe
 
-
 ALONE = ["machine.threads=1", "guardian.mode=off", "evaluate.metrics=[]"]  # the tests judge by themselves
 
 
