@@ -27,7 +27,7 @@ check: install
 	$(BIN)/python tests/unsafe_calls.py src tests benchmarks
 
 test: install
-	$(BIN)/pytest -n 2 --dist worksteal -q
+	$(BIN)/pytest -n 2 --dist worksteal -q --durations=15
 
 bench: install
 	$(BIN)/python benchmarks/speed.py

@@ -4,8 +4,8 @@
 the digits' judge (a classifier of one digit that the guardian never uses). Detected: "total collapse" or "partial
 collapse" is told. The delay is in looks, from the first at which the count is below half of the most so far.
 
-`healthy`: `digits` and `stacked-digits`, ten seeds each, full length, with the looks that a run gets by itself; the
-MNIST part of the healthy runs are the shams of `injection.py`. An alarm is a warning or worse.
+`healthy`: `digits`, `stacked-digits`, and MNIST at 16 pixels with the hinge loss and spectral norm, ten seeds each, all
+of full length, with the looks that a run gets by itself. An alarm is a warning or worse.
 
 `stream`: real images in place of samples, STREAM looks one after another: how often each signal is beyond its limit
 (nominal: 5%), and how many alarms are told.
@@ -42,6 +42,8 @@ from equipoise.streams import Stream
 from equipoise.training import train
 
 LOOKS, STREAM, COUNTED = 50, 500, 1000
+# MNIST at 16 pixels, hinge and spectral norm, on narrow nets
+HINGE = ["kimg=160", "data.size=16", "nets.g_width=16", "nets.d_width=16", "optim.g.lr=6e-4", "optim.d.lr=6e-4"]
 COLLAPSE = ("total collapse", "partial collapse")
 
 
@@ -98,8 +100,9 @@ def delays(modes: list[tuple[int, int]], found: Found) -> dict[str, Any]:
     }
 
 
-def healthy(recipe: str, seed: int, out: Path) -> dict[str, Any]:
-    config: TrainConfig = launch.configured(recipe, seed=seed, settings=["machine.threads=1"])
+def healthy(recipe: str, seed: int, out: Path, mnist: Path | None) -> dict[str, Any]:
+    data, settings = (str(mnist), HINGE) if recipe == "hinge" else (None, [])
+    config: TrainConfig = launch.configured(recipe, data=data, seed=seed, settings=["machine.threads=1", *settings])
     run = launch.start(config, out)
     looks = sum(row["kind"] == "look" for row in folder.rows(run.events))
     return {"looks": looks, "clock": folder.rows(run.clock)[-1], **alarmed(replayed(out))}
@@ -137,7 +140,7 @@ def plan(mnist: Path | None) -> Iterator[dict[str, Any]]:
     for seed in range(100, 120):
         yield {"collapse": "stacked-digits-ns", "seed": seed}
     for seed in range(100, 110):
-        for recipe in ("digits", "stacked-digits"):
+        for recipe in ("digits", *(["hinge"] if mnist else []), "stacked-digits"):
             yield {"healthy": recipe, "seed": seed}
 
 
@@ -158,7 +161,7 @@ def main() -> None:
         elif "collapse" in key:
             found = collapsing(key["seed"], judge, given.work / f"collapse-{key['seed']}")
         else:
-            found = healthy(key["healthy"], key["seed"], given.work / f"{key['healthy']}-{key['seed']}")
+            found = healthy(key["healthy"], key["seed"], given.work / f"{key['healthy']}-{key['seed']}", given.mnist)
         record.append(key, **found)
         print(key, {name: found[name] for name in found if name not in ("modes", "looks")}, flush=True)
 

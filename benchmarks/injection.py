@@ -1,9 +1,9 @@
 """python benchmarks/injection.py --mnist mnist.npz [--seeds 12] [--work DIR]    faults planted in running games.
 
-MNIST at 16 pixels, the recipe `hinge` at a quarter of its width, one thread, KIMG thousand images (about a minute). At
-a random time between 20 and 50% of the run something breaks, and stays broken unless it says otherwise. Each run has a
-paired twin, which is the same to the bit until then. The verdicts that are accepted for each fault are in `FAULTS`:
-they were committed before the runs.
+MNIST at 16 pixels, the recipe `digits` (an MLP, relativistic with R1 and R2), one thread, KIMG thousand images, a
+minute. At a random time between 20 and 50% of the run something breaks, and stays broken unless it says otherwise.
+Each run has a paired twin, which is the same to the bit until then. The verdicts that are accepted for each fault are
+in `FAULTS`: they were committed before the runs.
 
 A fault counts when it harms: by the Frechet distance to 2,000 test images in the features of a classifier that the
 guardian never uses (another seed), taken LOOKS times in a run. Harm is a distance above HARM times the twin's at the
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from equipoise import build, launch
 from equipoise.config import TrainConfig
 from equipoise.data.hooks import untracked
-from equipoise.data.source import everything, scaled, to_uint8
+from equipoise.data.source import Source, everything, scaled, to_uint8
 from equipoise.encoders.classifier import Classifier, trained_classifier
 from equipoise.errors import Diverged
 from equipoise.evaluation import Figures
@@ -81,51 +81,45 @@ def latent_collapse(run: Run[GAN], at: int) -> None:
         net.register_forward_pre_hook(smaller)
 
 
+class Redirected:
+    """A source that is asked for some samples and gives others."""
+
+    def __init__(self, source: Source, choose: Callable[[Tensor], Tensor]):
+        self.source, self.choose, self.shape, self.classes = source, choose, source.shape, source.classes
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def expect(self, indices: Tensor) -> None: ...
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return self.source.take(self.choose(indices))
+
+    def identity(self, indices: Tensor) -> Iterator[bytes]:
+        return self.source.identity(indices)
+
+
 def starved(run: Run[GAN], at: int) -> None:
     """D and G meet only the digits 0 to 4, for a quarter of the run; then all of them again."""
-    take, until, source = run.batches.source.take, at + run.plan.images // 4, run.batches.source
-    y = everything(source)[1]
+    until, y = at + run.plan.images // 4, everything(run.batches.source)[1]
     fed = (y < 5).nonzero().flatten()
 
-    class Starving:
-        shape, classes = source.shape, source.classes
+    def choose(indices: Tensor) -> Tensor:
+        starving = at <= run.game.seen < until
+        return torch.where(y[indices] < 5, indices, fed[indices % len(fed)]) if starving else indices
 
-        def __len__(self) -> int:
-            return len(source)
-
-        def expect(self, indices: Tensor) -> None: ...
-
-        def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-            if at <= run.game.seen < until:
-                indices = torch.where(y[indices] < 5, indices, fed[indices % len(fed)])
-            return take(indices)
-
-    run.batches.source = Starving()  # type: ignore[assignment]
+    run.batches.source = Redirected(run.batches.source, choose)
 
 
 def few_images(run: Run[GAN], at: int) -> None:
     """D's reals are always the same 100, and the guardian is told so: they are what it takes for training data."""
-    take = run.batches.source.take
-    source = run.batches.source
-
-    class Few:
-        shape, classes = source.shape, source.classes
-
-        def __len__(self) -> int:
-            return len(source)
-
-        def expect(self, indices: Tensor) -> None: ...
-
-        def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-            return take(indices % 100 if run.game.seen >= at else indices)
-
-    run.batches.source = Few()  # type: ignore[assignment]
-    x, y = take(torch.arange(100))
+    x, y = run.batches.source.take(torch.arange(100))
 
     def told(game: GAN) -> None:
         if isinstance(run.controller, OfGame):
             run.controller.bench = replace(run.controller.bench, train=(x, y))
 
+    run.batches.source = Redirected(run.batches.source, lambda i: i % 100 if run.game.seen >= at else i)
     from_then(run, at, told)
 
 
@@ -158,7 +152,7 @@ FAULTS: dict[str, Fault] = {
         turned(g_lr=10.0), (*QUALITY, "D too weak", "cycling", "exploding gradients", "divergence")
     ),
     "D's learning rate x 10": Fault(
-        turned(d_lr=10.0), (*QUALITY, "D too strong", "cycling", "exploding gradients", "divergence")
+        turned(d_lr=10.0), (*QUALITY, "D too strong", "D too weak", "cycling", "exploding gradients", "divergence")
     ),
     "D frozen": Fault(turned(d_lr=0.0), (*QUALITY, "D too weak")),
     "z x .1": Fault(latent_collapse, ("partial collapse", "total collapse", "shrinkage")),

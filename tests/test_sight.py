@@ -149,6 +149,13 @@ def test_other_held_out_samples_take_the_place_of_fakes(calibrations, cache):
     assert eyes.n == N
 
 
+def test_looks_are_at_no_more_than_somebody_can_stand_in_for(cache):
+    eyes = opened(Given(2), InMemory(torch.randn(60, 2)), InMemory(torch.randn(1000, 2)), 1000, cache)
+    assert eyes.n == 250  # and three times as many in place of fakes
+    eyes = opened(Given(2), InMemory(torch.randn(90, 2)), InMemory(torch.randn(40, 2)), 1000, cache)
+    assert eyes.n == 30  # a third of the training samples
+
+
 def test_where_few_reals_are_held_out_training_samples_stand_in(calibrations, cache):
     train = points(300, 0)
     eyes = look(cache, train=train, held_out=points(N + 3 * N - 1, 1))

@@ -19,7 +19,7 @@ from equipoise.metrics.neighbours import squared_radii
 from equipoise.probes.samples import Placed, Yardstick
 from equipoise.streams import Stream
 
-VERSION = 3  # of what is planted and how: a calibration is remembered under it
+VERSION = 4  # of what is planted and how: a calibration is remembered under it
 NULLS, OTHERS, TRIALS = 100, 40, 20
 SPARE = 3  # times as many reals as a look takes: fewer leave no room for defects
 GREY_LEVELS = 20  # standard deviation of the noise that is planted, of 255
@@ -133,7 +133,7 @@ def calibrated(
     found = {
         name: draws(name, counts[i]) for i, name in enumerate(track(names, "calibrating the guardian", len(names)))
     }
-    return calibration(n, features, found.pop("limits"), found.pop("false alarms"), found)
+    return calibration(n, features, found.pop("limits"), found.pop("false alarms"), found, pool=len(pool))
 
 
 def blurred(x: Tensor) -> Tensor:

@@ -60,7 +60,9 @@ def opened(
     Raises:
         TooFew: for fewer than 20 held-out samples, or fewer than 60 for training.
     """
-    n = min(n, len(held_out))
+    n = min(
+        n, len(held_out), max(len(train) // SPARE, len(held_out) // (1 + SPARE))
+    )  # somebody must stand in for fakes
     if n < FEWEST or len(train) < SPARE * FEWEST:
         raise TooFew(
             f"{len(train)} training and {len(held_out)} held-out samples are too few to know what is normal:\n"

@@ -70,6 +70,20 @@ def test_limits_lie_on_the_bad_side_and_false_alarms_are_those_of_other_draws():
     assert (found.n, found.features, found.trials) == (30, "pixels", 1000)
 
 
+def test_fresh_reals_exceed_limits_from_a_small_pool_as_often_as_they_should():
+    """The mean of n = 20 of a pool of 60, against means of 20 fresh ones: without the pool's size, twice too often."""
+    draw, rates = np.random.default_rng(0), {60.0: [], np.inf: []}
+    for _ in range(150):
+        pool = draw.normal(size=60)
+        nulls = [{"jsd": float(draw.choice(pool, 20, replace=False).mean())} for _ in range(100)]
+        fresh = draw.normal(size=(500, 20)).mean(1)
+        for size, found in rates.items():
+            limit = calibration(20, "pixels", nulls, nulls, {"drop 25%": nulls}, pool=size).nulls["jsd"].limit
+            found.append((fresh > limit).mean())
+    assert np.mean(rates[60.0]) == pytest.approx(RATE, abs=0.02)
+    assert np.mean(rates[np.inf]) > 2 * RATE
+
+
 def test_false_alarms_and_power_are_counts():
     nulls = [{"jsd": float(i)} for i in range(1, 101)]  # the limit is the 96th
     found = calibration(

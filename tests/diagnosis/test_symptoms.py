@@ -166,6 +166,16 @@ def test_an_alarm_ends_with_the_first_look_that_is_well(symptom):
     assert named([*ill[:-1], well[-1]]) == []
 
 
+def test_a_d_that_guesses_is_too_weak_as_long_as_the_samples_are_unlike_the_data():
+    guesses = {"d_tells": 0.5, "paired_sign": -0.2}
+    unlike = {"coverage": 0.6, "vendi": 0.7, "class_jsd": 0.03}
+    for seed in range(10):
+        ill = played(seed, at=0, pace=1e-9, **guesses, **unlike)
+        assert "D too weak" in named(ill), seed
+        assert "D too weak" not in named([*ill[:-1], played(seed, **unlike)[-1]]), "it tells them apart again"
+    assert named(played(0, **guesses)) == [], "of samples like the data nobody can say more"
+
+
 def test_one_burst_of_a_gradient_is_divergence():
     ill, well = played(0, **ILL["divergence"]), played(0)
     (finding,) = symptoms([*well[:-1], ill[-1]], calibration(), 0)

@@ -17,6 +17,8 @@ from equipoise.encoders.classifier import Classifier, accuracy, trained_classifi
 from equipoise.metrics.modes import captured, present
 from equipoise.recipes import recipe
 
+ALONE = ["machine.threads=1", "guardian.mode=off", "evaluate.metrics=[]"]  # the tests judge by themselves
+
 
 def capture_of(points: np.ndarray) -> tuple[int, float]:
     found = captured(torch.from_numpy(points), ring().centres, ring().sigma)
@@ -25,7 +27,7 @@ def capture_of(points: np.ndarray) -> tuple[int, float]:
 
 @pytest.mark.slow
 def test_the_ring_recipe_covers_the_ring_and_controls_do_not(tmp_path):
-    config = override(recipe("ring"), ["machine.threads=1"])
+    config = override(recipe("ring"), ALONE)
     run = launch.start(config, tmp_path / "ring")
     modes, high_quality = capture_of(generator.from_file(run.model).sample(2500))
     assert modes == 8
@@ -51,7 +53,7 @@ def spelled(judge: Classifier, stacks: torch.Tensor) -> torch.Tensor:
 
 
 def modes_after(kimg: float, name: str, judge: Classifier, path: Path) -> int:
-    run = launch.start(override(recipe(name), [f"kimg={kimg}", "machine.threads=1"]), path)
+    run = launch.start(override(recipe(name), [f"kimg={kimg}", *ALONE]), path)
     pixels = torch.from_numpy(generator.from_file(run.model).sample(2000)).permute(0, 3, 1, 2)
     return present(spelled(judge, scaled(pixels)))
 

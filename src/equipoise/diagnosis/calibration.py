@@ -60,15 +60,22 @@ class Calibration:
 
 
 def calibration(
-    n: int, features: str, nulls: Sequence[Draw], others: Sequence[Draw], defects: Mapping[str, Sequence[Draw]]
-) -> Calibration:
-    """From looks at reals (`nulls` for the limits, `others` for the rate of false alarms) and at reals with defects."""
+    n: int, features: str, nulls: Sequence[Draw], others: Sequence[Draw], defects: Mapping[str, Sequence[Draw]],
+    pool: float = math.inf,
+) -> Calibration:  # fmt: skip
+    """From looks at reals (`nulls` for the limits, `others` for the rate of false alarms) and at reals with defects.
+
+    The draws come from `pool` reals, without replacement: they differ less from each other than fresh ones would, by
+    1 - n / pool of the variance, and share what sets the pool apart, n / pool of it. Limits are wider by both.
+    """
+    wider = math.sqrt((1 + n / pool) / (1 - n / pool))
     found = {}
     for name in nulls[0]:
         if name not in OF_SAMPLES:
             continue
         bad, again = ([badness(name, draw[name]) for draw in draws] for draws in (nulls, others))
         limit = quantile(bad, 1 - RATE)
+        limit = max(limit, fmean(bad) + wider * (limit - fmean(bad)))
         mean = fmean(draw[name] for draw in nulls)
         found[name] = Null(mean, stdev(bad), badness(name, limit), share_above(again, limit))
     power = {

@@ -25,7 +25,9 @@ FEW = 0.25  # divergence of the classes, in nats, above that of reals: about two
 BURST, EXPLODED, VANISHED = 50.0, 10.0, 1e-3  # gradient norms over what they were
 DEAD = 0.9
 KNOWS, BY_HEART = 0.65, 0.85  # chance that D scores a training image above another real one; .5 is none
+BLIND = 0.5  # chance that D scores another real above a fake, when it knows its training images and nothing else
 SURE, ALWAYS = 0.99, 0.96  # how D tells fakes from reals, and the mean sign of its differences
+CHANCE, EVEN, LONG = 0.6, 0.15, 5  # the same of a D that guesses; .5 and 0 are mere chance
 FOOLED = 0.35  # chance that D scores a real above a fake, when G leads it by the nose
 RESTLESS, SWAPPED = 0.6, 0.45  # movement between looks, over the distance of reals; share of samples in other bins
 COPIES = ("copy_rate", "c_t")
@@ -118,13 +120,14 @@ def still(history: History, name: str, looks: int = 5) -> bool:
 
 
 def players(history: History, calibration: Calibration | None, harmed: bool) -> Iterator[Finding]:
+    unlike = calibration is None or lasting(history, "coverage", most=0.8 * calibration.nulls["coverage"].mean)
     if lasting(history, "d_auc", least=KNOWS):
         finding = found("D overfitting", last(history, "d_auc", "d_gap"))
-        by_heart = calibration is None and lasting(history, "d_auc", least=BY_HEART)
-        yield finding if harmed or by_heart else replace(finding, severity="note")  # as long as the samples are well
-    if lasting(history, "d_tells", most=FOOLED):
+        by_heart = lasting(history, "d_auc", least=BY_HEART)
+        blind = calibration is None or lasting(history, "d_tells", most=BLIND)  # other reals look like fakes to it
+        yield finding if harmed or (by_heart and blind) else replace(finding, severity="note")
+    elif lasting(history, "d_tells", most=FOOLED) or (unlike and guessing(history)):
         yield found("D too weak", last(history, "d_tells", "paired_sign"))
-    unlike = calibration is None or lasting(history, "coverage", most=0.8 * calibration.nulls["coverage"].mean)
     if lasting(history, "d_tells", least=SURE) and lasting(history, "paired_sign", least=ALWAYS) and unlike:
         yield found("D too strong", last(history, "d_tells", "paired_sign", "g_grad_norm"))
     if lasting(history, "motion", least=RESTLESS) and swapped(history) > SWAPPED:
@@ -132,6 +135,13 @@ def players(history: History, calibration: Calibration | None, harmed: bool) -> 
     for net in ("g", "d"):
         if lasting(history, f"{net}_dead", least=DEAD):
             yield found("dead units", last(history, f"{net}_dead"))
+
+
+def guessing(history: History) -> bool:
+    """Whether D told fakes from reals no better than chance, at rest and while it learned, in LONG looks but one."""
+    told = values(history[-LONG:], "d_tells"), values(history[-LONG:], "paired_sign")
+    beyond = (told[0] < CHANCE) & (told[1] < EVEN)
+    return len(history) >= LONG and bool(beyond[-1]) and int(beyond.sum()) >= LONG - 1
 
 
 def swapped(history: History) -> float:

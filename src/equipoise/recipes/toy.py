@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from equipoise.config import MLP, Adam, Optim, Toy, TrainConfig
+from equipoise.config import MLP, Adam, Guardian, Optim, Toy, TrainConfig
 from equipoise.knobs import Knobs, annealed
+
+POINTS = Guardian(n=300)  # in the plane so many tell as much, and the calibration takes seconds
 
 
 def ring() -> TrainConfig:
@@ -23,6 +25,7 @@ def ring() -> TrainConfig:
         nets=MLP(z_dim=2, g_widths=(128, 128), d_widths=(128, 128)),
         optim=Optim(g=Adam(betas=(0.0, 0.99)), d=Adam(betas=(0.0, 0.99))),
         knobs=Knobs(loss="relativistic", g_lr=2e-3, d_lr=2e-3, r1=0.1, r2=0.1, ema_halflife_kimg=10),
+        guardian=POINTS,
         schedules=annealed(lr=0.05, after=0.3, penalty=0.01, until=0.5),
     )
 
@@ -40,5 +43,6 @@ def grid() -> TrainConfig:
         data=Toy(kind="grid"),
         nets=MLP(z_dim=2, g_widths=(128, 128), d_widths=(128, 128)),
         knobs=Knobs(loss="relativistic", g_lr=2e-3, d_lr=2e-3, r1=0.1, r2=0.1, ema_halflife_kimg=10),
+        guardian=POINTS,
         schedules=annealed(lr=0.05, after=0.3, penalty=0.01, until=0.5),
     )
