@@ -206,6 +206,9 @@ class OfGame:
     def beforehand(self) -> Sequence[Finding]:
         return self.first
 
+    def told(self) -> str:
+        return "" if self.watch.calibration is None else self.watch.calibration.told()
+
     def moved(self, game: GAN) -> dict[str, float]:
         """`motion`: how far samples of the same latents went since the look before, over how far reals lie apart."""
         assert self.eyes is not None

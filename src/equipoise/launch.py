@@ -38,6 +38,7 @@ from equipoise.runs import checkpoint, folder
 from equipoise.runs.events import Log, Unwritten
 from equipoise.runs.folder import RunFolder
 from equipoise.training import Controller, HandsOff, Plan, Run, Standing, train
+from equipoise.words import number, sentence
 
 PICTURE_FILES, ARRAY_FILES = (".zip", ".parquet"), (".npz", ".npy", ".idx", ".gz", "-ubyte")
 Watch = Callable[[str, int, int], Any]  # (label, total, done) -> context manager of a Reporter
@@ -224,10 +225,23 @@ def play(
     processes.told("swept")  # the others must not look for a checkpoint before
     with assembled(config, data, folder, controller, device, processes, track, warn) as run:
         restore(run, data.left_out)
+        for text in told(run):
+            warn(text)
         with watch(config.recipe, config.images, run.game.seen) as report, enough_memory():
             train(run, report)
     if processes.leads:
         TrainedGenerator(run.game.ema.net.cpu(), config.nets, build.form(config, data)).save(folder.model)
+
+
+def told(run: Run[GAN]) -> Iterator[str]:
+    """What there is to say of a run that is at its start: what its guardian sees, and what it found beforehand."""
+    if run.standing.step:
+        return
+    if text := run.controller.told():
+        yield text
+    for finding in run.controller.beforehand():
+        facts = ", ".join(f"{name} {number(value)}" for name, value in finding.evidence.items())
+        yield f"{finding.symptom} ({facts}): {finding.meaning}. {sentence(finding.advice)}."
 
 
 @contextmanager

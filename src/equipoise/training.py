@@ -63,6 +63,10 @@ class Controller(Protocol):
         """What is to be told before the first step."""
         ...
 
+    def told(self) -> str:
+        """What its looks are worth, in words; nothing where it does not look."""
+        ...
+
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -82,6 +86,9 @@ class HandsOff:
 
     def beforehand(self) -> Sequence[Finding]:
         return ()
+
+    def told(self) -> str:
+        return ""
 
     def state_dict(self) -> dict[str, Any]:
         return {}

@@ -20,3 +20,7 @@ def duration(seconds: float) -> str:
 
 def counted(n: int, thing: str) -> str:
     return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
+def sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

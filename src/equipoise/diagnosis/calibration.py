@@ -51,6 +51,19 @@ class Calibration:
             if name not in self.armed
         }
 
+    def told(self) -> str:
+        """What the looks are worth, in words."""
+        if not self.armed:
+            return f"no signal of samples sees enough here, by {self.features} features: only the players are judged."
+        weakest = min(self.sight(name) for name in self.armed)
+        false = max(self.nulls[name].false_alarms for name in self.armed)
+        blind = "".join(f"\nNot by {name}: it {why}." for name, why in self.unarmed.items())
+        return (
+            f"watched by {', '.join(self.armed)}, of {self.n} samples in {self.features} features: each sees the "
+            f"defect that it is there for in {weakest:.0%} of {self.trials} trials or more, with at most {false:.0%} "
+            f"of false alarms a look.{blind}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -16,9 +16,9 @@ from equipoise.figures import Figure, Measured, meaning
 from equipoise.page import document, embedded
 from equipoise.reports import story
 from equipoise.reports.settings import assignments, departures, usual
-from equipoise.reports.story import Said, Story, sentence
+from equipoise.reports.story import Said, Story
 from equipoise.runs.folder import RunFolder
-from equipoise.words import interval, number
+from equipoise.words import interval, number, sentence
 
 PANELS = {  # signals that are looked at together
     "Losses": ("d_loss", "g_loss"),

@@ -14,7 +14,7 @@ from equipoise.recipes import RECIPES
 from equipoise.reports.settings import assignments, departures
 from equipoise.runs import folder
 from equipoise.runs.folder import RunFolder
-from equipoise.words import counted, duration, number
+from equipoise.words import counted, duration, number, sentence
 
 RANK = ("severe", "warning", "note")
 
@@ -272,7 +272,3 @@ def repeating(story: Story) -> dict[str, str]:
 
 def kimg(seen: float) -> str:
     return f"{number(seen / 1000)} kimg"
-
-
-def sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
