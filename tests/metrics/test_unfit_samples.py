@@ -29,29 +29,31 @@ OF_THREE = [copy_rate, copying_test]
 OF_ONE = [effective_rank, feature_std, pairwise_distance, vendi_score]
 
 
-def refused(words, metric, *samples):
-    with pytest.raises(DataError, match=words) as found:
+def refusal(metric, *samples):
+    """The words in which the samples are refused."""
+    with pytest.raises(DataError) as found:
         metric(*samples)
     assert found.value.exit_code == 3
     assert len(str(found.value).splitlines()) <= 3
+    return str(found.value)
 
 
 @pytest.mark.parametrize("metric", [*OF_ONE, *OF_TWO, *OF_THREE], ids=lambda metric: metric.__name__)
 def test_features_that_are_no_finite_floats(metric):
     others = {1: [], 2: [gauss(300)], 3: [gauss(300)]}[1 if metric in OF_ONE else 2 if metric in OF_TWO else 3]
     more = [gauss(301)] if metric in OF_THREE else []
-    refused("1 of 200 rows", metric, *others, gauss(200).index_fill(0, torch.tensor([5]), float("nan")), *more)
-    refused("200 of 200 rows", metric, *others, torch.full((200, 4), -torch.inf), *more)
-    refused("is int64", metric, *others, torch.ones(200, 4, dtype=torch.long), *more)
-    refused("takes features", metric, *others, torch.rand(200, 1, 2, 2), *more)
-    refused("has 1", metric, *others, gauss(1), *more)
-    refused("has 0", metric, *others, gauss(0), *more)
+    assert "1 of 200 rows" in refusal(metric, *others, gauss(200).index_fill(0, torch.tensor([5]), float("nan")), *more)
+    assert "200 of 200 rows" in refusal(metric, *others, torch.full((200, 4), -torch.inf), *more)
+    assert "is int64" in refusal(metric, *others, torch.ones(200, 4, dtype=torch.long), *more)
+    assert "takes features" in refusal(metric, *others, torch.rand(200, 1, 2, 2), *more)
+    assert "has 1" in refusal(metric, *others, gauss(1), *more)
+    assert "has 0" in refusal(metric, *others, gauss(0), *more)
 
 
 @pytest.mark.parametrize("metric", [*OF_TWO, *OF_THREE], ids=lambda metric: metric.__name__)
 def test_features_of_different_nets(metric):
     more = [gauss(301)] if metric in OF_THREE else []
-    refused("of one dimension", metric, gauss(300), gauss(200, 5), *more)
+    assert "of one dimension" in refusal(metric, gauss(300), gauss(200, 5), *more)
 
 
 @pytest.mark.parametrize("change", [torch.Tensor.half, torch.Tensor.requires_grad_])
