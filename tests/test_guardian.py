@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 
 from equipoise import Guardian, launch
 from equipoise.config import override
+from equipoise.controller import HandsOff, Sight
 from equipoise.data.digits import digits
 from equipoise.data.source import everything, to_uint8
 from equipoise.data.toy import ring
@@ -22,7 +23,7 @@ from equipoise.processes import Processes
 from equipoise.recipes import recipe
 from equipoise.runs import folder
 from equipoise.runs.folder import RunFolder
-from equipoise.training import HandsOff, Sight, train
+from equipoise.training import train
 
 SAMPLES = 300
 

@@ -20,13 +20,13 @@ from PIL import Image
 
 from equipoise import launch
 from equipoise.config import TrainConfig, write
+from equipoise.controller import Controller, HandsOff
 from equipoise.data.convert import convert_pictures
 from equipoise.errors import DataError, Stopped, StorageError
 from equipoise.knobs import Change, Knobs
 from equipoise.progress import Reporter
 from equipoise.runs import checkpoint, events
 from equipoise.runs.folder import RunFolder
-from equipoise.training import Controller, HandsOff
 
 
 class Cut(Exception):

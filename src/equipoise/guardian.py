@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from equipoise.controller import HandsOff, Sight
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import InMemory, Source, parted
 from equipoise.diagnosis.finding import Finding
@@ -26,7 +27,6 @@ from equipoise.knobs import Change
 from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
 from equipoise.probes.samples import shares
 from equipoise.sight import Eyes, TooFew, opened
-from equipoise.training import HandsOff, Sight
 
 CHUNK = 256  # samples drawn at a time
 OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})

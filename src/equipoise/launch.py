@@ -20,6 +20,7 @@ import torch
 from equipoise import build
 from equipoise import config as c
 from equipoise.advice import warnings
+from equipoise.controller import Controller, HandsOff
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.ondisk import is_set
 from equipoise.data.source import Splits
@@ -37,7 +38,7 @@ from equipoise.recipes import recipe as named_recipe
 from equipoise.runs import checkpoint, folder
 from equipoise.runs.events import Log, Unwritten
 from equipoise.runs.folder import RunFolder
-from equipoise.training import Controller, HandsOff, Plan, Run, Standing, train
+from equipoise.training import Plan, Run, Standing, train
 from equipoise.words import number, sentence
 
 PICTURE_FILES, ARRAY_FILES = (".zip", ".parquet"), (".npz", ".npy", ".idx", ".gz", "-ubyte")

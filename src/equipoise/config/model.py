@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen models, read from a file, changed by `key.path=value`, written resolved.
+"""The configuration of a run: frozen models.
 
 One truth for each value. `loss`, `optim.g.lr` and `optim.d.lr` are accepted spellings of `knobs.loss`,
 `knobs.g_lr` and `knobs.d_lr`, because these three may change while a run goes on.
@@ -6,17 +6,11 @@ One truth for each value. `loss`, `optim.g.lr` and `optim.d.lr` are accepted spe
 
 from __future__ import annotations
 
-import difflib
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from equipoise.errors import ConfigError
+from equipoise.config.dotted import holds, json_copy, nearest, put, take
 from equipoise.knobs import SCHEDULABLE, WHOLE, Knobs, Schedule, scheduled
 
 ALIASES = {"loss": "knobs.loss", "optim.g.lr": "knobs.g_lr", "optim.d.lr": "knobs.d_lr"}
@@ -323,162 +317,3 @@ class TrainConfig(Section):
             for progress in starts:
                 Knobs.model_validate(scheduled(self.knobs, {name: schedule}, progress).model_dump())
         return self
-
-
-def read(path: Path) -> TrainConfig:
-    """A config from a YAML or JSON file: `config.json` of a run repeats that run.
-
-    Raises:
-        ConfigError: for a file that cannot be read, or keys and values that do not fit.
-    """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read as a config: {first_line(error)}") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path} holds no config: expected keys such as recipe, data, nets.")
-    return validated(raw)
-
-
-def write(config: TrainConfig, path: Path) -> None:
-    """All or nothing: a crash leaves no half of a config."""
-    temporary = path.with_name(f".{path.name}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(config.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
-    """The config with `key.path=value` changes. Values are YAML: numbers, true, [0, .99], {kind: cosine, ...}.
-
-    Raises:
-        ConfigError: for a key that does not exist (with the nearest that does) or a value that does not fit.
-    """
-    raw = config.model_dump(mode="json")
-    changes = [parsed(text) for text in assignments]
-    for key, value in sorted(changes, key=lambda change: not change[0].endswith("kind")):
-        known = set(keys(raw)) | set(known_keys())
-        if key not in known and not key.startswith("schedules."):
-            raise ConfigError(f"unknown key '{key}'{nearest(key, known)}")
-        section, _, last = key.rpartition(".")
-        if last == "kind":  # another kind has other fields: start from its defaults
-            if not holds(raw, key) or take(raw, key) != value:
-                put(raw, section, {})
-            put(raw, key, value)
-        else:
-            put(raw, ALIASES.get(key, key), value)
-    return validated(raw)
-
-
-def validated(raw: dict[str, Any]) -> TrainConfig:
-    try:
-        return TrainConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError("\n".join(explained(error, raw))) from error
-
-
-def explained(error: ValidationError, raw: dict[str, Any]) -> Iterator[str]:
-    """At most three lines: which key, what is wrong, what was meant."""
-    for e in error.errors()[:3]:
-        kinds = {str(value["kind"]) for value in sections(raw) if "kind" in value}
-        path = ".".join(str(part) for part in e["loc"] if str(part) not in kinds)
-        message = e["msg"].removeprefix("Value error, ")
-        known = set(known_keys())
-        if e["type"] == "extra_forbidden" and path in known:
-            yield f"'{path}' belongs to another kind of {path.rpartition('.')[0]}: see {path.rpartition('.')[0]}.kind"
-        elif e["type"] == "extra_forbidden":
-            yield f"unknown key '{path}'{nearest(path, known)}"
-        else:
-            yield f"{path}: {message}" if path else message
-
-
-def known_keys() -> Iterator[str]:
-    """Every key that some config can have."""
-    yield from ALIASES
-    for name, field in TrainConfig.model_fields.items():
-        yield name
-        for model in models(field.annotation, *field.metadata):
-            for inner, value in model.model_fields.items():
-                yield f"{name}.{inner}"
-                for deeper in models(value.annotation, *value.metadata):
-                    yield from (f"{name}.{inner}.{last}" for last in deeper.model_fields)
-
-
-def models(*annotations: Any) -> Iterator[type[BaseModel]]:
-    for annotation in annotations:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield annotation
-        yield from models(*getattr(annotation, "__args__", ()))
-
-
-def sections(raw: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(raw, dict):
-        yield raw
-        for value in raw.values():
-            yield from sections(value)
-
-
-def parsed(assignment: str) -> tuple[str, Any]:
-    key, equals, text = assignment.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"'{assignment}' is not an assignment: write key.path=value, for example knobs.r1=0.3")
-    try:
-        return key.strip(), yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the value of '{key}' cannot be read: {first_line(error)}") from error
-
-
-def keys(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in raw.items():
-        yield prefix + key
-        if isinstance(value, dict):
-            yield from keys(value, f"{prefix}{key}.")
-
-
-def put(raw: dict[str, Any], path: str, value: Any) -> None:
-    *sections, last = path.split(".")
-    for section in sections:
-        raw = raw.setdefault(section, {})
-        if not isinstance(raw, dict):
-            raise ConfigError(f"{section}: {raw!r} was given where keys such as {path} belong.")
-    raw[last] = value
-
-
-def holds(raw: Any, path: str) -> bool:
-    for part in path.split("."):
-        if not isinstance(raw, dict) or part not in raw:
-            return False
-        raw = raw[part]
-    return True
-
-
-def take(raw: dict[str, Any], path: str) -> Any:
-    *sections, last = path.split(".")
-    for section in sections:
-        raw = raw[section]
-    return raw.pop(last)
-
-
-def json_copy(raw: dict[str, Any]) -> dict[str, Any]:
-    """A copy whose nested sections may be edited; models become dicts."""
-    return {
-        k: json_copy(v) if isinstance(v, dict) else json_copy(v.model_dump()) if isinstance(v, BaseModel) else v
-        for k, v in raw.items()
-    }
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """' (did you mean ...?)', or nothing when no word is near."""
-    last = word.rpartition(".")[2]
-    known = sorted(known)
-    close = difflib.get_close_matches(word, known, 1) or [k for k in known if k.rpartition(".")[2] == last]
-    if not close:
-        ends = {k.rpartition(".")[2]: k for k in known}
-        close = [ends[end] for end in difflib.get_close_matches(last, ends, 1)]
-    return f": did you mean '{close[0]}'?" if close else "."
-
-
-def first_line(error: Exception) -> str:
-    return json.dumps(str(error).splitlines()[0])[1:-1] if str(error) else type(error).__name__

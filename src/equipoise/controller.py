@@ -1,0 +1,72 @@
+"""What the loop knows of whoever watches a run, and may turn its knobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from PIL import Image
+
+from equipoise.diagnosis.finding import Finding
+from equipoise.knobs import Change
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one look of the controller brought."""
+
+    signals: Mapping[str, float] = field(default_factory=dict)
+    shares: Sequence[float] = ()  # of the samples in each bin of the data
+    news: Sequence[Finding] = ()
+    picture: Image.Image | None = None  # of the modes that are missing, where that is news
+
+
+class Controller(Protocol):
+    """Whoever watches a running game, and may change its knobs: at most one change for each recorded step."""
+
+    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None: ...
+
+    def look(self, game: Any) -> Sight:
+        """At the samples and the players; the game stays as it is."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What its looks are worth, for the record."""
+        ...
+
+    def beforehand(self) -> Sequence[Finding]:
+        """What is to be told before the first step."""
+        ...
+
+    def told(self) -> str:
+        """What its looks are worth, in words; nothing where it does not look."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class HandsOff:
+    """The controller that sees nothing and changes nothing."""
+
+    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
+        return None
+
+    def look(self, game: Any) -> Sight:
+        return Sight()
+
+    def facts(self) -> Mapping[str, Any]:
+        return {}
+
+    def beforehand(self) -> Sequence[Finding]:
+        return ()
+
+    def told(self) -> str:
+        return ""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
