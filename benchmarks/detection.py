@@ -36,6 +36,7 @@ from equipoise.encoders.choose import chosen
 from equipoise.evaluation import Figures
 from equipoise.games.gan import GAN
 from equipoise.judging import History, Verdict
+from equipoise.onlookers import Onlookers
 from equipoise.runs import folder
 from equipoise.sight import opened
 from equipoise.streams import Stream
@@ -75,7 +76,7 @@ def collapsing(seed: int, judge: Judge, out: Path) -> dict[str, Any]:
     config = launch.c.override(config, ["machine.device=cpu", "machine.precision=fp32", "evaluate.patience_kimg=1000"])
     run_folder, data = folder.create(config.recipe, out), build.splits(config.data)
     launch.describe(run_folder, config)
-    with launch.assembled(config, data, run_folder, None, torch.device("cpu")) as run:
+    with launch.assembled(config, run_folder, Onlookers(config, data, torch.device("cpu"))) as run:
         counting = Counting(judge, config.nets.z_dim)
         run.events.append("calibration", **run.controller.facts())
         train(replace(run, judge=counting))

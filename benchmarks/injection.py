@@ -39,6 +39,7 @@ from equipoise.games.gan import GAN
 from equipoise.guardian import OfGame
 from equipoise.judging import History, Verdict, at_rest
 from equipoise.metrics import frechet_distance
+from equipoise.onlookers import Onlookers
 from equipoise.runs import folder
 from equipoise.streams import Stream
 from equipoise.training import Run, train
@@ -229,7 +230,7 @@ def played(config: TrainConfig, fault: Fault, out: Path, net: Classifier) -> dic
     run_folder = folder.create(config.recipe, out)
     launch.describe(run_folder, config)
     at = planted_at(config.seed, config.images)
-    with launch.assembled(config, data, run_folder, None, cpu) as run:
+    with launch.assembled(config, run_folder, Onlookers(config, data, cpu)) as run:
         x, _ = data.test.take(torch.arange(TEST))
         judge = Independent(run, config, net, net.features(scaled(to_uint8(x))))
         run = replace(run, judge=judge, plan=replace(run.plan, evaluate_every=config.images // LOOKS))
@@ -246,8 +247,7 @@ def played(config: TrainConfig, fault: Fault, out: Path, net: Classifier) -> dic
 
 def resolved(config: TrainConfig, every: float) -> TrainConfig:
     """The same cadences for all runs, whatever the machine is busy with."""
-    data = build.splits(config.data)
-    config, _ = resolve(config, data, None, torch.device("cpu"))
+    config, _ = resolve(Onlookers(config, build.splits(config.data), torch.device("cpu")))
     guardian = config.guardian.model_copy(update={"every_kimg": every})
     return config.model_copy(update={"guardian": guardian})
 

@@ -5,6 +5,7 @@ import torch
 
 from equipoise import build, forecast
 from equipoise.config import override
+from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE
 from equipoise.recipes import recipe
 
@@ -62,7 +63,7 @@ def test_what_was_asked_for_is_not_measured(data, rehearsals):
 
 def test_time_becomes_images_and_every_cadence_a_number(data, monkeypatch):
     monkeypatch.setattr(forecast, "fastest", measured(0.01))
-    config, expected = forecast.resolve(CONFIG, data, time_s=100, device=CPU)
+    config, expected = forecast.resolve(Onlookers(CONFIG, data, CPU), time_s=100)
     assert config.kimg == pytest.approx(forecast.SHARE_OF_TIME * 100 * 128 / 0.01 / 1000)
     assert expected.seconds == pytest.approx(forecast.SHARE_OF_TIME * 100, rel=0.001)
     assert config.record.every_kimg == pytest.approx(config.kimg / 500)
@@ -74,13 +75,13 @@ def test_time_becomes_images_and_every_cadence_a_number(data, monkeypatch):
 @pytest.mark.parametrize(("seconds", "every_s"), [(10, 5), (1000, 100), (36000, 300)])
 def test_checkpoints_are_between_five_seconds_and_five_minutes_apart(seconds, every_s, data, monkeypatch):
     monkeypatch.setattr(forecast, "fastest", measured(0.01))
-    config, _ = forecast.resolve(CONFIG, data, time_s=seconds / forecast.SHARE_OF_TIME, device=CPU)
+    config, _ = forecast.resolve(Onlookers(CONFIG, data, CPU), time_s=seconds / forecast.SHARE_OF_TIME)
     assert config.save.every_kimg == pytest.approx(every_s * 128 / 0.01 / 1000)
 
 
 def test_what_the_config_says_is_not_measured(data):
     chosen = override(CONFIG, ["machine.threads=1", "save.every_kimg=7", "record.every_kimg=3", "samples.every_kimg=5"])
-    config, _ = forecast.resolve(chosen, data, time_s=None, device=CPU)
+    config, _ = forecast.resolve(Onlookers(chosen, data, CPU))
     assert config.kimg == CONFIG.kimg
     assert [getattr(config, s).every_kimg for s in ("record", "samples", "save")] == [3, 5, 7]
 

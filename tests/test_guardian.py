@@ -19,6 +19,7 @@ from equipoise.data.toy import ring
 from equipoise.diagnosis.finding import Finding
 from equipoise.errors import ConfigError, DataError
 from equipoise.judging import Nobody
+from equipoise.onlookers import Onlookers
 from equipoise.processes import Processes
 from equipoise.recipes import recipe
 from equipoise.runs import folder
@@ -238,7 +239,8 @@ def test_all_processes_hear_the_same_findings(tiny, tmp_path):
         launch.describe(run_folder, config)
         data = launch.build.splits(config.data)
         controller = Alarmed() if rank == 0 else HandsOff()
-        with launch.assembled(config, data, run_folder, controller, torch.device("cpu")) as run:
+        onlookers = Onlookers(config, data, torch.device("cpu"))
+        with launch.assembled(config, run_folder, onlookers, controller) as run:
             processes = Recorded(rank, 1, said=said)
             watched = replace(run, processes=processes, judge=Nobody())
             train(watched, lambda seen, signals, news="", rank=rank: heard[rank].append(news) if news else None)

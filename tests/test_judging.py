@@ -23,7 +23,7 @@ from equipoise.config import override, write
 from equipoise.diagnosis.convergence import plateau
 from equipoise.errors import ConfigError
 from equipoise.judging import OfSamples, Verdict
-from equipoise.processes import ALONE
+from equipoise.onlookers import Onlookers
 from equipoise.runs import checkpoint
 from equipoise.runs.events import read
 from equipoise.runs.folder import RunFolder
@@ -93,8 +93,7 @@ def test_the_final_figures_are_of_the_best_generator_on_test_data(run):
     (final,) = rows(run, "metrics", net="best", part="test")
     assert final["step"] == checkpoint.step_of(checkpoint.newest_first(run.best)[0])
     data = build.splits(config.data)
-    form = build.form(config, data)
-    judge = build.judge(config, form, data, CPU)
+    judge = Onlookers(config, data, CPU).judge(patience_kimg=1)
     assert isinstance(judge, OfSamples)
     G = generator.opened(run.path, "best")[0].G
     assert judge.final(G)["fd"].value == pytest.approx(final["figures"]["fd"]["value"], rel=1e-6)
@@ -181,7 +180,7 @@ class Scripted:
     ids=["gains to the end", "flat", "past its best"],
 )
 def test_a_run_ends_when_its_judge_sees_no_gain(values, ends, best, tiny, run_path, monkeypatch):
-    monkeypatch.setattr(build, "judge", lambda *rest: Scripted(values))
+    monkeypatch.setattr(Onlookers, "judge", lambda *rest, **named: Scripted(values))
     monkeypatch.setattr(forecast, "judging_s", lambda *rest: 0.1)
     run = launch.start(judged_often(tiny, "evaluate.stop_when_converged=true"), run_path)
     state, _ = checkpoint.load(checkpoint.latest(run.checkpoints)[0])
@@ -214,7 +213,7 @@ def test_the_length_of_a_look_decides_how_often(look_s, every, patience, tiny, m
     config = override(tiny("digits"), ["kimg=80", "evaluate.every_kimg=null", "evaluate.patience_kimg=null"])
     told: list[str] = []
     stopping = override(config, ["evaluate.stop_when_converged=true"])
-    resolved, _ = forecast.resolve(stopping, build.splits(config.data), None, CPU, ALONE, warn=told.append)
+    resolved, _ = forecast.resolve(Onlookers(stopping, build.splits(config.data), CPU, warn=told.append))
     assert resolved.evaluate.every_kimg == pytest.approx(every)
     assert resolved.evaluate.patience_kimg == pytest.approx(patience)
     assert len(told) == (patience >= 80), "a run that cannot see it does not promise to stop"
@@ -223,9 +222,8 @@ def test_the_length_of_a_look_decides_how_often(look_s, every, patience, tiny, m
 def test_a_look_costs_what_was_foretold(tiny):
     """Within a factor: what is made once is not in it."""
     config = tiny("digits")
-    data = build.splits(config.data)
-    form = build.form(config, data)
-    took = [forecast.judging_s(config, form, data, CPU, lambda items, *rest: items, print) for _ in range(2)]
+    onlookers = Onlookers(config, build.splits(config.data), CPU)
+    took = [forecast.judging_s(onlookers) for _ in range(2)]
     assert max(took) < 20 * min(took)
 
 
@@ -251,10 +249,10 @@ def test_a_judge_sees_what_a_file_of_the_samples_would_hold(tiny):
     """The figures of G are those of its samples written to a file and read back."""
     config = judged_often(tiny)
     data = build.splits(config.data)
-    form = build.form(config, data)
-    judge = build.judge(config, form, data, CPU)
+    onlookers = Onlookers(config, data, CPU)
+    judge = onlookers.judge(patience_kimg=1)
     assert isinstance(judge, OfSamples)
-    game = build.game(config, form, CPU)
+    game = build.game(config, onlookers.form, CPU)
     with torch.no_grad():
         pixels = build.as_pixels(game.sampler(judge.z, judge.y))
     np.save("written.npy", pixels)
@@ -265,11 +263,10 @@ def test_a_judge_sees_what_a_file_of_the_samples_would_hold(tiny):
 def test_the_same_latents_and_reals_at_every_look(tiny):
     config = judged_often(tiny)
     data = build.splits(config.data)
-    form = build.form(config, data)
-    judges = [build.judge(config, form, data, CPU) for _ in range(2)]
+    judges = [Onlookers(config, data, CPU).judge(patience_kimg=1) for _ in range(2)]
     assert all(isinstance(judge, OfSamples) for judge in judges)
-    game = build.game(config, form, CPU)
+    game = build.game(config, build.form(config, data), CPU)
     first, second = (judge.judge(game, []).value for judge in judges)
     assert first == second
-    other = build.judge(config.model_copy(update={"seed": 1}), form, data, CPU)
+    other = Onlookers(config.model_copy(update={"seed": 1}), data, CPU).judge(patience_kimg=1)
     assert other.judge(game, []).value != first, "the control: other latents"

@@ -24,6 +24,7 @@ from equipoise.controller import Controller, HandsOff
 from equipoise.data.convert import convert_pictures
 from equipoise.errors import DataError, Stopped, StorageError
 from equipoise.knobs import Change, Knobs
+from equipoise.onlookers import Onlookers
 from equipoise.progress import Reporter
 from equipoise.runs import checkpoint, events
 from equipoise.runs.folder import RunFolder
@@ -192,9 +193,8 @@ def interrupted(
 def entries_of(config: TrainConfig, run: Path, controller: Callable[[], Controller | None] = Meddler) -> dict[str, Any]:
     """Every registered entry as it is when a run begins."""
     write(config, run / "config.json")
-    with launch.assembled(
-        config, launch.build.splits(config.data), RunFolder(run), controller(), torch.device("cpu")
-    ) as fresh:
+    onlookers = Onlookers(config, launch.build.splits(config.data), torch.device("cpu"))
+    with launch.assembled(config, RunFolder(run), onlookers, controller()) as fresh:
         return fresh.registry().state()
 
 
@@ -241,7 +241,8 @@ def test_a_missing_or_unknown_entry_is_refused(tiny, tmp_path):
     (tmp_path / "fresh").mkdir()
     data = launch.build.splits(config.data)
     write(config, tmp_path / "fresh" / "config.json")
-    with launch.assembled(config, data, RunFolder(tmp_path / "fresh"), Meddler(), torch.device("cpu")) as run:
+    onlookers = Onlookers(config, data, torch.device("cpu"))
+    with launch.assembled(config, RunFolder(tmp_path / "fresh"), onlookers, Meddler()) as run:
         for name in state:
             with pytest.raises(StorageError, match=f"lacks {name}"):
                 run.registry().load({k: v for k, v in state.items() if k != name})

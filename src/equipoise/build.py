@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -19,36 +19,18 @@ from equipoise import config as c
 from equipoise.data import arrays, digits, images, toy
 from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.layout import PartName
-from equipoise.data.source import Part, Shape, Source, Splits, near, to_uint8
-from equipoise.diagnosis.beforehand import beforehand
-from equipoise.diagnosis.watch import Watch
+from equipoise.data.source import Shape, Splits, near, to_uint8
 from equipoise.ema import EMA
-from equipoise.encoders.cache import Cache
-from equipoise.encoders.choose import Name, automatic, chosen
-from equipoise.encoders.encoder import Encoder
-from equipoise.encoders.given import Given
-from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, MachineError
-from equipoise.evaluation import Reference, seen
 from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
-from equipoise.guardian import OfGame
-from equipoise.judging import Judge, Nobody, OfSamples
-from equipoise.metrics import nearest
 from equipoise.nets import dcgan, mlp, r3gan
 from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
-from equipoise.probes.players import Bench
 from equipoise.processes import ALONE, Processes
-from equipoise.sight import MOST_TRAINING, Eyes, TooFew, mixed, opened
 from equipoise.streams import Stream
 
 SHARE_FOR_DATA = 0.25  # of a CUDA device's free memory: a set that fits lives there
 FIXED = 64  # samples in a grid
-LEARNED = 10_000  # training samples among which copies are looked for during a run
-ENOUGH = 100  # test samples for final figures
-BENCH = 256  # samples that the players are asked about in a look
-BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
 
 
 @dataclass(frozen=True)
@@ -261,126 +243,6 @@ def of_the_data(config: c.TrainConfig, device: torch.device, processes: Processe
         return augment.varied(x, processes.part(whole), ranges)
 
     return vary
-
-
-def judge(
-    config: c.TrainConfig, form: Form, data: Splits, device: torch.device, track: Track = untracked,
-    warn: Warn = unheard,
-) -> Judge:  # fmt: skip
-    """Whoever judges the samples of a run.
-
-    Raises:
-        ConfigError, DataError: for features that cannot be had for this data.
-    """
-    asked = config.evaluate
-    if not asked.metrics:
-        return Nobody()
-    encoder, cache = judge_of(asked.features, form, data, track, warn), Cache(warn=warn)
-
-    def reference(part: PartName) -> Reference:
-        return held_against(encoder, data, part, asked.n, cache, track)
-
-    n = min(asked.n, len(data.validation))
-    assert asked.patience_kimg is not None, "forecast.resolve gives it a number"
-    return OfSamples(
-        validation=reference("validation"),
-        test=lambda: reference("test") if len(data.test) >= ENOUGH else None,
-        encoder=encoder,
-        families=asked.metrics,
-        best_by=asked.best_by,
-        patience=round(1000 * asked.patience_kimg),
-        z=torch.randn(n, config.nets.z_dim, generator=Stream(config.seed, "evaluation").at(0)).to(device),
-        y=class_cycle(n, form.classes).to(device),
-    )
-
-
-def guardian(
-    config: c.TrainConfig, form: Form, data: Splits, device: torch.device, track: Track = untracked,
-    warn: Warn = unheard,
-) -> OfGame:  # fmt: skip
-    """Whoever watches a run; where samples are too few for it, it watches the players alone, and says so.
-
-    Raises:
-        ConfigError, DataError: for features that cannot be had for this data.
-    """
-    asked, cache = config.guardian, Cache(warn=warn)
-    encoder = judge_of(asked.features, form, data, track, warn, unlabelled="self-supervised")
-    try:
-        eyes = opened(encoder, data.train, data.validation, asked.n, cache, track)
-    except TooFew as error:
-        warn(str(error))
-        eyes = None
-    asked_about = min(BENCH, len(data.train), len(data.validation))
-    z = torch.randn(asked.n, config.nets.z_dim, generator=Stream(config.seed, "watching").at(0)).to(device)
-    y, step = class_cycle(asked.n, form.classes).to(device), Stream(config.seed, "watching/step").at(0)
-
-    def sides(part: Source) -> tuple[Tensor, Tensor]:
-        x, labels = some(part, asked_about).take(torch.arange(asked_about))
-        return x.to(device), labels.to(device)
-
-    bench = Bench(
-        train=sides(data.train), held_out=sides(data.validation), z=z[:BENCH], y=y[:BENCH],
-        step=torch.randn(BENCH, config.nets.z_dim, generator=step)[: len(z[:BENCH])].to(device),
-    )  # fmt: skip
-    n = 0 if eyes is None else eyes.n
-    first = list(beforehand(len(data.train), class_counts(data.train), config.batch)) if form.is_images else []
-    watch = Watch(None if eyes is None else eyes.calibration, burn_in=round(BURN_IN * config.images))
-    return OfGame(
-        eyes, bench, z[:n], y[:n], watch, first, drawing_of_modes(eyes, data.train) if form.is_images else None
-    )
-
-
-def class_counts(source: Source) -> list[int]:
-    """How many there are of each class, among at most LEARNED samples; none without classes."""
-    if not source.classes:
-        return []
-    part = some(source, LEARNED)
-    return torch.bincount(part.take(torch.arange(len(part)))[1], minlength=source.classes).tolist()
-
-
-def drawing_of_modes(
-    eyes: Eyes | None, train: Source
-) -> Callable[[Sequence[float], Sequence[float]], Image.Image] | None:  # fmt: skip
-    """A function that draws the shares of reals and of fakes; each mode by the training image in its middle."""
-    if eyes is None:
-        return None
-    _, middle = nearest(eyes.ground.bins.centres.float(), eyes.ground.train)
-    examples = mixed(train, MOST_TRAINING).take(middle)[0]
-
-    def draw(real: Sequence[float], fake: Sequence[float]) -> Image.Image:
-        return pictures.modes(np.array(real), np.array(fake), as_pixels(examples))
-
-    return draw
-
-
-def judge_of(
-    features: str, form: Form, data: Splits, track: Track, warn: Warn, unlabelled: Name = "random"
-) -> Encoder:  # fmt: skip
-    """By name or file; `auto` is a classifier of the data's own classes, and `unlabelled` where there are none."""
-    if not form.is_images:
-        return Given(form.shape[0])
-    if features == "auto":
-        features = automatic(data.train, unlabelled)
-    return chosen(features, train=data.train, track=track, warn=warn)
-
-
-def held_against(
-    encoder: Encoder, data: Splits, part: PartName, n: int, cache: Cache, track: Track
-) -> Reference:  # fmt: skip
-    """`n` reals of a part, and up to LEARNED of what was learned from, which must not be copied."""
-    held: dict[PartName, Source] = {"train": data.train, "validation": data.validation, "test": data.test}
-    real, train = some(held[part], n), some(data.train, LEARNED)
-    return Reference(
-        real=seen(encoder, real, cache, track), train=seen(encoder, train, cache, track),
-        features=encoder.protocol, data={"sha256": identity(real), "part": part},
-    )  # fmt: skip
-
-
-def some(source: Source, n: int) -> Source:
-    """At most n samples, the same each time, drawn at random: sets may lie in the order of their classes."""
-    if len(source) <= n:
-        return source
-    return Part(source, torch.randperm(len(source), generator=Stream(0, "reference").at(0))[:n])
 
 
 def device(machine: c.Machine) -> torch.device:

@@ -17,11 +17,11 @@ import torch
 from equipoise import build
 from equipoise import config as c
 from equipoise.data.batches import Batches
-from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Splits
 from equipoise.diagnosis.convergence import LEAST
 from equipoise.environment import cores
 from equipoise.games.gan import GAN
+from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE, Processes
 
 REHEARSAL_S = 0.5  # for each choice
@@ -58,15 +58,17 @@ class Forecast:
 
 
 def resolve(
-    config: c.TrainConfig, data: Splits, time_s: float | None, device: torch.device, processes: Processes = ALONE,
-    track: Track = untracked, warn: Warn = unheard,
-) -> tuple[c.TrainConfig, Forecast]:  # fmt: skip
+    onlookers: Onlookers, time_s: float | None = None, processes: Processes = ALONE
+) -> tuple[c.TrainConfig, Forecast]:
     """The config with every choice that depends on the machine or the clock made, as numbers, once.
 
     Threads, precision, compilation, the length that fits into `time_s`, and the cadences of record, samples,
-    checkpoints and judging.
+    checkpoints, judging and watching.
+
+    Raises:
+        ConfigError, DataError: for what cannot be played, or not judged or watched as the config asks.
     """
-    form = build.form(config, data)
+    config, data, device, form = onlookers.config, onlookers.data, onlookers.device, onlookers.form
     machine, seconds = fastest(config, form, data, device, processes)
     per_step = config.batch * config.knobs.d_steps
     speed = per_step / seconds  # images a second
@@ -74,14 +76,12 @@ def resolve(
     every = {name: max(kimg / parts, per_step / 1000) for name, parts in PARTS.items()}
     every["save"] = min(max(every["save"], SAVE_S[0] * speed / 1000), SAVE_S[1] * speed / 1000)
     every["evaluate"] = kimg
+    torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
     if processes.leads and config.evaluate.metrics:  # looked at once in any case: what cannot be had is told now
-        torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
-        spent = judging_s(config, form, data, device, track, warn)
-        every["evaluate"] = kimg / affordable(spent, seconds * 1000 * kimg / per_step)
+        every["evaluate"] = kimg / affordable(judging_s(onlookers), seconds * 1000 * kimg / per_step)
     every["guardian"] = kimg
     if processes.leads and config.guardian.mode != "off":
-        spent = watching_s(config, form, data, device, track, warn)
-        every["guardian"] = kimg / watched(spent, seconds * 1000 * kimg / per_step)
+        every["guardian"] = kimg / watched(watching_s(onlookers), seconds * 1000 * kimg / per_step)
     sections = {
         name: getattr(config, name).model_copy(update={"every_kimg": getattr(config, name).every_kimg or every[name]})
         for name in every
@@ -89,7 +89,9 @@ def resolve(
     least = LEAST * (sections["evaluate"].every_kimg or kimg)  # fewer looks do not tell gain from noise
     patience = config.evaluate.patience_kimg or max(kimg * PATIENCE, least)
     if config.evaluate.stop_when_converged and max(patience, least) >= kimg:
-        warn(f"its samples are looked at too seldom to see that they no longer gain: it will play all {kimg:.4g} kimg.")
+        onlookers.warn(
+            f"its samples are looked at too seldom to see that they no longer gain: it will play all {kimg:.4g} kimg."
+        )
     sections["evaluate"] = sections["evaluate"].model_copy(update={"patience_kimg": patience})
     config = config.model_copy(update={"kimg": kimg, "machine": machine, **sections})
     G, D = build.networks(config.nets, form, config.seed)
@@ -110,7 +112,7 @@ def resolve(
 
 
 def fastest(
-    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, processes: Processes
+    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, processes: Processes = ALONE
 ) -> tuple[c.Machine, float]:
     """The settings of the machine that were not given, each the fastest of its choices, and the seconds of a step.
 
@@ -160,27 +162,23 @@ def rehearsed(config: c.TrainConfig, form: build.Form, data: Splits, device: tor
     return spent / steps
 
 
-def judging_s(
-    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, track: Track, warn: Warn
-) -> float:
+def judging_s(onlookers: Onlookers) -> float:
     """Seconds that one look at the samples takes; what is made once, such as a classifier, is not counted.
 
     Raises:
         ConfigError, DataError: for features that cannot be had, or a figure to choose the best by that is none.
     """
-    untrained, any_patience = build.game(config, form, device), config.evaluate.model_copy(update={"patience_kimg": 1})
-    judge = build.judge(config.model_copy(update={"evaluate": any_patience}), form, data, device, track, warn)
+    untrained = build.game(onlookers.config, onlookers.form, onlookers.device)
+    judge = onlookers.judge(patience_kimg=1)
     began = time.perf_counter()
     judge.judge(untrained, [])
     return time.perf_counter() - began
 
 
-def watching_s(
-    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, track: Track, warn: Warn
-) -> float:
+def watching_s(onlookers: Onlookers) -> float:
     """Seconds that one look of the guardian takes; its calibration, which is made once, is not counted."""
-    untrained = build.game(config, form, device)
-    guardian = build.guardian(config, form, data, device, track, warn)
+    untrained = build.game(onlookers.config, onlookers.form, onlookers.device)
+    guardian = onlookers.guardian(images=1)
     guardian.look(untrained)  # what is done for the first time takes longer
     began = time.perf_counter()
     guardian.look(untrained)

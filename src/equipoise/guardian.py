@@ -18,9 +18,8 @@ from equipoise.data.source import InMemory, Source, parted
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.watch import Watch
 from equipoise.encoders.cache import Cache
-from equipoise.encoders.choose import automatic, chosen
+from equipoise.encoders.choose import encoder_for
 from equipoise.encoders.encoder import Encoder
-from equipoise.encoders.given import Given
 from equipoise.errors import ConfigError
 from equipoise.games.gan import GAN
 from equipoise.knobs import Change
@@ -68,7 +67,9 @@ class Guardian:
         if every < 1:
             raise ConfigError(f"every={every}: a look is taken after one step or more.")
         train, others = sides(real, held_out, labels)
-        encoder = encoder_for(train, features, track, warn) if isinstance(features, str) else features
+        encoder = (
+            encoder_for(train, features, "self-supervised", track, warn) if isinstance(features, str) else features
+        )
         self.every, self.held_out = every, held_out is not None
         try:
             self.eyes: Eyes | None = opened(encoder, train, others, n, Cache(warn=warn), track)
@@ -162,23 +163,17 @@ def sides(
     return split.train, split.validation
 
 
-def encoder_for(train: Source, features: str, track: Track, warn: Warn) -> Encoder:
-    """By name or file; `auto` is a classifier of the classes, where there are some, and otherwise learns without."""
-    if len(train.shape) != 3:
-        return Given(train.shape[0])
-    named = automatic(train, "self-supervised") if features == "auto" else features
-    return chosen(named, train=train, track=track, warn=warn)
-
-
 class OfGame:
     """Watches a game of our own: the controller of a run under `--guardian watch`."""
 
     def __init__(
-        self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, watch: Watch, first: Sequence[Finding] = (),
+        self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, burn_in: int, *, first: Sequence[Finding] = (),
         draw: Callable[[Sequence[float], Sequence[float]], Image.Image] | None = None,
     ):  # fmt: skip
-        """`first` are findings before the first step; `draw` makes a picture of the shares of reals and of fakes."""
-        self.eyes, self.bench, self.z, self.y, self.watch, self.first, self.draw = eyes, bench, z, y, watch, first, draw
+        """Before `burn_in` images only what is beyond doubt is told. `first` are findings before the first step; `draw`
+        makes a picture of the shares of reals and of fakes."""
+        self.eyes, self.bench, self.z, self.y, self.first, self.draw = eyes, bench, z, y, first, draw
+        self.watch = Watch(None if eyes is None else eyes.calibration, burn_in)
         self.before: Tensor | None = None  # features of G's samples at the look before, of the same latents
 
     def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:

@@ -20,7 +20,7 @@ import torch
 from equipoise import build
 from equipoise import config as c
 from equipoise.advice import warnings
-from equipoise.controller import Controller, HandsOff
+from equipoise.controller import Controller
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.ondisk import is_set
 from equipoise.data.source import Splits
@@ -30,8 +30,7 @@ from equipoise.errors import ConfigError, Damaged, DataError, MachineError, Stor
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
-from equipoise.guardian import Beside
-from equipoise.judging import Nobody
+from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
 from equipoise.recipes import recipe as named_recipe
@@ -137,7 +136,8 @@ def start(
         warn(text)
     processes, device = together(config)
     data = build.splits(config.data, track, warn)
-    config, forecast = resolve(config, data, time_s, device, processes, track, warn)
+    onlookers = Onlookers(config, data, device, processes.leads, track, warn)
+    config, forecast = resolve(onlookers, time_s, processes)
     config = c.TrainConfig.model_validate_json(processes.told(config.model_dump_json()))
     run = folder.create(config.recipe, out) if processes.leads else None
     run = RunFolder(Path(processes.told(str(run and run.path))))
@@ -145,7 +145,7 @@ def start(
         if processes.leads:
             describe(run, config)
             announce(run, forecast)
-        play(config, data, run, controller, watch, device, processes, track, warn)
+        play(config, run, onlookers, controller, watch, processes)
     return run
 
 
@@ -193,7 +193,7 @@ def resume(
             for damaged in damaged_checkpoints(run):
                 warn(damaged)
         data = build.splits(config.data, track, warn)
-        play(config, data, run, controller, watch, device, processes, track, warn)
+        play(config, run, Onlookers(config, data, device, processes.leads, track, warn), controller, watch, processes)
     return run
 
 
@@ -209,29 +209,22 @@ def damaged_checkpoints(run: RunFolder) -> Iterator[str]:
 
 
 def play(
-    config: c.TrainConfig,
-    data: Splits,
-    folder: RunFolder,
-    controller: Controller | None,
-    watch: Watch,
-    device: torch.device,
+    config: c.TrainConfig, folder: RunFolder, onlookers: Onlookers, controller: Controller | None, watch: Watch,
     processes: Processes,
-    track: Track = untracked,
-    warn: Warn = unheard,
-) -> None:
+) -> None:  # fmt: skip
     """Builds the objects, restores the newest state if there is one, trains, and writes the generator to share."""
     if processes.leads:
         checkpoint.sweep(folder.checkpoints)
         checkpoint.sweep(folder.best)
     processes.told("swept")  # the others must not look for a checkpoint before
-    with assembled(config, data, folder, controller, device, processes, track, warn) as run:
-        restore(run, data.left_out)
+    with assembled(config, folder, onlookers, controller, processes) as run:
+        restore(run, onlookers.data.left_out)
         for text in told(run):
-            warn(text)
+            onlookers.warn(text)
         with watch(config.recipe, config.images, run.game.seen) as report, enough_memory():
             train(run, report)
     if processes.leads:
-        TrainedGenerator(run.game.ema.net.cpu(), config.nets, build.form(config, data)).save(folder.model)
+        TrainedGenerator(run.game.ema.net.cpu(), config.nets, onlookers.form).save(folder.model)
 
 
 def told(run: Run[GAN]) -> Iterator[str]:
@@ -258,18 +251,13 @@ def enough_memory() -> Iterator[None]:
 
 @contextmanager
 def assembled(
-    config: c.TrainConfig,
-    data: Splits,
-    folder: RunFolder,
-    controller: Controller | None,
-    device: torch.device,
+    config: c.TrainConfig, folder: RunFolder, onlookers: Onlookers, controller: Controller | None = None,
     processes: Processes = ALONE,
-    track: Track = untracked,
-    warn: Warn = unheard,
-) -> Iterator[Run[GAN]]:
-    """A run at its beginning, with its logs open."""
+) -> Iterator[Run[GAN]]:  # fmt: skip
+    """A run of a resolved config at its beginning, with its logs open. A controller takes the guardian's place."""
     torch.set_num_threads(config.machine.threads or 1)
-    form = build.form(config, data)
+    data, form, device = onlookers.data, onlookers.form, onlookers.device
+    assert config.evaluate.patience_kimg is not None, "forecast.resolve gives it a number"
     with closing(log(folder.events, processes)) as events, closing(log(folder.clock, processes)) as clock:
         yield Run(
             game=build.game(config, form, device, processes),
@@ -277,24 +265,13 @@ def assembled(
             plan=plan(config, facts(folder.config, data, form)),
             folder=folder,
             draw=build.drawing(form, data, config.seed, config.nets.z_dim, device),
-            judge=build.judge(config, form, data, device, track, warn) if processes.leads else Nobody(),
-            controller=controller or watching(config, form, data, device, processes, track, warn),
+            judge=onlookers.judge(config.evaluate.patience_kimg),
+            controller=controller or onlookers.guardian(config.images),
             events=events,
             clock=clock,
             standing=Standing(config.knobs),
             processes=processes,
         )
-
-
-def watching(
-    config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device, processes: Processes, track: Track,
-    warn: Warn,
-) -> Controller:  # fmt: skip
-    if config.guardian.mode == "off":
-        return HandsOff()
-    if not processes.leads:
-        return Beside()
-    return build.guardian(config, form, data, device, track, warn)
 
 
 def log(path: Path, processes: Processes) -> Log | Unwritten:

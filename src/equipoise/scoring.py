@@ -13,17 +13,18 @@ from typing import Any
 
 import torch
 
-from equipoise import build, exhibits, generator
 from equipoise import config as c
+from equipoise import exhibits, generator
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import InMemory, Shape, Source
 from equipoise.encoders.cache import Cache
-from equipoise.encoders.choose import named
+from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.evaluation import FAMILIES, FIGURES, OF_PIXELS, PAIRED, Figures, Reference, Samples, evaluate, seen
 from equipoise.live import LIVE
+from equipoise.onlookers import some
 from equipoise.runs import checkpoint
 from equipoise.runs.events import Log, printable
 from equipoise.runs.folder import RunFolder
@@ -108,14 +109,14 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
 def looked_at(asked: Asked, fake: Scored, real: Set, track: Track, warn: Warn) -> tuple[Samples, Reference]:
     """At most n samples, and as many of what they are held against, as one encoder sees them."""
     encoder, cache = judge_of(asked, real, track, warn), Cache(warn=warn)
-    reals, learned = build.some(real.samples, asked.n), learned_from(asked, real, track, warn)
+    reals, learned = some(real.samples, asked.n), learned_from(asked, real, track, warn)
     against = Reference(
         real=seen(encoder, reals, cache, track),
-        train=None if learned is None else seen(encoder, build.some(learned, asked.n), cache, track),
+        train=None if learned is None else seen(encoder, some(learned, asked.n), cache, track),
         features=encoder.protocol,
         data={"sha256": identity(reals), "part": real.part, "size": side_of(real.samples.shape)},
     )
-    return seen(encoder, build.some(fake.samples, asked.n), cache, track), against
+    return seen(encoder, some(fake.samples, asked.n), cache, track), against
 
 
 def looked_into(asked: Asked, live: Sequence[str], track: Track, warn: Warn) -> Figures:
@@ -243,10 +244,9 @@ def require_pairs(families: Sequence[str], fake: Scored, real: Set) -> None:
 
 
 def judge_of(asked: Asked, real: Set, track: Track, warn: Warn) -> Encoder:
-    form = build.Form(real.samples.shape, real.splits.train.classes)
-    if not form.is_images and asked.features != "auto":
+    if len(real.samples.shape) != 3 and asked.features != "auto":
         raise ConfigError(f"{asked.what} holds no images but points or features, compared as they are: no --features.")
-    return build.judge_of(asked.features, form, real.splits, track, warn)
+    return encoder_for(real.splits.train, asked.features, "random", track, warn)
 
 
 def require_inception(asked: Asked) -> None:

@@ -12,6 +12,7 @@ from equipoise import advice, build, forecast, generator, launch, profiling
 from equipoise.cli import screen
 from equipoise.config import TrainConfig
 from equipoise.errors import ConfigError, StorageError
+from equipoise.onlookers import Onlookers
 
 
 def train(
@@ -37,7 +38,8 @@ def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> Non
     for text in advice.warnings(config):
         screen.fail(text)
     data, device = build.splits(config.data, screen.track, screen.fail), build.device(config.machine)
-    resolved, expected = forecast.resolve(config, data, time_s, device, track=screen.track, warn=screen.fail)
+    onlookers = Onlookers(config, data, device, track=screen.track, warn=screen.fail)
+    resolved, expected = forecast.resolve(onlookers, time_s)
     if as_json:
         screen.show_json(forecast.facts(resolved, expected))
         return
@@ -49,7 +51,8 @@ def profile(recipe: str | None, changes: dict[str, Any], out: Path | None, *, as
     """Where the time of a step goes: a table, and a picture in `out` or profile_<recipe>.png."""
     config = launch.configured(recipe, **changes)
     data, device = build.splits(config.data, screen.track, screen.fail), build.device(config.machine)
-    config, _ = forecast.resolve(config, data, None, device, track=screen.track, warn=screen.fail)
+    machine, _ = forecast.fastest(config, build.form(config, data), data, device)
+    config = config.model_copy(update={"machine": machine})
     found = profiling.profiled(config, data, device)
     picture = (out or Path(f"profile_{config.recipe}")).with_suffix(".png")
     try:

@@ -15,6 +15,7 @@ from equipoise.encoders.cache import Cache
 from equipoise.encoders.classifier import FEWEST, classifier_encoder
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.foundation import FoundationEncoder
+from equipoise.encoders.given import Given
 from equipoise.encoders.inception import InceptionEncoder, fetched
 from equipoise.encoders.mobilenet import MobileNetEncoder
 from equipoise.encoders.pixels import Pixels
@@ -74,11 +75,23 @@ def chosen(
             assert_never(name)
 
 
-def automatic(train: Source, unlabelled: Name = "random") -> Name:
+def automatic(train: Source, unlabelled: Name) -> Name:
     """A classifier of the data's own classes, and `unlabelled` where there are none; too few images teach neither."""
     if len(train) < FEWEST:
         return "random"
     return "classifier" if 1 < train.classes <= LABELLED else unlabelled
+
+
+def encoder_for(
+    train: Source, features: str, unlabelled: Name, track: Track = untracked, warn: Warn = unheard
+) -> Encoder:
+    """The encoder called `features` for what is like `train`; `auto` is the `automatic` one. Points stay as they are.
+
+    Raises: as `chosen`.
+    """
+    if len(train.shape) != 3:
+        return Given(train.shape[0])
+    return chosen(automatic(train, unlabelled) if features == "auto" else features, train=train, track=track, warn=warn)
 
 
 def named(features: str, weights: Path | None = None) -> tuple[Name, Path | None]:

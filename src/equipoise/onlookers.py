@@ -1,0 +1,159 @@
+"""Who looks on at a run, the judge and the guardian, and what they learn of the data before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from equipoise import build, pictures
+from equipoise import config as c
+from equipoise.controller import Controller, HandsOff
+from equipoise.data.hooks import Track, Warn, unheard, untracked
+from equipoise.data.layout import PartName
+from equipoise.data.source import Part, Source, Splits
+from equipoise.diagnosis.beforehand import beforehand
+from equipoise.encoders.cache import Cache
+from equipoise.encoders.choose import encoder_for
+from equipoise.encoders.encoder import Encoder
+from equipoise.encoders.looked import identity
+from equipoise.evaluation import Reference, seen
+from equipoise.guardian import Beside, OfGame
+from equipoise.judging import Judge, Nobody, OfSamples
+from equipoise.metrics import nearest
+from equipoise.probes.players import Bench
+from equipoise.sight import MOST_TRAINING, Eyes, TooFew, mixed, opened
+from equipoise.streams import Stream
+
+LEARNED = 10_000  # training samples among which copies are looked for during a run
+ENOUGH = 100  # test samples for final figures
+BENCH = 256  # samples that the players are asked about in a look
+BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
+
+
+@dataclass(frozen=True)
+class Onlookers:
+    """What they learn takes up to minutes on new data: it is learnt when it is first asked for, and once.
+
+    Nothing of it depends on the length of the run, which may be chosen by how long a look of theirs takes.
+    """
+
+    config: c.TrainConfig
+    data: Splits
+    device: torch.device
+    lead: bool = True  # the process that they are of leads; beside it, nobody looks
+    track: Track = untracked
+    warn: Warn = unheard
+
+    def judge(self, patience_kimg: float) -> Judge:
+        """Whoever judges the samples of a run that gives up after so long without a gain.
+
+        Raises:
+            ConfigError, DataError: for features that cannot be had for this data.
+        """
+        if not (self.lead and self.config.evaluate.metrics):
+            return Nobody()
+        return replace(self.of_samples, patience=round(1000 * patience_kimg))
+
+    def guardian(self, images: int) -> Controller:
+        """Whoever watches a run of so many images, and has seen nothing of it yet.
+
+        Raises:
+            ConfigError, DataError: for features that cannot be had for this data.
+        """
+        if self.config.guardian.mode == "off":
+            return HandsOff()
+        return self.of_game(round(BURN_IN * images)) if self.lead else Beside()
+
+    @cached_property
+    def form(self) -> build.Form:
+        return build.form(self.config, self.data)
+
+    @cached_property
+    def of_samples(self) -> OfSamples:
+        asked = self.config.evaluate
+        encoder = encoder_for(self.data.train, asked.features, "random", self.track, self.warn)
+        z, y = self.latents(min(asked.n, len(self.data.validation)), "evaluation")
+        return OfSamples(
+            validation=self.held_against(encoder, "validation"),
+            test=lambda: self.held_against(encoder, "test") if len(self.data.test) >= ENOUGH else None,
+            encoder=encoder, families=asked.metrics, best_by=asked.best_by, patience=0, z=z, y=y,
+        )  # fmt: skip
+
+    def held_against(self, encoder: Encoder, part: PartName) -> Reference:
+        """Reals of a part, and up to LEARNED of what was learned from, which must not be copied."""
+        cache = Cache(warn=self.warn)
+        real, train = some(getattr(self.data, part), self.config.evaluate.n), some(self.data.train, LEARNED)
+        return Reference(
+            real=seen(encoder, real, cache, self.track), train=seen(encoder, train, cache, self.track),
+            features=encoder.protocol, data={"sha256": identity(real), "part": part},
+        )  # fmt: skip
+
+    @cached_property
+    def of_game(self) -> Callable[[int], OfGame]:
+        """Of a burn-in. Where samples are too few, the players alone are watched, and that is said."""
+        z, y = self.latents(self.config.guardian.n, "watching")
+        eyes, train = self.eyes(), self.data.train
+        n = 0 if eyes is None else eyes.n
+        images = self.form.is_images
+        return partial(
+            OfGame, eyes, self.bench(z[:BENCH], y[:BENCH]), z[:n], y[:n],
+            first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
+            draw=drawing_of_modes(eyes, train) if images and eyes else None,
+        )  # fmt: skip
+
+    def eyes(self) -> Eyes | None:
+        asked, data = self.config.guardian, self.data
+        encoder = encoder_for(data.train, asked.features, "self-supervised", self.track, self.warn)
+        try:
+            return opened(encoder, data.train, data.validation, asked.n, Cache(warn=self.warn), self.track)
+        except TooFew as error:
+            self.warn(str(error))
+            return None
+
+    def bench(self, z: Tensor, y: Tensor) -> Bench:
+        """What the players are asked about."""
+        n = min(BENCH, len(self.data.train), len(self.data.validation))
+
+        def sides(part: Source) -> tuple[Tensor, Tensor]:
+            x, labels = some(part, n).take(torch.arange(n))
+            return x.to(self.device), labels.to(self.device)
+
+        step, _ = self.latents(len(z), "watching/step")
+        return Bench(train=sides(self.data.train), held_out=sides(self.data.validation), z=z, y=y, step=step)
+
+    def latents(self, n: int, purpose: str) -> tuple[Tensor, Tensor]:
+        """The same n of each run with this seed, and their classes in turns."""
+        z = torch.randn(n, self.config.nets.z_dim, generator=Stream(self.config.seed, purpose).at(0))
+        return z.to(self.device), build.class_cycle(n, self.form.classes).to(self.device)
+
+
+def some(source: Source, n: int) -> Source:
+    """At most n samples, the same each time, drawn at random: sets may lie in the order of their classes."""
+    if len(source) <= n:
+        return source
+    return Part(source, torch.randperm(len(source), generator=Stream(0, "reference").at(0))[:n])
+
+
+def class_counts(source: Source) -> list[int]:
+    """How many there are of each class, among at most LEARNED samples; none without classes."""
+    if not source.classes:
+        return []
+    part = some(source, LEARNED)
+    return torch.bincount(part.take(torch.arange(len(part)))[1], minlength=source.classes).tolist()
+
+
+def drawing_of_modes(eyes: Eyes, train: Source) -> Callable[[Sequence[float], Sequence[float]], Image.Image]:
+    """A function that draws the shares of reals and of fakes; each mode by the training image in its middle."""
+    _, middle = nearest(eyes.ground.bins.centres.float(), eyes.ground.train)
+    examples = mixed(train, MOST_TRAINING).take(middle)[0]
+
+    def draw(real: Sequence[float], fake: Sequence[float]) -> Image.Image:
+        return pictures.modes(np.array(real), np.array(fake), build.as_pixels(examples))
+
+    return draw
