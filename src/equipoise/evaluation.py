@@ -14,6 +14,7 @@ from torch import Tensor
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.source import Source, everything, to_uint8
 from equipoise.encoders.cache import Cache
+from equipoise.encoders.cells import cells
 from equipoise.encoders.encoder import Encoder, Look
 from equipoise.encoders.looked import looked, remembered
 from equipoise.errors import DataError
@@ -74,6 +75,7 @@ class Reference:
     train: Samples | None  # what the fakes were learned from and must not copy
     features: Mapping[str, Any]  # protocol of the encoder that saw all of them
     data: Mapping[str, Any] = field(default_factory=dict)  # which set, which part, what was done to its pixels
+    cache: Cache | None = None  # remembers what is fitted on the reals
 
     @cached_property
     def bins(self) -> tuple[Bins, Samples]:
@@ -86,7 +88,7 @@ class Reference:
         count = min(BINS, len(compared) // TO_A_BIN, len(made) // TO_A_BIN)
         if count < 2:
             raise DataError(f"bins need at least {2 * TO_A_BIN} reals to be compared in, and as many to be made from.")
-        return Bins.fit(made.features, count), compared
+        return cells(made.features, count, self.cache), compared
 
 
 def seen_by(encoder: Encoder, x: Tensor) -> Samples:

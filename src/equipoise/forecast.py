@@ -168,21 +168,25 @@ def judging_s(onlookers: Onlookers) -> float:
     Raises:
         ConfigError, DataError: for features that cannot be had, or a figure to choose the best by that is none.
     """
-    untrained = build.game(onlookers.config, onlookers.form, onlookers.device)
-    judge = onlookers.judge(patience_kimg=1)
+    game, judge = untrained(onlookers), onlookers.judge(patience_kimg=1)
     began = time.perf_counter()
-    judge.judge(untrained, [])
+    judge.judge(game, [])
     return time.perf_counter() - began
 
 
 def watching_s(onlookers: Onlookers) -> float:
     """Seconds that one look of the guardian takes; its calibration, which is made once, is not counted."""
-    untrained = build.game(onlookers.config, onlookers.form, onlookers.device)
-    guardian = onlookers.guardian(images=1)
-    guardian.look(untrained)  # what is done for the first time takes longer
-    began = time.perf_counter()
-    guardian.look(untrained)
-    return time.perf_counter() - began
+    game, guardian = untrained(onlookers), onlookers.guardian(images=1)
+    for _ in range(2):  # what is done for the first time takes longer, which tells where a look is short
+        began = time.perf_counter()
+        guardian.look(game)
+        if (spent := time.perf_counter() - began) > REHEARSAL_S:
+            break
+    return spent
+
+
+def untrained(onlookers: Onlookers) -> GAN:
+    return build.game(onlookers.config, onlookers.form, onlookers.device)
 
 
 def watched(seconds: float, run_s: float) -> int:

@@ -16,7 +16,7 @@ from equipoise import config as c
 from equipoise.controller import Controller, HandsOff
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.layout import PartName
-from equipoise.data.source import Part, Source, Splits
+from equipoise.data.source import Source, Splits, mixed
 from equipoise.diagnosis.beforehand import beforehand
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import encoder_for
@@ -27,10 +27,9 @@ from equipoise.guardian import Beside, OfGame
 from equipoise.judging import Judge, Nobody, OfSamples
 from equipoise.metrics import nearest
 from equipoise.probes.players import Bench
-from equipoise.sight import MOST_TRAINING, Eyes, TooFew, mixed, opened
+from equipoise.sight import LEARNED, Eyes, TooFew, opened
 from equipoise.streams import Stream
 
-LEARNED = 10_000  # training samples among which copies are looked for during a run
 ENOUGH = 100  # test samples for final figures
 BENCH = 256  # samples that the players are asked about in a look
 BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
@@ -88,10 +87,10 @@ class Onlookers:
     def held_against(self, encoder: Encoder, part: PartName) -> Reference:
         """Reals of a part, and up to LEARNED of what was learned from, which must not be copied."""
         cache = Cache(warn=self.warn)
-        real, train = some(getattr(self.data, part), self.config.evaluate.n), some(self.data.train, LEARNED)
+        real, train = mixed(getattr(self.data, part), self.config.evaluate.n), mixed(self.data.train, LEARNED)
         return Reference(
             real=seen(encoder, real, cache, self.track), train=seen(encoder, train, cache, self.track),
-            features=encoder.protocol, data={"sha256": identity(real), "part": part},
+            features=encoder.protocol, data={"sha256": identity(real), "part": part}, cache=cache,
         )  # fmt: skip
 
     @cached_property
@@ -121,7 +120,7 @@ class Onlookers:
         n = min(BENCH, len(self.data.train), len(self.data.validation))
 
         def sides(part: Source) -> tuple[Tensor, Tensor]:
-            x, labels = some(part, n).take(torch.arange(n))
+            x, labels = mixed(part, n).take(torch.arange(n))
             return x.to(self.device), labels.to(self.device)
 
         step, _ = self.latents(len(z), "watching/step")
@@ -133,25 +132,18 @@ class Onlookers:
         return z.to(self.device), build.class_cycle(n, self.form.classes).to(self.device)
 
 
-def some(source: Source, n: int) -> Source:
-    """At most n samples, the same each time, drawn at random: sets may lie in the order of their classes."""
-    if len(source) <= n:
-        return source
-    return Part(source, torch.randperm(len(source), generator=Stream(0, "reference").at(0))[:n])
-
-
 def class_counts(source: Source) -> list[int]:
     """How many there are of each class, among at most LEARNED samples; none without classes."""
     if not source.classes:
         return []
-    part = some(source, LEARNED)
+    part = mixed(source, LEARNED)
     return torch.bincount(part.take(torch.arange(len(part)))[1], minlength=source.classes).tolist()
 
 
 def drawing_of_modes(eyes: Eyes, train: Source) -> Callable[[Sequence[float], Sequence[float]], Image.Image]:
     """A function that draws the shares of reals and of fakes; each mode by the training image in its middle."""
     _, middle = nearest(eyes.ground.bins.centres.float(), eyes.ground.train)
-    examples = mixed(train, MOST_TRAINING).take(middle)[0]
+    examples = mixed(train, LEARNED).take(middle)[0]
 
     def draw(real: Sequence[float], fake: Sequence[float]) -> Image.Image:
         return pictures.modes(np.array(real), np.array(fake), build.as_pixels(examples))

@@ -16,7 +16,7 @@ import torch
 from equipoise import config as c
 from equipoise import exhibits, generator
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import InMemory, Shape, Source
+from equipoise.data.source import InMemory, Part, Shape, Source
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
@@ -24,11 +24,11 @@ from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.evaluation import FAMILIES, FIGURES, OF_PIXELS, PAIRED, Figures, Reference, Samples, evaluate, seen
 from equipoise.live import LIVE
-from equipoise.onlookers import some
 from equipoise.runs import checkpoint
 from equipoise.runs.events import Log, printable
 from equipoise.runs.folder import RunFolder
 from equipoise.sets import GENERATOR, Set, is_run, of_run, opened, own_data, parted, same, side_of, usual_side
+from equipoise.streams import Stream
 
 SAMPLES = 10_000
 DEFAULT = tuple(name for name in FAMILIES if name not in OF_PIXELS)  # those take minutes, or a partner
@@ -115,6 +115,7 @@ def looked_at(asked: Asked, fake: Scored, real: Set, track: Track, warn: Warn) -
         train=None if learned is None else seen(encoder, some(learned, asked.n), cache, track),
         features=encoder.protocol,
         data={"sha256": identity(reals), "part": real.part, "size": side_of(real.samples.shape)},
+        cache=cache,
     )
     return seen(encoder, some(fake.samples, asked.n), cache, track), against
 
@@ -241,6 +242,13 @@ def require_pairs(families: Sequence[str], fake: Scored, real: Set) -> None:
             f"{', '.join(asked)}: of pairs (sample i, real i), and here are {n:,} samples and {m:,} reals.\n"
             "Give as many of both, in the same order: pictures go by the names of their files."
         )
+
+
+def some(source: Source, n: int) -> Source:
+    """At most n samples, the same each time, drawn at random: sets may lie in the order of their classes."""
+    if len(source) <= n:
+        return source
+    return Part(source, torch.randperm(len(source), generator=Stream(0, "reference").at(0))[:n])
 
 
 def judge_of(asked: Asked, real: Set, track: Track, warn: Warn) -> Encoder:

@@ -10,16 +10,15 @@ from torch import Tensor
 
 from equipoise.calibrating import NULLS, OTHERS, SPARE, TRIALS, VERSION, Pool, blurred, calibrated, jittered, noisy
 from equipoise.data.hooks import Track, untracked
-from equipoise.data.source import Part, Source, everything, to_uint8
+from equipoise.data.source import Part, Source, everything, mixed, to_uint8
 from equipoise.diagnosis.calibration import Calibration
 from equipoise.encoders.cache import Cache, Tensors
 from equipoise.encoders.encoder import Encoder, Look
 from equipoise.encoders.looked import identity, looked, remembered
 from equipoise.errors import DataError
 from equipoise.probes.samples import FEWEST, Ground, Placed, Yardstick, shares
-from equipoise.streams import Stream
 
-MOST_TRAINING = 10_000  # training samples that bins are made of, and that copies are looked for in
+LEARNED = 10_000  # training samples that bins are made of, and that copies are looked for in
 MOST_SPARE = 5_000  # reals that take the place of fakes in the calibration; more only for looks at many
 
 
@@ -68,9 +67,9 @@ def opened(
             f"{len(train)} training and {len(held_out)} held-out samples are too few to know what is normal:\n"
             f"samples are watched from {SPARE * FEWEST} and {FEWEST} of them on."
         )
-    train, held_out = mixed(train, MOST_TRAINING), mixed(held_out, n + max(min(MOST_SPARE, 20 * n), (1 + SPARE) * n))
+    train, held_out = mixed(train, LEARNED), mixed(held_out, n + max(min(MOST_SPARE, 20 * n), (1 + SPARE) * n))
     look = seen(encoder, train, cache, track)
-    ground = Ground.of(look.features, n)
+    ground = Ground.of(look.features, n, cache)
     reals = Part(held_out, torch.arange(n))
     yardstick = Yardstick(
         placed(ground, seen(encoder, reals, cache, track)), len(ground.bins.centres),
@@ -90,11 +89,6 @@ def opened(
     }  # fmt: skip
     kept = cache.remembered(key, make)["json"]
     return Eyes(encoder, ground, yardstick, Calibration.from_json(json.loads(kept.numpy().tobytes())))
-
-
-def mixed(source: Source, most: int) -> Source:
-    """At most so many, the same each time, in a random order: sets may lie in the order of their classes."""
-    return Part(source, torch.randperm(len(source), generator=Stream(0, "mixed").at(0))[:most])
 
 
 @torch.no_grad()

@@ -118,6 +118,11 @@ class Part:
         return self.source.identity(self.indices[indices])
 
 
+def mixed(source: Source, most: int) -> Source:
+    """At most so many, the same each time, in a random order: sets may lie in the order of their classes."""
+    return Part(source, torch.randperm(len(source), generator=Stream(0, "mixed").at(0))[:most])
+
+
 @dataclass(frozen=True)
 class Splits:
     """Training data for D; validation for the guardian and the metrics; test for final figures only."""

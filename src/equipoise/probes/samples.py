@@ -13,6 +13,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from equipoise.encoders.cache import Cache
+from equipoise.encoders.cells import cells
 from equipoise.errors import DataError
 from equipoise.metrics import Bins, effective_rank, vendi_score
 from equipoise.metrics.copies import mann_whitney
@@ -57,12 +59,12 @@ class Ground:
     bins: Bins
 
     @classmethod
-    def of(cls, train: Tensor, n: int) -> Ground:
-        """For looks at n samples. Raises DataError where there are too few of either."""
+    def of(cls, train: Tensor, n: int, cache: Cache | None = None) -> Ground:
+        """For looks at n samples; a cache remembers the cells. Raises DataError where there are too few of either."""
         count = min(BINS, n // TO_A_BIN, len(train) // TO_A_BIN)
         if count < 2:
             raise DataError(f"samples are watched from {FEWEST} of them on, and as many to learn from.")
-        return cls(train, Bins.fit(train, count))
+        return cls(train, cells(train, count, cache))
 
     def place(self, features: Tensor, classes: Tensor | None = None) -> Placed:
         """Samples as an encoder sees them."""

@@ -1,0 +1,57 @@
+"""What looks on at a run is learnt once, and is then told the length of the run."""
+
+import pytest
+import torch
+
+from equipoise import launch, onlookers
+from equipoise.build import splits
+from equipoise.controller import HandsOff
+from equipoise.guardian import Beside, OfGame
+from equipoise.judging import Nobody, OfSamples
+from equipoise.onlookers import BURN_IN, Onlookers
+
+CPU = torch.device("cpu")
+WATCHED = ("guardian.mode=watch", "guardian.n=100", "evaluate.n=100", "evaluate.metrics=[fd]")
+
+
+@pytest.fixture
+def made(tiny):
+    """Onlookers of a tiny run with some settings."""
+
+    def make(*settings, **named):
+        config = tiny("digits", *WATCHED, *settings)
+        return Onlookers(config, splits(config.data), CPU, **named)
+
+    return make
+
+
+def test_a_run_learns_once(tiny, run_path, monkeypatch):
+    """Once to know how long a look takes, and in the run itself: that is one learning, not two."""
+    learnt: list[str] = []
+    for name in ("encoder_for", "opened"):
+        real = getattr(onlookers, name)
+        monkeypatch.setattr(onlookers, name, lambda *a, real=real, name=name: learnt.append(name) or real(*a))
+    launch.start(tiny("digits", *WATCHED), run_path)
+    assert learnt == ["encoder_for", "encoder_for", "opened"], "of the judge; of the guardian, and its eyes"
+
+
+def test_each_is_told_the_length_of_the_run_and_has_seen_nothing_of_it(made):
+    looking_on = made()
+    judges = [looking_on.judge(patience) for patience in (0.5, 2.0)]
+    assert [judge.patience for judge in judges] == [500, 2000]
+    assert judges[0].validation is judges[1].validation
+    first, second = looking_on.guardian(images=1000), looking_on.guardian(images=3000)
+    assert (first.watch.burn_in, second.watch.burn_in) == (BURN_IN * 1000, BURN_IN * 3000)
+    assert first.eyes is second.eyes
+    first.watch.add(10, {"coverage": 0.5})
+    assert not second.watch.history
+
+
+def test_who_looks_on(made):
+    assert isinstance(made().judge(1), OfSamples)
+    assert isinstance(made().guardian(1), OfGame)
+    assert isinstance(made("evaluate.metrics=[]").judge(1), Nobody)
+    assert type(made("guardian.mode=off").guardian(1)) is HandsOff
+    beside = made(lead=False)
+    assert isinstance(beside.judge(1), Nobody)
+    assert isinstance(beside.guardian(1), Beside)
