@@ -214,7 +214,7 @@ def test_mixing_takes_each_at_most_once_and_the_same_each_time():
 
 
 def test_at_most_so_many_training_samples_are_looked_at(calibrations, cache, monkeypatch):
-    monkeypatch.setattr(sight, "MOST_TRAINING", 70)
+    monkeypatch.setattr(sight, "LEARNED", 70)
     monkeypatch.setattr(sight, "MOST_SPARE", 50)
     eyes = look(cache, held_out=points(400, 1))
     assert len(eyes.ground.train) == 70
