@@ -23,6 +23,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks --allow-untyped-calls --no-warn-return-any
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python tests/unsafe_calls.py src tests benchmarks
 

@@ -26,7 +26,7 @@ from replay import Found, replayed
 from torch import nn
 
 from equipoise import build, launch
-from equipoise.config import Arrays, TrainConfig
+from equipoise.config import Arrays, TrainConfig, override
 from equipoise.data.source import Part, everything, scaled, to_uint8
 from equipoise.diagnosis.calibration import RATE
 from equipoise.diagnosis.signs import badness
@@ -34,7 +34,7 @@ from equipoise.diagnosis.watch import Watch
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import chosen
 from equipoise.evaluation import Figures
-from equipoise.games.gan import GAN
+from equipoise.games.base import Game
 from equipoise.judging import History, Verdict
 from equipoise.onlookers import Onlookers
 from equipoise.runs import folder
@@ -54,9 +54,9 @@ class Counting:
     def __init__(self, judge: Judge, z_dim: int):
         self.judge_of_digits = judge
         self.z = torch.randn(COUNTED, z_dim, generator=Stream(0, "counted").at(0))
-        self.modes: list[tuple[int, int]] = []
+        self.modes: list[tuple[int, float]] = []
 
-    def judge(self, game: GAN, history: History) -> Verdict:
+    def judge(self, game: Game, history: History) -> Verdict:
         fake = game.sampler(self.z, torch.zeros(COUNTED, dtype=torch.long))
         self.modes.append((game.seen, self.judge_of_digits.stacks(scaled(to_uint8(fake)))["modes"]))
         return Verdict()
@@ -72,8 +72,8 @@ def collapsing(seed: int, judge: Judge, out: Path) -> dict[str, Any]:
     config = launch.configured("stacked-digits-ns", seed=seed, settings=["machine.threads=1"])
     every = config.kimg / LOOKS
     settings = [f"{name}.every_kimg={every}" for name in ("guardian", "evaluate", "record")]
-    config = launch.c.override(config, [*settings, "save.every_kimg=1000", "samples.every_kimg=1000"])
-    config = launch.c.override(config, ["machine.device=cpu", "machine.precision=fp32", "evaluate.patience_kimg=1000"])
+    config = override(config, [*settings, "save.every_kimg=1000", "samples.every_kimg=1000"])
+    config = override(config, ["machine.device=cpu", "machine.precision=fp32", "evaluate.patience_kimg=1000"])
     run_folder, data = folder.create(config.recipe, out), build.splits(config.data)
     launch.describe(run_folder, config)
     with launch.assembled(config, run_folder, Onlookers(config, data, torch.device("cpu"))) as run:
@@ -84,9 +84,9 @@ def collapsing(seed: int, judge: Judge, out: Path) -> dict[str, Any]:
     return {"modes": counting.modes, "found": found, **delays(counting.modes, found)}
 
 
-def delays(modes: list[tuple[int, int]], found: Found) -> dict[str, Any]:
+def delays(modes: list[tuple[int, float]], found: Found) -> dict[str, Any]:
     """Looks between the first count below half of the most so far, and the finding; None without one of the two."""
-    most, fell = 0, None
+    most, fell = 0.0, None
     for i, (_, count) in enumerate(modes):
         most = max(most, count)
         if fell is None and count < most / 2:
@@ -97,7 +97,7 @@ def delays(modes: list[tuple[int, int]], found: Found) -> dict[str, Any]:
         "detected": bool(at),
         "fell": fell,
         "named": named,
-        "delay": None if None in (fell, named) else named - fell,
+        "delay": None if fell is None or named is None else named - fell,
     }
 
 

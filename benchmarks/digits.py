@@ -15,6 +15,7 @@ from judge import Judge, samples_of
 from record import Record
 
 from equipoise import launch
+from equipoise.runs.folder import rows
 
 SAMPLES = 2000
 PLAN = [("digits", 120.0, range(5)), ("dcgan", None, range(2))]
@@ -39,7 +40,7 @@ def main() -> None:
             )
             row = record.append(
                 key, **figures, passed=passed, copy_limit=judge.copy_limit(SAMPLES), ceiling=judge.ceiling,
-                classifier_accuracy=judge.accuracy, clock=launch.folder.rows(run.clock)[-1],
+                classifier_accuracy=judge.accuracy, clock=rows(run.clock)[-1],
             )  # fmt: skip
             print(row, flush=True)
 

@@ -21,6 +21,7 @@ from record import RESULTS, Record
 
 from equipoise import build, generator, launch
 from equipoise.encoders.classifier import accuracy, trained_classifier
+from equipoise.runs.folder import rows
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
 def train(data: Path, minutes: float, path: Path) -> None:
     config = launch.configured("r3gan-s", data=str(data), settings=["batch=256"])
     run = launch.start(config, path, time_s=60 * minutes)
-    speed = launch.folder.rows(run.clock)[-1]
+    speed = rows(run.clock)[-1]
     found = generator.from_file(run.model)
     splits = build.splits(config.data)
     judge = trained_classifier(splits.train, epochs=4)

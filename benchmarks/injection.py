@@ -35,6 +35,7 @@ from equipoise.encoders.classifier import Classifier, trained_classifier
 from equipoise.errors import Diverged
 from equipoise.evaluation import Figures
 from equipoise.forecast import resolve
+from equipoise.games.base import Game
 from equipoise.games.gan import GAN
 from equipoise.guardian import OfGame
 from equipoise.judging import History, Verdict, at_rest
@@ -173,7 +174,8 @@ class Independent:
         self.distances: list[tuple[int, float]] = []
 
     @torch.no_grad()
-    def judge(self, game: GAN, history: History) -> Verdict:
+    def judge(self, game: Game, history: History) -> Verdict:
+        assert isinstance(game, GAN)
         with at_rest(game.ema.net):
             fake = torch.cat([game.sampler(z, torch.zeros(len(z), dtype=torch.long)) for z in self.z.split(500)])
         features = self.net.features(scaled(to_uint8(fake)))

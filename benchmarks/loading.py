@@ -72,10 +72,10 @@ def first_step(folder: Path, cache: Path, *settings: str) -> dict[str, object]:
     the guardian learn is remembered in `cache`."""
     with tempfile.TemporaryDirectory() as home:
         run = Path(home) / "run"
-        command = [sys.executable, "-m", "equipoise.cli.main", "train", "dcgan", "--data", folder, "--steps", "5"]
+        command = [sys.executable, "-m", "equipoise.cli.main", "train", "dcgan", "--data", str(folder), "--steps", "5"]
         began = time.perf_counter()
         process = subprocess.Popen(
-            [*command, "--out", run, *settings], stderr=subprocess.DEVNULL,
+            [*command, "--out", str(run), *settings], stderr=subprocess.DEVNULL,
             env=os.environ | {"EQUIPOISE_CACHE": str(cache)},
         )  # fmt: skip
         while not (run / "events.jsonl").exists() or not (run / "events.jsonl").read_bytes().count(b"signals"):

@@ -13,9 +13,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from record import Record
@@ -44,8 +45,10 @@ from equipoise.metrics import (
     two_sample_test,
     vendi_score,
 )
-from equipoise.scoring import whole
+from equipoise.sets import part_of
 from equipoise.streams import Stream
+
+T = TypeVar("T")
 
 NULLS = 60  # draws of real against real
 
@@ -205,7 +208,7 @@ def digits(cache: Cache) -> Setting:
 
 def setting(data: Data, cache: Cache, learn: int, n: int) -> Setting:
     splits = build.splits(data)
-    everyone = whole(splits)
+    everyone = part_of("all of it", splits, "all").samples
     x, y = everything(everyone)
     order = torch.randperm(len(y), generator=Stream(0, "power").at(0))
     learned, rest = order[:learn], order[learn:]
@@ -218,7 +221,7 @@ def setting(data: Data, cache: Cache, learn: int, n: int) -> Setting:
     return Setting(pool, train.features, train.logits, Bins.fit(train.features, min(100, n // 10)), n)
 
 
-def said(items: object, label: str, count: int) -> object:
+def said(items: Iterable[T], label: str, count: int) -> Iterable[T]:
     print(f"{label}: {count}", flush=True)
     return items
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from record import Record
 
 from equipoise import launch
+from equipoise.runs.folder import rows
 
 STEPS, CALLS = 10_000, 20
 
@@ -27,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = launch.configured("digits", steps=STEPS)
         run = launch.start(config, Path(folder) / "run")
-        clock = launch.folder.rows(run.clock)[-1]
+        clock = rows(run.clock)[-1]
     share = 1 - clock["seconds_in_steps"] / clock["seconds"]
     print(record.append({"what": "loop", "steps": STEPS}, share_outside_steps=round(share, 4), clock=clock), flush=True)
 

@@ -7,14 +7,21 @@ gradient of its own; `frozen` keeps D's weights out of G's backward pass, as the
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from torch.optim import Adam
 
 from equipoise import build
+from equipoise.config import Adam as Configured
 from equipoise.config import TrainConfig
 from equipoise.nets import convolution, r3gan
+
+
+def shrunk(kernel: Tensor, x: Tensor) -> Tensor:
+    return torch.conv2d(x, kernel, None, 2, 1, 1, x.shape[1])
 
 
 class Plain:
@@ -24,9 +31,10 @@ class Plain:
         self.G, self.D = (net.to(device) for net in build.networks(config.nets, form, config.seed))
         for layer in [*self.G.modules(), *self.D.modules()]:
             if isinstance(layer, convolution.Conv2d):
-                layer.__class__ = nn.Conv2d
+                layer.__class__ = nn.Conv2d  # type: ignore[assignment]
             if isinstance(layer, r3gan.Down):
-                layer.forward = lambda x, k=layer.kernel: torch.conv2d(x, k, None, 2, 1, 1, x.shape[1])
+                layer.forward = partial(shrunk, layer.kernel)  # type: ignore[method-assign]
+        assert isinstance(config.optim.g, Configured)
         betas = (config.optim.g.betas[0], config.knobs.beta2 or config.optim.g.betas[1])
         self.g_opt = Adam(self.G.parameters(), config.knobs.g_lr, betas)
         self.d_opt = Adam(self.D.parameters(), config.knobs.d_lr, betas)

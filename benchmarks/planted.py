@@ -54,7 +54,8 @@ def planted(images: Pixels, labels: NDArray[np.int64], shared: Path, seed: int) 
     rng = np.random.default_rng(seed)
     places = rng.permutation(len(images))
     found = Planted(images, labels.copy())
-    added, classes = [], []
+    added: list[Pixels] = []
+    classes: list[int] = []
     for place in places[:50]:
         found.exact.append((len(images) + len(added), int(place)))
         added.append(images[place])

@@ -15,6 +15,7 @@ from record import Record
 from equipoise import generator, launch
 from equipoise.data.toy import MIXTURES
 from equipoise.metrics.modes import captured
+from equipoise.runs.folder import rows
 
 POINTS = 2500
 PLAN = [("ring", 20.0, range(10)), ("grid", 60.0, range(3))]  # recipe, seconds allowed, seeds
@@ -53,7 +54,7 @@ def trained(name: str, seed: int, settings: list[str], seconds: float) -> dict[s
         config = launch.configured(name, seed=seed, settings=settings)
         run = launch.start(config, Path(folder) / "run")
         points = torch.from_numpy(generator.from_file(run.model).sample(POINTS))
-        clock, found = launch.folder.rows(run.clock)[-1], figures(points, name)
+        clock, found = rows(run.clock)[-1], figures(points, name)
         return found | {"passed": found["passed"] and clock["seconds"] <= seconds, "clock": clock}
 
 

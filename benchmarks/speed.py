@@ -10,12 +10,13 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import plain
 import torch
 from record import Record
+from torch import Tensor
 
 from equipoise import build, forecast
 from equipoise.config import TrainConfig, override
@@ -47,7 +48,8 @@ def theirs(
 ) -> Callable[[], object]:
     players = plain.Plain(config, form, device)
     x = data.train.take(torch.arange(len(data.train)))[0].contiguous().to(device)
-    y, batches = torch.zeros(config.batch, dtype=torch.long, device=device), iter([])
+    y = torch.zeros(config.batch, dtype=torch.long, device=device)
+    batches: Iterator[Tensor] = iter(())
 
     def one() -> object:
         nonlocal batches
@@ -67,7 +69,7 @@ def arms(config: TrainConfig, device: torch.device) -> dict[str, Callable[[], ob
     found = {"plain": theirs(config, form, data, device, step)}
     if step is plain.r3gan_step:
         found["plain, D frozen"] = theirs(config, form, data, device, partial(step, frozen=True))
-    choices = {"": []}
+    choices: dict[str, list[str]] = {"": []}
     if forecast.has_bf16_units(device):
         choices[" bf16"] = ["machine.precision=bf16"]
     if device.type == "cuda":

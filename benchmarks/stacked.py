@@ -18,6 +18,7 @@ from judge import Judge, samples_of
 from record import Record
 
 from equipoise import launch
+from equipoise.runs.folder import rows
 
 SAMPLES = 26_000
 RATES, BETA1S, INITS = (1e-4, 2e-4, 1e-3), (0.0, 0.5), ("torch", "orthogonal", "normal02")
@@ -51,7 +52,7 @@ def main() -> None:
             config = launch.configured(key["recipe"], seed=key["seed"], settings=["machine.threads=1", *settings])
             run = launch.start(config, Path(folder) / "run")
             figures = judge.stacks(samples_of(run, SAMPLES))
-            print(record.append(key, **figures, clock=launch.folder.rows(run.clock)[-1]), flush=True)
+            print(record.append(key, **figures, clock=rows(run.clock)[-1]), flush=True)
 
 
 if __name__ == "__main__":
