@@ -55,3 +55,15 @@ def test_who_looks_on(made):
     beside = made(lead=False)
     assert isinstance(beside.judge(1), Nobody)
     assert isinstance(beside.guardian(1), Beside)
+
+
+def test_only_of_a_conditional_game_labels_are_asked_for(made):
+    """Real digits in the place of fakes: of the classes that were asked for, and of any."""
+    watching = made("nets.conditioning=projection", "guardian.features=classifier").guardian(1)
+    x, y = made().data.test.take(torch.arange(100))
+    eyes = watching.eyes
+    assert eyes.see(x, y)[0]["obeyed"] > 0.8
+    assert eyes.see(x, y.roll(1))[0]["obeyed"] < 0.3
+    assert torch.equal(watching.asked, watching.y)
+    assert watching.asked.unique().tolist() == list(range(10))
+    assert made().guardian(1).asked is None

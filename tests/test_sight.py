@@ -241,6 +241,19 @@ def test_the_classes_of_an_encoder_are_a_signal(calibrations, cache):
     assert "class_jsd" not in look(cache).calibration.nulls
 
 
+def test_labels_that_are_obeyed_are_told_from_labels_that_are_not(calibrations, cache):
+    fake, asked = mixture(N, 5)
+    eyes = look(cache, encoder=Classifier())
+    assert eyes.see(fake, asked)[0]["obeyed"] == pytest.approx(1, abs=0.05)
+    at_random = asked[torch.randperm(N, generator=torch.Generator().manual_seed(0))]
+    assert eyes.see(fake, at_random)[0]["obeyed"] == pytest.approx(0, abs=0.25)
+    assert "obeyed" not in eyes.see(fake)[0], "no class was asked for"
+    assert "obeyed" not in look(cache).see(fake, asked)[0], "an encoder that reads no classes"
+    chance = Classifier()
+    chance.protocol |= {"accuracy": 1 / MODES}
+    assert "obeyed" not in look(cache, encoder=chance).see(fake, asked)[0], "one that cannot read them"
+
+
 def test_images_are_seen_as_files_would_hold_them(calibrations, cache):
     train, held_out = images(100, 0), images(100, 1)
     eyes = opened(Pixels(), InMemory(train), InMemory(held_out), 20, cache, trials=1)

@@ -168,11 +168,12 @@ class OfGame:
 
     def __init__(
         self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, burn_in: int, *, first: Sequence[Finding] = (),
-        draw: Callable[[Sequence[float], Sequence[float]], Image.Image] | None = None,
+        draw: Callable[[Sequence[float], Sequence[float]], Image.Image] | None = None, conditional: bool = False,
     ):  # fmt: skip
         """Before `burn_in` images only what is beyond doubt is told. `first` are findings before the first step; `draw`
-        makes a picture of the shares of reals and of fakes."""
+        makes a picture of the shares of reals and of fakes; `conditional`: samples should be of the classes y."""
         self.eyes, self.bench, self.z, self.y, self.first, self.draw = eyes, bench, z, y, first, draw
+        self.asked = y if conditional else None
         self.watch = Watch(None if eyes is None else eyes.calibration, burn_in)
         self.before: Tensor | None = None  # features of G's samples at the look before, of the same latents
 
@@ -186,7 +187,7 @@ class OfGame:
         told: list[float] = []
         found = standing(game, self.bench)
         if self.eyes is not None:
-            signals, told = self.eyes.see(drawn(game.sampler, self.z, self.y))
+            signals, told = self.eyes.see(drawn(game.sampler, self.z, self.y), self.asked)
             found |= signals | self.moved(game)
         news = self.watch.add(game.seen, found, told)
         return Sight(self.watch.history[-1].signals, told, news, self.picture(told, news))

@@ -103,7 +103,7 @@ class Onlookers:
         return partial(
             OfGame, eyes, self.bench(z[:BENCH], y[:BENCH]), z[:n], y[:n],
             first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
-            draw=drawing_of_modes(eyes, train) if images and eyes else None,
+            draw=drawing_of_modes(eyes, train) if images and eyes else None, conditional=self.form.classes > 1,
         )  # fmt: skip
 
     def eyes(self) -> Eyes | None:

@@ -44,10 +44,21 @@ class Eyes:
         """Images in [-1, 1] (as a file would hold them), uint8 images, or points."""
         return placed(self.ground, seen(self.encoder, x))
 
-    def see(self, fake: Tensor) -> tuple[dict[str, float], list[float]]:
-        """The signals of fakes, and their shares of the bins."""
+    def see(self, fake: Tensor, asked: Tensor | None = None) -> tuple[dict[str, float], list[float]]:
+        """The signals of fakes, and their shares of the bins. `asked` [N] are the classes that they should be of."""
         found = self.place(fake)
-        return self.yardstick.signals(found), shares(found.bin, self.yardstick.cells).tolist()
+        signals = self.yardstick.signals(found)
+        if asked is not None and found.classes is not None:
+            signals |= self.obeyed(found.classes, asked)
+        return signals, shares(found.bin, self.yardstick.cells).tolist()
+
+    def obeyed(self, classes: Tensor, asked: Tensor) -> dict[str, float]:
+        """`obeyed`: how often fakes are of the class that was asked for, between chance (0) and how often the encoder
+        itself is right about reals (1): GAN-test of Shmelkov et al. 2018 (arXiv:1807.09499)."""
+        chance, right = 1 / self.yardstick.classes, float(self.encoder.protocol.get("accuracy", 1.0))
+        if right < 2 * chance:  # it can read too few of them
+            return {}
+        return {"obeyed": (float((classes == asked.cpu()).double().mean()) - chance) / (right - chance)}
 
 
 def opened(

@@ -37,6 +37,7 @@ HEALTHY = {
     "class_jsd": (0.40, 0.015, 0.003), "vendi": (0.40, 0.95, 0.01), "rank": (1.10, 1.02, 0.005),
     "precision": (0.40, 0.80, 0.012), "density": (0.15, 0.80, 0.02), "apart": (1.40, 1.10, 0.02),
     "spread": (3.50, 1.20, 0.04), "copy_rate": (0.00, 0.05, 0.007), "c_t": (30.0, 2.0, 1.0),
+    "obeyed": (0.00, 0.95, 0.02),
     "d_auc": (0.51, 0.53, 0.02), "d_gap": (0.02, 0.05, 0.02), "d_tells": (0.90, 0.72, 0.03),
     "paired_sign": (0.80, 0.45, 0.05), "motion": (0.50, 0.25, 0.015), "g_dead": (0.10, 0.10, 0.01),
     "d_dead": (0.05, 0.05, 0.01), "d_grad_norm": (1.50, 1.85, 0.09), "d_grad_norm_peak": (4.0, 4.0, 0.8),
@@ -99,6 +100,7 @@ ILL = {
     "shrinkage": {"spread": 0.6, "apart": 0.6, "vendi": 0.7, "rank": 0.8},
     "quality loss": {"precision": 0.4, "density": 0.3, "coverage": 0.6},
     "memorising": {"copy_rate": 0.4, "c_t": -9.0},
+    "labels ignored": {"obeyed": 0.05},
     "D overfitting": {"d_auc": 0.75, "d_gap": 1.0},
     "D too weak": {"d_tells": 0.2, "paired_sign": -0.6},
     "cycling": {"motion": 0.9, "swaps": True},
@@ -508,3 +510,9 @@ def test_a_diagnosis_needs_no_torch():
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False", "True"]
+
+
+def test_labels_are_not_asked_for_while_samples_are_bad_or_where_there_are_none():
+    for seed in range(5):
+        assert "labels ignored" not in named(played(seed, coverage=0.3, obeyed=0.05))
+        assert named(played(seed, without=("obeyed",))) == []

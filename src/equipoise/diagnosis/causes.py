@@ -49,6 +49,11 @@ KNOWN: Mapping[str, Known] = {
         "use the best checkpoint (--checkpoint best); lower both learning rates, or let them sink (schedules)",
         "Kynkaanniemi et al. 2019 (arXiv:1904.06991), section 3",
     ),
+    "labels ignored": Known(
+        "warning", "samples are not of the class that was asked for: G does not heed its labels",
+        "have D judge samples by their label (--set nets.conditioning=projection), or train for longer",
+        "Shmelkov et al. 2018 (arXiv:1807.09499), GAN-test",
+    ),
     "D overfitting": Known(
         "warning", "D knows its training data by heart: it scores it above other real data",
         "augment in front of D (--set knobs.augment_p=.3), raise knobs.r1, or collect more data",

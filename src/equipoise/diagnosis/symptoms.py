@@ -19,6 +19,7 @@ from equipoise.diagnosis.signs import OF_SAMPLES
 RANK = ("severe", "warning", "note")
 ALIKE = 0.25  # distance of fakes to each other over that of reals, below which they are as good as the same
 GONE = 0.3  # of the reals' part: what is left of coverage where almost all modes are missing
+HALF = 0.5  # of the reals' coverage: samples that are good enough to be told apart by class
 KEEN = 0.7  # of the reals' density: fakes so deep among the reals are good enough to count what is missing
 ABSENT = 0.15  # share of the data that is not drawn by a run that is otherwise good
 FEW = 0.25  # divergence of the classes, in nats, above that of reals: about two in five are never drawn
@@ -30,6 +31,7 @@ SURE, ALWAYS = 0.99, 0.96  # how D tells fakes from reals, and the mean sign of 
 CHANCE, EVEN, LONG = 0.6, 0.15, 5  # the same of a D that guesses; .5 and 0 are mere chance
 FOOLED = 0.35  # chance that D scores a real above a fake, when G leads it by the nose
 RESTLESS, SWAPPED = 0.6, 0.45  # movement between looks, over the distance of reals; share of samples in other bins
+IGNORED = 0.3  # of the way from chance to all labels obeyed
 COPIES = ("copy_rate", "c_t")
 COPYING, SIGNIFICANT = 0.15, -3.0  # copy rate (.05 by chance), and Meehan's C_T
 
@@ -70,6 +72,9 @@ def samples(history: History, calibration: Calibration) -> Iterator[Finding]:
         yield from modes(history, calibration, alarms)
     if lasting(history, "copy_rate", least=COPYING) and lasting(history, "c_t", most=SIGNIFICANT):
         yield found("memorising", last(history, "copy_rate", "c_t"))
+    good = lasting(history, "coverage", least=HALF * calibration.nulls["coverage"].mean)
+    if good and lasting(history, "obeyed", most=IGNORED):
+        yield found("labels ignored", last(history, "obeyed"))
 
 
 def total_collapse(history: History, calibration: Calibration) -> Finding | None:
