@@ -6,6 +6,7 @@ import torch
 from equipoise import launch, onlookers
 from equipoise.build import splits
 from equipoise.controller import HandsOff
+from equipoise.errors import ConfigError
 from equipoise.guardian import Beside, OfGame
 from equipoise.judging import Nobody, OfSamples
 from equipoise.onlookers import BURN_IN, Onlookers
@@ -28,11 +29,19 @@ def made(tiny):
 def test_a_run_learns_once(tiny, run_path, monkeypatch):
     """Once to know how long a look takes, and in the run itself: that is one learning, not two."""
     learnt: list[str] = []
-    for name in ("encoder_for", "opened"):
+    for name in ("encoder_for", "eyes_for"):
         real = getattr(onlookers, name)
         monkeypatch.setattr(onlookers, name, lambda *a, real=real, name=name: learnt.append(name) or real(*a))
     launch.start(tiny("digits", *WATCHED), run_path)
-    assert learnt == ["encoder_for", "encoder_for", "opened"], "of the judge; of the guardian, and its eyes"
+    assert learnt == ["encoder_for", "eyes_for"], "the judge's encoder, the guardian's eyes"
+
+
+def test_features_without_a_meaning_are_refused_before_anything_is_learnt(tiny, run_path, monkeypatch):
+    monkeypatch.setattr(onlookers, "encoder_for", lambda *rest: pytest.fail("it learnt"))
+    for key in ("evaluate.features", "guardian.features"):
+        with pytest.raises(ConfigError, match="unknown features 'clasifier'"):
+            launch.start(tiny("digits", *WATCHED, f"{key}=clasifier"), run_path)
+    assert not run_path.exists()
 
 
 def test_each_is_told_the_length_of_the_run_and_has_seen_nothing_of_it(made):

@@ -17,7 +17,7 @@ from equipoise.encoders.given import Given
 from equipoise.encoders.pixels import Pixels
 from equipoise.errors import DataError
 from equipoise.probes.samples import Ground
-from equipoise.sight import TooFew, mixed, opened
+from equipoise.sight import TooFew, eyes_for, mixed, opened
 
 D, MODES, N = 4, 6, 40
 CENTRES = 5 * torch.randn(MODES, D, generator=torch.Generator().manual_seed(99))
@@ -125,6 +125,13 @@ def test_too_few_samples_are_refused_in_words(train, held_out, cache):
         look(cache, train=points(train, 0), held_out=points(held_out, 1))
     assert f"{train} training and {held_out} held-out" in str(refused.value)
     assert isinstance(refused.value, DataError)
+
+
+def test_nothing_is_learnt_from_too_few_samples(monkeypatch):
+    monkeypatch.setattr(sight, "encoder_for", lambda *rest: pytest.fail("it learnt"))
+    told: list[str] = []
+    assert eyes_for(points(59, 0), points(100, 1), "auto", 1000, warn=told.append) is None
+    assert told[0].startswith("59 training and 100 held-out samples are too few")
 
 
 def test_a_look_at_too_few_is_refused(cache):

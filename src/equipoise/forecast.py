@@ -69,6 +69,7 @@ def resolve(
         ConfigError, DataError: for what cannot be played, or not judged or watched as the config asks.
     """
     config, data, device, form = onlookers.config, onlookers.data, onlookers.device, onlookers.form
+    onlookers.require_known_features()
     machine, seconds = fastest(config, form, data, device, processes)
     per_step = config.batch * config.knobs.d_steps
     speed = per_step / seconds  # images a second

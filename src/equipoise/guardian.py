@@ -17,15 +17,13 @@ from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import InMemory, Source, parted
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.watch import Watch
-from equipoise.encoders.cache import Cache
-from equipoise.encoders.choose import encoder_for
 from equipoise.encoders.encoder import Encoder
 from equipoise.errors import ConfigError
 from equipoise.games.gan import GAN
 from equipoise.knobs import Change
 from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
 from equipoise.probes.samples import shares
-from equipoise.sight import Eyes, TooFew, opened
+from equipoise.sight import Eyes, eyes_for
 
 CHUNK = 256  # samples drawn at a time
 OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})
@@ -67,15 +65,8 @@ class Guardian:
         if every < 1:
             raise ConfigError(f"every={every}: a look is taken after one step or more.")
         train, others = sides(real, held_out, labels)
-        encoder = (
-            encoder_for(train, features, "self-supervised", track, warn) if isinstance(features, str) else features
-        )
         self.every, self.held_out = every, held_out is not None
-        try:
-            self.eyes: Eyes | None = opened(encoder, train, others, n, Cache(warn=warn), track)
-        except TooFew as error:
-            warn(str(error))
-            self.eyes = None
+        self.eyes = eyes_for(train, others, features, n, track, warn)
         calibration = None if self.eyes is None else self.eyes.calibration
         self.watch = Watch(calibration, BURN_IN * every if burn_in is None else burn_in)
         self._rows: list[dict[str, float | Tensor]] = []

@@ -19,7 +19,7 @@ from equipoise.data.layout import PartName
 from equipoise.data.source import Source, Splits, mixed
 from equipoise.diagnosis.beforehand import beforehand
 from equipoise.encoders.cache import Cache
-from equipoise.encoders.choose import encoder_for
+from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.looked import identity
 from equipoise.evaluation import Reference, seen
@@ -27,7 +27,7 @@ from equipoise.guardian import Beside, OfGame
 from equipoise.judging import Judge, Nobody, OfSamples
 from equipoise.metrics import nearest
 from equipoise.probes.players import Bench
-from equipoise.sight import LEARNED, Eyes, TooFew, opened
+from equipoise.sight import LEARNED, Eyes, eyes_for
 from equipoise.streams import Stream
 
 ENOUGH = 100  # test samples for final figures
@@ -48,6 +48,12 @@ class Onlookers:
     lead: bool = True  # the process that they are of leads; beside it, nobody looks
     track: Track = untracked
     warn: Warn = unheard
+
+    def require_known_features(self) -> None:
+        """Raises ConfigError for features without a meaning, before anything is learnt."""
+        for features in (self.config.evaluate.features, self.config.guardian.features):
+            if features != "auto":
+                named(features)
 
     def judge(self, patience_kimg: float) -> Judge:
         """Whoever judges the samples of a run that gives up after so long without a gain.
@@ -96,8 +102,9 @@ class Onlookers:
     @cached_property
     def of_game(self) -> Callable[[int], OfGame]:
         """Of a burn-in. Where samples are too few, the players alone are watched, and that is said."""
-        z, y = self.latents(self.config.guardian.n, "watching")
-        eyes, train = self.eyes(), self.data.train
+        asked, train = self.config.guardian, self.data.train
+        eyes = eyes_for(train, self.data.validation, asked.features, asked.n, self.track, self.warn)
+        z, y = self.latents(asked.n, "watching")
         n = 0 if eyes is None else eyes.n
         images = self.form.is_images
         return partial(
@@ -105,15 +112,6 @@ class Onlookers:
             first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
             draw=drawing_of_modes(eyes, train) if images and eyes else None, conditional=self.form.classes > 1,
         )  # fmt: skip
-
-    def eyes(self) -> Eyes | None:
-        asked, data = self.config.guardian, self.data
-        encoder = encoder_for(data.train, asked.features, "self-supervised", self.track, self.warn)
-        try:
-            return opened(encoder, data.train, data.validation, asked.n, Cache(warn=self.warn), self.track)
-        except TooFew as error:
-            self.warn(str(error))
-            return None
 
     def bench(self, z: Tensor, y: Tensor) -> Bench:
         """What the players are asked about."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from equipoise.calibrating import NULLS, OTHERS, SPARE, TRIALS, VERSION, Pool, blurred, calibrated, jittered, noisy
-from equipoise.data.hooks import Track, untracked
+from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Part, Source, everything, mixed, to_uint8
 from equipoise.diagnosis.calibration import Calibration
 from equipoise.encoders.cache import Cache, Tensors
+from equipoise.encoders.choose import encoder_for
 from equipoise.encoders.encoder import Encoder, Look
 from equipoise.encoders.looked import identity, looked, remembered
 from equipoise.errors import DataError
@@ -61,23 +62,49 @@ class Eyes:
         return {"obeyed": (float((classes == asked.cpu()).double().mean()) - chance) / (right - chance)}
 
 
+def eyes_for(
+    train: Source, held_out: Source, features: str | Encoder, n: int, track: Track = untracked, warn: Warn = unheard
+) -> Eyes | None:  # fmt: skip
+    """Eyes whose encoder goes by a name (`auto` learns without labels where there are none); None where samples are
+    too few, which is told to `warn` before anything is learnt.
+
+    Raises:
+        ConfigError, DataError: for features that cannot be had for this data.
+    """
+    try:
+        n = enough(len(train), len(held_out), n)
+    except TooFew as error:
+        warn(str(error))
+        return None
+    if isinstance(features, str):
+        features = encoder_for(train, features, "self-supervised", track, warn)
+    return opened(features, train, held_out, n, Cache(warn=warn), track)
+
+
+def enough(train: int, held_out: int, n: int) -> int:
+    """Samples in a look, if n are asked for: somebody must stand in for the fakes.
+
+    Raises:
+        TooFew: for fewer than 20 held-out samples, or fewer than 60 for training.
+    """
+    n = min(n, held_out, max(train // SPARE, held_out // (1 + SPARE)))
+    if n < FEWEST or train < SPARE * FEWEST:
+        raise TooFew(
+            f"{train} training and {held_out} held-out samples are too few to know what is normal:\n"
+            f"samples are watched from {SPARE * FEWEST} and {FEWEST} of them on."
+        )
+    return n
+
+
 def opened(
     encoder: Encoder, train: Source, held_out: Source, n: int, cache: Cache, track: Track = untracked,
     trials: int = TRIALS,
 ) -> Eyes:  # fmt: skip
     """Eyes for looks at n samples, or at as many as were held out; calibrated, or as they were calibrated before.
 
-    Raises:
-        TooFew: for fewer than 20 held-out samples, or fewer than 60 for training.
+    Raises: as `enough`.
     """
-    n = min(
-        n, len(held_out), max(len(train) // SPARE, len(held_out) // (1 + SPARE))
-    )  # somebody must stand in for fakes
-    if n < FEWEST or len(train) < SPARE * FEWEST:
-        raise TooFew(
-            f"{len(train)} training and {len(held_out)} held-out samples are too few to know what is normal:\n"
-            f"samples are watched from {SPARE * FEWEST} and {FEWEST} of them on."
-        )
+    n = enough(len(train), len(held_out), n)
     train, held_out = mixed(train, LEARNED), mixed(held_out, n + max(min(MOST_SPARE, 20 * n), (1 + SPARE) * n))
     look = seen(encoder, train, cache, track)
     ground = Ground.of(look.features, n, cache)
