@@ -244,7 +244,7 @@ def test_all_processes_hear_the_same_findings(tiny, tmp_path):
             processes = Recorded(rank, 1, said=said)
             watched = replace(run, processes=processes, judge=Nobody())
             train(watched, lambda seen, signals, news="", rank=rank: heard[rank].append(news) if news else None)
-    assert heard[0] == heard[1] == ["cycling: the players run after each other"]
+    assert heard[0] == heard[1] == ["warning: cycling: the players run after each other"]
     assert said == []
 
 

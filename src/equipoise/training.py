@@ -181,7 +181,7 @@ def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
     news = [Finding(**raw) for raw in json.loads(run.processes.told(json.dumps([asdict(f) for f in sight.news])))]
     for finding in news:
         run.events.append("finding", **at, **asdict(finding))
-        report(run.game.seen, {}, f"{finding.symptom}: {finding.meaning}")
+        report(run.game.seen, {}, f"{finding.severity}: {finding.symptom}: {finding.meaning}")
     if sight.picture is not None:
         keep(sight.picture, run.folder.missing_modes(run.standing.step))
 
