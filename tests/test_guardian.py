@@ -201,7 +201,7 @@ def test_a_run_that_collapses_says_so(tmp_path):
     run = launch.start(collapsing(), tmp_path / "run", watch=watch)
     findings = [row for row in folder.rows(run.events) if row["kind"] == "finding" and row["severity"] != "note"]
     assert findings[0]["symptom"] == "total collapse"
-    assert any(text.startswith("total collapse: ") for text in told)
+    assert any(text.startswith("severe: total collapse: ") for text in told)
     assert list(run.figures.glob("missing-*.png"))
     kinds = {row["kind"] for row in folder.rows(run.events)}
     assert {"calibration", "look"} <= kinds
