@@ -224,7 +224,8 @@ def guardian_power() -> None:
 
 def least_samples() -> None:
     """From how many samples on each signal is armed, by the counts that were tried."""
-    rows = Record("least_samples").rows()
+    if not (rows := Record("least_samples").rows()):
+        return
     cases = list(dict.fromkeys((r["key"]["set"], r["key"]["features"]) for r in rows))
 
     def cell(signal: str, case: tuple[str, str]) -> str:

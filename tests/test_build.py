@@ -11,6 +11,8 @@ from equipoise import build
 from equipoise.augment import Ranges
 from equipoise.config import Augmentation, Digits
 from equipoise.games.gan import identity
+from equipoise.knobs import Knobs
+from equipoise.processes import Processes
 
 CPU = torch.device("cpu")
 DATA = build.splits(Digits())
@@ -46,11 +48,33 @@ def test_real_and_fake_samples_and_each_step_have_augmentations_of_their_own(tin
     config = tiny("digits", "knobs.augment_p=.5")
     game, other = (build.game(c, build.form(c, DATA), CPU) for c in (config, tiny("digits", "seed=1")))
     x = first_batch(config)[:1].expand(64, -1, -1, -1)
-    results = [game.augment(x, 0.5, *how) for how in (("real", 8), ("fake", 8), ("mixed", 8), ("real", 16))]
-    results.append(other.augment(x, 0.5, "real", 8))
-    assert not any(torch.equal(a, b) for i, a in enumerate(results) for b in results[:i])
-    assert torch.equal(game.augment(x, 0.5, "real", 8), results[0])
-    assert game.augment(x, 0.0, "real", 8) is x
+    for knobs in (Knobs(augment_p=0.5), Knobs(instance_noise=0.1)):
+        results = [game.augment(x, knobs, *how) for how in (("real", 8), ("fake", 8), ("mixed", 8), ("real", 16))]
+        results.append(other.augment(x, knobs, "real", 8))
+        assert not any(torch.equal(a, b) for i, a in enumerate(results) for b in results[:i])
+        assert torch.equal(game.augment(x, knobs, "real", 8), results[0])
+    assert game.augment(x, Knobs(), "real", 8) is x
+
+
+def test_instance_noise_has_the_deviation_that_was_asked_for_and_is_added_to_what_was_augmented(tiny):
+    game = build.game(tiny("digits"), build.form(tiny("digits"), DATA), CPU)
+    x = first_batch(tiny("digits", "batch=200"))
+    noise = game.augment(x, Knobs(instance_noise=0.2), "real", 8) - x
+    assert noise.mean().item() == pytest.approx(0, abs=0.01)
+    assert noise.std().item() == pytest.approx(0.2, abs=0.01)
+    both = game.augment(x, Knobs(augment_p=0.5, instance_noise=0.2), "real", 8)
+    augmented = game.augment(x, Knobs(augment_p=0.5), "real", 8)
+    torch.testing.assert_close(both - augmented, noise)
+    gradient = torch.autograd.grad(game.augment(x.requires_grad_(), Knobs(instance_noise=0.2), "fake", 8).sum(), x)[0]
+    assert (gradient == 1).all(), "G learns through it"
+
+
+def test_each_process_has_its_part_of_the_noise_of_the_whole_batch(tiny):
+    config = tiny("digits")
+    x, knobs = torch.zeros(8, 1, 8, 8), Knobs(instance_noise=1.0)
+    whole = build.in_front_of_D(config, CPU, Processes())(x, knobs, "real", 8)
+    parts = [build.in_front_of_D(config, CPU, Processes(i, 2))(x[:4], knobs, "real", 8) for i in (0, 1)]
+    assert torch.equal(torch.cat(parts), whole)
 
 
 @pytest.mark.parametrize("size", [3, 20])

@@ -288,6 +288,7 @@ UNUSUAL = {
         "augment=[color, translation, cutout, flip]",
         "schedules.augment_p={kind: linear, start: .2, end: 1}",
     ],
+    "instance noise": ["knobs.instance_noise=.2", "schedules.instance_noise={kind: linear, end: 0}"],
     "augmentation of the data": ["data.augment={flip_x: true, turn_degrees: 10, shift: .2, brightness: .1}"],
     "two phases": [
         "schedules.g_steps={kind: phases, starts: [0, .5], values: [2, 1]}",

@@ -24,6 +24,7 @@ from equipoise.ema import EMA
 from equipoise.errors import ConfigError, MachineError
 from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
+from equipoise.knobs import Knobs
 from equipoise.nets import dcgan, mlp, r3gan
 from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
 from equipoise.processes import ALONE, Processes
@@ -189,12 +190,16 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
 
 
 def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Processes) -> Augment:
-    def augmented(x: Tensor, p: float, call: Call, drawn: int) -> Tensor:
-        if not p:
-            return x
-        generator = Stream(config.seed, f"augment/{call}", str(device)).at(drawn)
-        whole = augment.draws(len(x) * processes.count, generator)
-        return augment.diff_augment(x, processes.part(whole), p, config.augment)
+    def augmented(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
+        count = len(x) * processes.count
+        if knobs.augment_p:
+            whole = augment.draws(count, Stream(config.seed, f"augment/{call}", str(device)).at(drawn))
+            x = augment.diff_augment(x, processes.part(whole), knobs.augment_p, config.augment)
+        if knobs.instance_noise:  # Sonderby et al. 2017 (arXiv:1610.04490)
+            generator = Stream(config.seed, f"noise/{call}", str(device)).at(drawn)
+            whole = torch.randn(count, *x.shape[1:], generator=generator, device=device)
+            x = x + knobs.instance_noise * processes.part(whole)
+        return x
 
     return augmented
 

@@ -42,6 +42,7 @@ class Knobs(BaseModel):
     clip_value: float = Field(0.0, ge=0)  # gradients, each value; 0 is off
 
     augment_p: float = Field(0.0, ge=0, le=1)  # of each kind of augmentation in front of D, for each sample; 0 is off
+    instance_noise: float = Field(0.0, ge=0)  # deviation of normal noise on all that D sees; images lie in -1..1
 
     ema_halflife_kimg: float = Field(0.5, ge=0)  # thousands of real samples shown to D; 0: no average
     ema_ramp: float | None = Field(0.05, gt=0)  # early on the half-life is at most ramp * seen; None: no ramp

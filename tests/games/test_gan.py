@@ -318,8 +318,8 @@ def test_no_sample_goes_around_the_augmentation(knobs):
 def test_each_call_of_D_has_an_augmentation_of_its_own_that_follows_from_counters(knobs):
     asked = []
 
-    def noting(x, p, call, drawn):
-        asked.append((p, call, drawn))
+    def noting(x, knobs, call, drawn):
+        asked.append((knobs.augment_p, call, drawn))
         return x
 
     players = game(turned(knobs, augment_p=0.25, d_steps=2, g_steps=2), augment=noting)

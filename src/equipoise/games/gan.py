@@ -26,10 +26,10 @@ from equipoise.streams import Stream
 
 Precision = Callable[[], AbstractContextManager[Any]]
 Call = Literal["real", "fake", "mixed"]  # what D is asked about; each has augmentations of its own
-Augment = Callable[[Tensor, float, Call, int], Tensor]  # (x, augment_p, call, latents drawn so far) -> x
+Augment = Callable[[Tensor, Knobs, Call, int], Tensor]  # (x, knobs, call, latents drawn so far) -> x
 
 
-def identity(x: Tensor, p: float, call: Call, drawn: int) -> Tensor:
+def identity(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
     return x
 
 
@@ -136,7 +136,7 @@ class GAN:
     def augmented(self, x: Tensor, call: Call) -> Tensor:
         """Latents are drawn for each batch of fakes, so (drawn, call) is a new index for each; fakes that both players
         share are augmented alike for both."""
-        return self.augment(x, self.knobs.augment_p, call, self.drawn)
+        return self.augment(x, self.knobs, call, self.drawn)
 
     def penalty_D(
         self, real: Tensor, fake: Tensor, y: Tensor, real_slope2: Tensor, fake_slope2: Tensor
