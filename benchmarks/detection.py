@@ -7,8 +7,8 @@ collapse" is told. The delay is in looks, from the first at which the count is b
 `healthy`: `digits`, `stacked-digits`, and MNIST at 16 pixels with the hinge loss and spectral norm, ten seeds each, all
 of full length, with the looks that a run gets by itself. An alarm is a warning or worse.
 
-`stream`: real images in place of samples, STREAM looks one after another: how often each signal is beyond its limit
-(nominal: 5%), and how many alarms are told.
+`stream`: real images in place of samples, STREAM looks one after another on each of SPLITS splits of the data: how
+often each signal is beyond its limit (nominal: 5%), and how many alarms are told.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch import nn
 
 from equipoise import build, launch
 from equipoise.config import Arrays, TrainConfig, override
-from equipoise.data.source import Part, everything, scaled, to_uint8
+from equipoise.data.source import Part, Splits, everything, scaled, to_uint8
 from equipoise.diagnosis.calibration import RATE
 from equipoise.diagnosis.signs import badness
 from equipoise.diagnosis.watch import Watch
@@ -42,7 +42,8 @@ from equipoise.sight import opened
 from equipoise.streams import Stream
 from equipoise.training import train
 
-LOOKS, STREAM, COUNTED = 50, 500, 1000
+LOOKS, COUNTED = 50, 1000
+SPLITS, STREAM = 5, 100  # of the reals; looks on each
 # MNIST at 16 pixels, hinge and spectral norm, on narrow nets
 HINGE = ["kimg=160", "data.size=16", "nets.g_width=16", "nets.d_width=16", "optim.g.lr=6e-4", "optim.d.lr=6e-4"]
 COLLAPSE = ("total collapse", "partial collapse")
@@ -113,31 +114,48 @@ def alarmed(found: Found) -> dict[str, Any]:
     return {"found": found, "alarms": sum(severity != "note" for _, _, severity in found)}
 
 
-def streamed(name: str, data: Any, features: str) -> dict[str, Any]:
-    """Reals that neither the yardstick nor the encoder knows, drawn anew for each look: a half of the training images,
-    which the guardian is not given. (MNIST's test images were written by other people, and it sees that.)"""
+def streamed(data: Any, features: str) -> dict[str, Any]:
+    """Of each split the rates; a split is a draw of its own, and what is odd in its reals is odd in all its looks."""
     splits = build.splits(data)
-    order = torch.randperm(len(splits.train), generator=Stream(0, "halves").at(0))
-    known, unknown = (Part(splits.train, half) for half in order.tensor_split(2))
+    found = [of_one_split(splits, features, split) for split in range(SPLITS)]
+    signals = {name: [beyond[name] for _, beyond, _ in found] for name in found[0][1]}
+    alarms = [(split, *alarm) for split, (_, _, alarms) in enumerate(found) for alarm in alarms]
+    return {"n": found[0][0], "looks": SPLITS * STREAM, "nominal": RATE, "beyond": signals, "alarms": alarms}
+
+
+def of_one_split(
+    splits: Splits, features: str, split: int
+) -> tuple[int, dict[str, float], list[tuple[int, str, str]]]:  # fmt: skip
+    """Reals that neither the yardstick nor the encoder knows, drawn anew for each look: a half of the training images,
+    which the guardian is not given. (MNIST's test images were written by other people, and it sees that.) The
+    yardstick and what stands in for fakes are drawn from the other half, too. (n, rate of each signal, alarms)."""
+    order = torch.randperm(len(splits.train), generator=Stream(split, "halves").at(0))
+    held_out = len(splits.validation)
+    held, known, unknown = (
+        Part(splits.train, part) for part in order.split([held_out, *halves(len(order) - held_out)])
+    )
     encoder = chosen(features, train=known)
-    eyes = opened(encoder, known, splits.validation, 1000, Cache())
+    eyes = opened(encoder, known, held, 1000, Cache())
     others = eyes.place(everything(unknown)[0])
-    n, watch = min(eyes.n, len(others)), Watch(eyes.calibration, burn_in=0)
+    watch = Watch(eyes.calibration, burn_in=0)
     beyond = dict.fromkeys(eyes.calibration.nulls, 0)
-    alarms = []
+    alarms: list[tuple[int, str, str]] = []
     for i in range(STREAM):
-        places = torch.randperm(len(others), generator=Stream(0, "stream").at(i))[:n]
+        places = torch.randperm(len(others), generator=Stream(split, "stream").at(i))[: eyes.n]
         signals = eyes.yardstick.signals(others.at(places))
         for signal, null in eyes.calibration.nulls.items():
             beyond[signal] += badness(signal, signals[signal]) > badness(signal, null.limit)
         alarms += [(i, f.symptom, f.severity) for f in watch.add(i, signals)]
-    rates = {signal: count / STREAM for signal, count in beyond.items()}
-    return {"n": n, "of": len(others), "nominal": RATE, "beyond": rates, "alarms": alarms}
+    return eyes.n, {signal: count / STREAM for signal, count in beyond.items()}, alarms
+
+
+def halves(n: int) -> tuple[int, int]:
+    return n // 2, n - n // 2
 
 
 def plan(mnist: Path | None) -> Iterator[dict[str, Any]]:
     if mnist:
-        yield {"stream": "MNIST"}
+        yield {"stream": "MNIST", "splits": SPLITS}
     for seed in range(100, 120):
         yield {"collapse": "stacked-digits-ns", "seed": seed}
     for seed in range(100, 110):
@@ -158,7 +176,7 @@ def main() -> None:
         if record.has(key):
             continue
         if "stream" in key:
-            found = streamed("MNIST", Arrays(path=str(given.mnist), size=28), "classifier")
+            found = streamed(Arrays(path=str(given.mnist), size=28), "classifier")
         elif "collapse" in key:
             found = collapsing(key["seed"], judge, given.work / f"collapse-{key['seed']}")
         else:

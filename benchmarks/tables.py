@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from injection import alarms, outcomes
@@ -270,10 +270,13 @@ def detection() -> None:
         ),
     )
     for r in rows:
-        if "stream" in r["key"]:
-            rates = ", ".join(f"{name} {rate:.0%}" for name, rate in r["beyond"].items())
+        if "splits" in r["key"]:
+            rates = ", ".join(
+                f"{name} {fmean(each):.0%} ({min(each):.0%} to {max(each):.0%})" for name, each in r["beyond"].items()
+            )
             print(
-                f"\nA stream of real {r['key']['stream']} images, beyond the 5% limits: {rates}; alarms: {r['alarms']}."
+                f"\n{r['looks']} looks at real {r['key']['stream']} images on {r['key']['splits']} splits, beyond the 5% "
+                f"limits: {rates}; alarms: {r['alarms']}."
             )
 
 
