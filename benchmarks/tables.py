@@ -275,8 +275,8 @@ def detection() -> None:
                 f"{name} {fmean(each):.0%} ({min(each):.0%} to {max(each):.0%})" for name, each in r["beyond"].items()
             )
             print(
-                f"\n{r['looks']} looks at real {r['key']['stream']} images on {r['key']['splits']} splits, beyond the 5% "
-                f"limits: {rates}; alarms: {r['alarms']}."
+                f"\n{r['looks']} looks at real {r['key']['stream']} images on {r['key']['splits']} splits, beyond the "
+                f"5% limits: {rates}; alarms: {r['alarms']}."
             )
 
 
