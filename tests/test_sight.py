@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -259,6 +260,18 @@ def test_labels_that_are_obeyed_are_told_from_labels_that_are_not(calibrations, 
     chance = Classifier()
     chance.protocol |= {"accuracy": 1 / MODES}
     assert "obeyed" not in look(cache, encoder=chance).see(fake, asked)[0], "one that cannot read them"
+
+
+def test_labels_of_two_classes_are_judged_too(calibrations, cache):
+    """Chance is one half there, and an encoder that is right in 95% is a good one."""
+    good = Classifier()
+    good.protocol |= {"accuracy": 0.95}
+    eyes = look(cache, encoder=good)
+    eyes = replace(eyes, yardstick=replace(eyes.yardstick, classes=2))
+    asked = torch.arange(100) % 2
+    read = torch.where(torch.arange(100) < 95, asked, 1 - asked)
+    assert eyes.obeyed(read, asked)["obeyed"] == pytest.approx(1)
+    assert eyes.obeyed(torch.zeros(100), asked)["obeyed"] == pytest.approx(0)
 
 
 def test_images_are_seen_as_files_would_hold_them(calibrations, cache):

@@ -17,6 +17,7 @@ import torch
 from equipoise import build
 from equipoise import config as c
 from equipoise.data.batches import Batches
+from equipoise.data.hooks import Warn
 from equipoise.data.source import Splits
 from equipoise.diagnosis.convergence import LEAST
 from equipoise.environment import cores
@@ -71,32 +72,14 @@ def resolve(
     config, data, device, form = onlookers.config, onlookers.data, onlookers.device, onlookers.form
     onlookers.require_known_features()
     machine, seconds = fastest(config, form, data, device, processes)
+    torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
     per_step = config.batch * config.knobs.d_steps
     speed = per_step / seconds  # images a second
     kimg = config.kimg if time_s is None else max(per_step, SHARE_OF_TIME * time_s * speed) / 1000
-    every = {name: max(kimg / parts, per_step / 1000) for name, parts in PARTS.items()}
-    every["save"] = min(max(every["save"], SAVE_S[0] * speed / 1000), SAVE_S[1] * speed / 1000)
-    every["evaluate"] = kimg
-    torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
-    if processes.leads and config.evaluate.metrics:  # looked at once in any case: what cannot be had is told now
-        every["evaluate"] = kimg / affordable(judging_s(onlookers), seconds * 1000 * kimg / per_step)
-    every["guardian"] = kimg
-    if processes.leads and config.guardian.mode != "off":
-        every["guardian"] = kimg / watched(watching_s(onlookers), seconds * 1000 * kimg / per_step)
-    sections = {
-        name: getattr(config, name).model_copy(update={"every_kimg": getattr(config, name).every_kimg or every[name]})
-        for name in every
-    }
-    least = LEAST * (sections["evaluate"].every_kimg or kimg)  # fewer looks do not tell gain from noise
-    patience = config.evaluate.patience_kimg or max(kimg * PATIENCE, least)
-    if config.evaluate.stop_when_converged and max(patience, least) >= kimg:
-        onlookers.warn(
-            f"its samples are looked at too seldom to see that they no longer gain: it will play all {kimg:.4g} kimg."
-        )
-    sections["evaluate"] = sections["evaluate"].model_copy(update={"patience_kimg": patience})
-    config = config.model_copy(update={"kimg": kimg, "machine": machine, **sections})
+    config = config.model_copy(update={"kimg": kimg, "machine": machine})
+    config = patient(with_cadences(config, onlookers, speed, processes), onlookers.warn)
     G, D = build.networks(config.nets, form, config.seed)
-    forecast = Forecast(
+    return config, Forecast(
         samples=len(data.train),
         shape=form.shape,
         device=device.type,
@@ -109,7 +92,36 @@ def resolve(
         steps=-(-config.images // per_step),
         images_per_s=speed,
     )
-    return config, forecast
+
+
+def with_cadences(
+    config: c.TrainConfig, onlookers: Onlookers, speed: float, processes: Processes
+) -> c.TrainConfig:  # fmt: skip
+    """With a number for each cadence that was left open, in a run that plays `speed` images a second. Samples are
+    judged and watched once in any case, by the leader: what cannot be had is told now."""
+    kimg, run_s, per_step = config.kimg, 1000 * config.kimg / speed, config.batch * config.knobs.d_steps
+    every = {name: max(kimg / parts, per_step / 1000) for name, parts in PARTS.items()}
+    every["save"] = min(max(every["save"], SAVE_S[0] * speed / 1000), SAVE_S[1] * speed / 1000)
+    judges, watches = bool(config.evaluate.metrics), config.guardian.mode != "off"
+    every["evaluate"] = kimg / (affordable(judging_s(onlookers), run_s) if processes.leads and judges else 1)
+    every["guardian"] = kimg / (watched(watching_s(onlookers), run_s) if processes.leads and watches else 1)
+    sections = {name: getattr(config, name) for name in every}
+    return config.model_copy(update={
+        name: section.model_copy(update={"every_kimg": section.every_kimg or every[name]})
+        for name, section in sections.items()
+    })  # fmt: skip
+
+
+def patient(config: c.TrainConfig, warn: Warn) -> c.TrainConfig:
+    """With a number for the time without a gain after which a run has converged; told where the run is shorter."""
+    least = LEAST * (config.evaluate.every_kimg or config.kimg)  # fewer looks do not tell gain from noise
+    patience = config.evaluate.patience_kimg or max(config.kimg * PATIENCE, least)
+    if config.evaluate.stop_when_converged and max(patience, least) >= config.kimg:
+        warn(
+            "its samples are looked at too seldom to see that they no longer gain: it will play all "
+            f"{config.kimg:.4g} kimg."
+        )
+    return config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"patience_kimg": patience})})
 
 
 def fastest(

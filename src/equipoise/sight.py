@@ -20,6 +20,7 @@ from equipoise.errors import DataError
 from equipoise.probes.samples import FEWEST, Ground, Placed, Yardstick, shares
 
 LEARNED = 10_000  # training samples that bins are made of, and that copies are looked for in
+READS = 0.25  # of the way from chance to no error: an encoder that is right less often cannot judge labels
 MOST_SPARE = 5_000  # reals that take the place of fakes in the calibration; more only for looks at many
 
 
@@ -57,7 +58,7 @@ class Eyes:
         """`obeyed`: how often fakes are of the class that was asked for, between chance (0) and how often the encoder
         itself is right about reals (1): GAN-test of Shmelkov et al. 2018 (arXiv:1807.09499)."""
         chance, right = 1 / self.yardstick.classes, float(self.encoder.protocol.get("accuracy", 1.0))
-        if right < 2 * chance:  # it can read too few of them
+        if right - chance < READS * (1 - chance):
             return {}
         return {"obeyed": (float((classes == asked.cpu()).double().mean()) - chance) / (right - chance)}
 
