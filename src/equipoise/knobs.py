@@ -28,6 +28,7 @@ class Knobs(BaseModel):
     beta2: float = Field(0.0, ge=0, lt=1)  # Adam's memory of squared gradients, for both players; 0: as in optim
     d_steps: int = Field(1, ge=1)  # updates of D per round (n_critic in WGAN)
     g_steps: int = Field(1, ge=1)  # updates of G per round
+    accumulate: int = Field(1, ge=1)  # batches whose gradients each update takes the mean of: a larger batch in parts
 
     r1: float = Field(0.0, ge=0)  # gamma of R1; its half is inside, as the papers write it
     r2: float = Field(0.0, ge=0)  # gamma of R2
@@ -43,6 +44,9 @@ class Knobs(BaseModel):
 
     augment_p: float = Field(0.0, ge=0, le=1)  # of each kind of augmentation in front of D, for each sample; 0 is off
     instance_noise: float = Field(0.0, ge=0)  # deviation of normal noise on all that D sees; images lie in -1..1
+    frozen_norm: bool = False  # BatchNorm in D keeps its statistics: the samples of a batch no longer mix
+    focus: float = Field(0.0, ge=0, lt=1)  # part of the reals that are taken from some bins of the data alone
+    focus_on: tuple[int, ...] = ()  # these bins, as the guardian counts them
 
     ema_halflife_kimg: float = Field(0.5, ge=0)  # thousands of real samples shown to D; 0: no average
     ema_ramp: float | None = Field(0.05, gt=0)  # early on the half-life is at most ramp * seen; None: no ramp
@@ -71,6 +75,33 @@ class Change(BaseModel):
 
     knobs: Knobs
     reason: str
+    over: int = Field(0, ge=0)  # real samples over which what can be ramped moves to where it shall stand
+    back_to: int | None = None  # the step whose snapshot the players go back to; counters and data go on
+    stop: bool = False  # the run ends here
+
+
+RAMPED = ("r1", "r2", "instance_noise", "augment_p")
+
+
+class Ramp(BaseModel):
+    """On its way from where the knobs stood to where they stand: the rest of a change with `over`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    start: dict[str, float]  # by knob
+    since: int  # real samples seen
+    until: int
+
+    def at(self, knobs: Knobs, seen: int) -> Knobs:
+        """The knobs on the way to `knobs`."""
+        gone = min(max((seen - self.since) / (self.until - self.since), 0), 1)
+        return knobs.model_copy(update={k: v + (getattr(knobs, k) - v) * gone for k, v in self.start.items()})
+
+
+def ramp(before: Knobs, change: Change, seen: int) -> Ramp | None:
+    """From the knobs in force `before` a change that is made when so much was seen; None where nothing moves slowly."""
+    moved = {name: getattr(before, name) for name in RAMPED if getattr(before, name) != getattr(change.knobs, name)}
+    return Ramp(start=moved, since=seen, until=seen + change.over) if moved and change.over else None
 
 
 class Constant(BaseModel):
@@ -130,7 +161,7 @@ class Phases(BaseModel):
 
 # A schedule is a factor on a knob over the run: turning the knob, by hand or by an intervention, keeps its shape.
 Schedule = Annotated[Constant | Slope | Phases, Field(discriminator="kind")]
-WHOLE = frozenset({"d_steps", "g_steps"})
+WHOLE = frozenset({"d_steps", "g_steps", "accumulate"})
 SCHEDULABLE = frozenset(name for name, field in Knobs.model_fields.items() if field.annotation in (int, float))
 
 

@@ -88,3 +88,42 @@ def test_samples_are_varied_by_their_place_in_the_sequence_and_not_by_their_batc
     resumed = Batches(source, 6, 0, augment=told_their_places)
     resumed.load_state_dict({"position": 12})
     assert next(resumed)[0].flatten().tolist() == expected[12:18]
+
+
+def test_in_focus_its_part_of_the_samples_is_of_the_bins_in_focus():
+    source = batches(1000, size=50)
+    source.bins = {0: range(10), 1: range(10, 990), 7: range(990, 1000)}
+    source.focus(0.4, (0, 7))
+    found = torch.tensor(flat(shown(source, 100)))
+    rare = (found < 10) | (found >= 990)
+    expected = 0.4 + 0.6 * 20 / 1000
+    assert rare.float().mean().item() == pytest.approx(expected, abs=4 * (expected / 5000) ** 0.5)
+    counts = torch.bincount(found[rare], minlength=1000)[[*range(10), *range(990, 1000)]]
+    assert counts.min() > 60, "each of them"
+
+
+def test_without_a_focus_or_known_bins_the_order_is_as_it_was():
+    straight, focused, unknown = batches(), batches(), batches()
+    first = shown(straight, 3)
+    focused.bins = {2: [0, 1]}
+    focused.focus(0.5, (2,))
+    assert shown(focused, 3) != first, "the control"
+    focused.focus(0.0, ())
+    unknown.focus(0.5, (3,))
+    assert shown(unknown, 3) == first
+    assert shown(focused, 5) == shown(straight, 5)
+
+
+@pytest.mark.parametrize("done", [0, 1, 5])
+def test_a_focus_that_is_set_again_after_a_resume_gives_the_same_batches(done):
+    def focused():
+        source = batches(100, size=8)
+        source.bins = {1: range(5)}
+        source.focus(0.5, (1,))
+        return source
+
+    straight, resumed = focused(), focused()
+    shown(straight, done)
+    shown(resumed, 9)
+    resumed.load_state_dict(straight.state_dict())
+    assert shown(resumed, 8) == shown(straight, 8)

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError
 from equipoise.games.base import frozen, nonfinite, weights
-from equipoise.games.gan import GAN, adversarial_loss
+from equipoise.games.gan import GAN, Hand, adversarial_loss
 from equipoise.knobs import Knobs
 from equipoise.nets import mlp
 from equipoise.streams import Stream
@@ -95,11 +95,11 @@ def game(knobs=PLAIN, players=None, optimizer=torch.optim.SGD, **more):
 
 
 def update_D(players, real, y):
-    return players.update_D(real, players.generate(y, graph=False), y)
+    return players.update_D([Hand(real, players.generate(y, graph=False), y)])
 
 
 def update_G(players, real, y):
-    return players.update_G(real, players.generate(y, graph=True), y)
+    return players.update_G([Hand(real, players.generate(y, graph=True), y)])
 
 
 def adam(params, lr):
@@ -207,6 +207,58 @@ def test_a_round_has_its_number_of_steps_and_counts_the_reals_that_D_saw(knobs, 
     assert reals.taken == 2 * (d_steps + g_steps)
     in_d_step, in_g_step = 3 if knobs.gp else 2, 2 if knobs.loss == "relativistic" else 1
     assert len(D.asked) == 2 * (d_steps * in_d_step + g_steps * in_g_step)
+
+
+@pytest.mark.parametrize("knobs", [PLAIN, RELATIVISTIC], ids=lambda k: k.loss)
+def test_gradients_of_several_batches_are_those_of_one_that_holds_them_all(knobs):
+    parts, whole = game(turned(knobs, accumulate=3)), game(knobs)
+    real, y = torch.cat([next(Reals())[0] for _ in range(3)]), torch.zeros(3 * B).long()
+    for update, z in ((GAN.update_D, torch.randn(3 * B, 3)), (GAN.update_G, torch.randn(3 * B, 3))):
+        pieces = zip(real.split(B), z.split(B), y.split(B), strict=True)
+        a = update(parts, [Hand(x, parts.G(latent, c), c) for x, latent, c in pieces])
+        b = update(whole, [Hand(real, whole.G(z, y), y)])
+        assert a.keys() == b.keys()
+        for name in a.keys() - {"real_input_grad", "fake_input_grad"}:  # a root of the mean of squares
+            assert_close(a[name], b[name], msg=name)
+    for net in ("G", "D"):
+        for name, value in getattr(parts, net).state_dict().items():
+            assert_close(value, getattr(whole, net).state_dict()[name])
+
+
+def test_a_round_of_several_batches_counts_them_all():
+    players, reals = game(turned(RELATIVISTIC, accumulate=3, d_steps=2)), Reals()
+    signals = players.step(reals)
+    assert (players.seen, players.drawn, reals.taken) == (6 * B, 9 * B, 9)
+    assert all(torch.isfinite(value) for value in signals.values())
+
+
+def test_norms_that_keep_their_statistics_do_not_mix_the_samples_of_a_batch():
+    D = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.BatchNorm1d(4), torch.nn.LeakyReLU(), torch.nn.Linear(4, 1))
+
+    def mixes():
+        x = torch.randn(B, 2, requires_grad=True)
+        (slope,) = torch.autograd.grad(D(x)[0].sum(), x)
+        return bool(slope[1:].abs().sum() > 0)
+
+    class Flat(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = D
+
+        def forward(self, x, y):
+            return self.net(x).squeeze(1)
+
+    players = game(PLAIN, (nets()[0], Flat()))
+    players.step(Reals())
+    assert mixes(), "the control"
+    players.knobs = turned(RELATIVISTIC, frozen_norm=True)
+    mean = D[1].running_mean.clone()
+    players.step(Reals())
+    assert not mixes()
+    assert torch.equal(D[1].running_mean, mean)
+    players.knobs = PLAIN
+    players.step(Reals())
+    assert not torch.equal(D[1].running_mean, mean)
 
 
 def test_a_relativistic_G_compares_with_reals_that_do_not_count():

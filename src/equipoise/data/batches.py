@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ class Batches:
     (seed, epoch).
 
     A batch may straddle two epochs, so that all have the same size. The source is told of the next few. The state is
-    one number, `position`: samples taken so far.
+    one number, `position`: samples taken so far; the focus is a knob, and set by the loop.
     """
 
     def __init__(
@@ -39,11 +39,13 @@ class Batches:
         layout: torch.memory_format = torch.preserve_format,
     ):
         self.augment, self.processes, self.layout = augment, processes, layout
+        self.bins: Mapping[int, Sequence[int]] = {}  # samples of each bin, as far as they are known
+        self._focus, self._among = (0.0, tuple[int, ...]()), torch.empty(0, dtype=torch.long)
         self.source, self.size, self.device = source, size, torch.device(device)
         self.position = 0
         self._announced = 0  # samples
         self._ahead: deque[Tensor] = deque()  # announced batches, from `position` on
-        self._orders = Stream(seed, "order")
+        self._orders, self._focused = Stream(seed, "order"), Stream(seed, "focus")
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)  # kept between batches of one epoch
 
     def __iter__(self) -> Batches:
@@ -51,13 +53,23 @@ class Batches:
 
     def __next__(self) -> tuple[Tensor, Tensor]:
         while len(self._ahead) <= AHEAD:
-            self._ahead.append(self.processes.part(self.indices(self._announced, self.size)))
+            indices = self.refocused(self.indices(self._announced, self.size), self._announced)
+            self._ahead.append(self.processes.part(indices))
             self._announced += self.size
             self.source.expect(self._ahead[-1])
         x, y = self.source.take(self._ahead.popleft())
         x = self.augment(x.to(self.device, non_blocking=True), self.position).to(memory_format=self.layout)
         self.position += self.size
         return x, y.to(self.device, non_blocking=True)
+
+    def focus(self, part: float, bins: Sequence[int]) -> None:
+        """From now on, so large a part of the samples is of these bins alone. What was announced is announced anew."""
+        if self._focus == (part, tuple(bins)):
+            return
+        among = [index for cell in bins for index in self.bins.get(cell, ())]
+        self._focus, self._among = (part, tuple(bins)), torch.tensor(among, dtype=torch.long)
+        self._announced = self.position
+        self._ahead.clear()
 
     def state_dict(self) -> dict[str, int]:
         return {"position": self.position}
@@ -75,6 +87,14 @@ class Batches:
             parts.append(part)
             start, count = start + len(part), count - len(part)
         return torch.cat(parts)
+
+    def refocused(self, indices: Tensor, start: int) -> Tensor:
+        """With some of them replaced by samples of the bins in focus, by draws that follow from their place."""
+        part, among = self._focus[0], self._among
+        if not part or not len(among):
+            return indices
+        replaced, which = torch.rand(2, len(indices), generator=self._focused.at(start))
+        return torch.where(replaced < part, among[(which * len(among)).long()], indices)
 
     def order(self, epoch: int) -> Tensor:
         if epoch != self._epoch:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
@@ -54,29 +55,40 @@ class Descent(NamedTuple):
 
 def descend(
     optimizer: Optimizer,
-    loss: Tensor,
+    losses: Iterable[Tensor],
     clip_norm: float = 0.0,
     clip_value: float = 0.0,
     processes: Processes = ALONE,
 ) -> Descent:
-    """One step of `optimizer` down the gradient of `loss`, averaged over the processes.
+    """One step of `optimizer` down the gradient of the mean of `losses`, averaged over the processes.
 
-    The only place that knows the hardware. A loss that is not finite goes through: it is a signal, and hiding
-    it would hide the divergence.
+    The losses of several batches may come one by one: each graph is gone before the next is built. The only place
+    that knows the hardware. A loss that is not finite goes through: it is a signal, and hiding it would hide the
+    divergence.
     """
     optimizer.zero_grad(set_to_none=True)
     players = [p for group in optimizer.param_groups for p in group["params"]]
-    loss.backward(inputs=players)  # type: ignore[no-untyped-call]
+    parts = []
+    for loss in losses:
+        loss.backward(inputs=players)  # type: ignore[no-untyped-call]
+        parts.append(loss.detach())
     weights = [p for p in players if p.grad is not None]
-    gradients, loss = [p.grad for p in weights if p.grad is not None], loss.detach()
-    processes.average([*gradients, loss])
+    gradients, mean = [p.grad for p in weights if p.grad is not None], mean_of(parts)
+    if len(parts) > 1:
+        torch._foreach_div_(gradients, len(parts))
+    processes.average([*gradients, mean])
     norm = get_total_norm(gradients)
     if clip_norm:
         clip_grads_with_norm_(weights, clip_norm, norm)
     if clip_value:
         clip_grad_value_(weights, clip_value)
     optimizer.step()
-    return Descent(norm, loss)
+    return Descent(norm, mean)
+
+
+def mean_of(values: list[Tensor]) -> Tensor:
+    """Of scalars."""
+    return values[0] if len(values) == 1 else torch.stack(values).mean()
 
 
 @contextmanager
@@ -96,12 +108,24 @@ def detached(**values: Tensor) -> Signals:
     return {name: value.detach() for name, value in values.items()}
 
 
+def means(told: list[Signals]) -> Signals:
+    """Of the signals of several batches."""
+    return told[0] if len(told) == 1 else {name: torch.stack([one[name] for one in told]).mean() for name in told[0]}
+
+
 def set_pace(optimizer: Optimizer, lr: float, beta2: float = 0.0) -> None:
     """The learning rate, and Adam's second beta unless it is 0."""
     for group in optimizer.param_groups:
         group["lr"] = lr
         if beta2 and "betas" in group:
             group["betas"] = (group["betas"][0], beta2)
+
+
+def keep_statistics(net: nn.Module, keep: bool) -> None:
+    """Whether BatchNorm takes the statistics that it has gathered, or those of each batch."""
+    for layer in net.modules():
+        if isinstance(layer, BatchNorm) and layer.training == keep:
+            layer.train(not keep)
 
 
 def weights(net: nn.Module) -> list[Tensor]:

@@ -6,10 +6,10 @@ DCGAN, LSGAN, WGAN, WGAN-GP, hinge and R3GAN are settings of this file, not game
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,9 @@ from torch.optim import Optimizer
 
 from equipoise import penalties
 from equipoise.ema import EMA
-from equipoise.games.base import Batch, Signals, descend, detached, frozen, nonfinite, set_pace, weights
+from equipoise.games.base import (
+    Batch, Signals, descend, detached, frozen, keep_statistics, means, nonfinite, set_pace, weights,
+)  # fmt: skip
 from equipoise.knobs import Knobs
 from equipoise.losses import LOSSES, AdversarialLoss, least_squares, smoothed
 from equipoise.processes import ALONE, Processes
@@ -31,6 +33,14 @@ Augment = Callable[[Tensor, Knobs, Call, int], Tensor]  # (x, knobs, call, laten
 
 def identity(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
     return x
+
+
+class Hand(NamedTuple):
+    """What a player is dealt for one loss."""
+
+    real: Tensor  # [B, ...]
+    fake: Tensor  # [B, ...]
+    y: Tensor  # [B] classes of both
 
 
 @dataclass
@@ -56,60 +66,77 @@ class GAN:
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
         before, knobs = self.seen, self.knobs
+        keep_statistics(self.D, knobs.frozen_norm)
+        shared = self.shared_fakes and knobs.accumulate == 1
         lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for left in reversed(range(knobs.d_steps)):
-            with span("real samples"):
-                real, y = next(reals)
-            fake = self.generate(y, graph=self.shared_fakes and left == 0)
-            d_signals = self.update_D(real, fake, y)
+            dealt = self.deal(reals, graph=shared and left == 0)
+            last = list(dealt) if shared else []
+            d_signals = self.update_D(last or dealt)
             lost = lost + d_signals["d_nonfinite"]
         for i in range(knobs.g_steps):
-            if i or not self.shared_fakes:
-                with span("real samples"):
-                    real, y = next(reals)
-                fake = self.generate(y, graph=True)
-            g_signals = self.update_G(real, fake, y)
+            g_signals = self.update_G(last if last and i == 0 else self.deal(reals, graph=True))
         with span("average of G"):
             self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
         return d_signals | g_signals | {"d_nonfinite": lost}
 
-    def update_D(self, real: Tensor, fake: Tensor, y: Tensor) -> Signals:
-        knobs, loss = self.knobs, adversarial_loss(self.knobs)
-        real = real.clone().requires_grad_(knobs.r1 > 0)
-        fake = fake.detach().requires_grad_(knobs.r2 > 0)
+    def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hand]:
+        """What one update is made on: `accumulate` batches of reals, and fakes of their classes, as they are needed."""
+        for _ in range(self.knobs.accumulate):
+            with span("real samples"):
+                real, y = next(reals)
+            yield Hand(real, self.generate(y, graph), y)
+
+    def update_D(self, hands: Iterable[Hand]) -> Signals:
+        knobs, told = self.knobs, list[Signals]()
+        set_pace(self.d_opt, knobs.d_lr, knobs.beta2)
+        with span("D descends"):
+            losses = (self.loss_of_D(hand, told) for hand in hands)
+            done = descend(self.d_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes)
+        if knobs.clip_weights:
+            penalties.clip_weights(self.D.parameters(), knobs.clip_weights)
+        return means(told) | detached(d_grad_norm=done.norm, d_nonfinite=nonfinite(*done))
+
+    def loss_of_D(self, hand: Hand, told: list[Signals]) -> Tensor:
+        """With its penalties. Its signals are added to `told`."""
+        knobs, loss, y = self.knobs, adversarial_loss(self.knobs), hand.y
+        real = hand.real.clone().requires_grad_(knobs.r1 > 0)
+        fake = hand.fake.detach().requires_grad_(knobs.r2 > 0)
         with span("D judges, penalties"):
             real_logits, real_slope2 = self.scored(real, y, "real")
             fake_logits, fake_slope2 = self.scored(fake, y, "fake")
             d_loss = loss.discriminator(real_logits, fake_logits).mean()
             penalty, slopes = self.penalty_D(real, fake, y, real_slope2.mean(), fake_slope2.mean())
-        set_pace(self.d_opt, knobs.d_lr, knobs.beta2)
-        with span("D descends"):
-            done = descend(self.d_opt, d_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
-        if knobs.clip_weights:
-            penalties.clip_weights(self.D.parameters(), knobs.clip_weights)
         self.seen += len(real) * self.processes.count
 
         right = (real_logits > 0).float().mean() + (fake_logits < 0).float().mean()
-        return slopes | detached(
-            d_loss=d_loss, d_penalty=penalty, d_grad_norm=done.norm,
+        told.append(slopes | detached(
+            d_loss=d_loss, d_penalty=penalty,
             real_logit=real_logits.mean(), fake_logit=fake_logits.mean(),
             d_accuracy=right / 2,  # says nothing about relativistic losses, whose logits may drift together
             paired_sign=(real_logits - fake_logits).sign().mean(),  # of independent pairs, for any loss
-            d_nonfinite=nonfinite(*done),
-        )  # fmt: skip
+        ))  # fmt: skip
+        return d_loss + penalty
 
-    def update_G(self, real: Tensor, fake: Tensor, y: Tensor) -> Signals:
-        knobs, loss = self.knobs, adversarial_loss(self.knobs)
-        with frozen(self.D), span("D judges for G"):
-            fake_logits = self.judge(fake, y, "fake", self.D_of_G)
+    def update_G(self, hands: Iterable[Hand]) -> Signals:
+        knobs, told = self.knobs, list[Signals]()
+        set_pace(self.g_opt, knobs.g_lr, knobs.beta2)
+        with frozen(self.D), span("G descends"):
+            losses = (self.loss_of_G(hand, told) for hand in hands)
+            done = descend(self.g_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes)
+        return means(told) | detached(g_grad_norm=done.norm, g_nonfinite=nonfinite(*done))
+
+    def loss_of_G(self, hand: Hand, told: list[Signals]) -> Tensor:
+        """With its penalties. Its signals are added to `told`."""
+        knobs, loss, y = self.knobs, adversarial_loss(self.knobs), hand.y
+        with span("D judges for G"):
+            fake_logits = self.judge(hand.fake, y, "fake", self.D_of_G)
             # the real logits matter to relativistic losses alone
-            real_logits = self.judge(real, y, "real", self.D_of_G) if loss.relativistic else fake_logits
+            real_logits = self.judge(hand.real, y, "real", self.D_of_G) if loss.relativistic else fake_logits
             g_loss = loss.generator(real_logits, fake_logits).mean()
             penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
-        set_pace(self.g_opt, knobs.g_lr, knobs.beta2)
-        with span("G descends"):
-            done = descend(self.g_opt, g_loss + penalty, knobs.clip_norm, knobs.clip_value, self.processes)
-        return detached(g_loss=g_loss, g_penalty=penalty, g_grad_norm=done.norm, g_nonfinite=nonfinite(*done))
+        told.append(detached(g_loss=g_loss, g_penalty=penalty))
+        return g_loss + penalty
 
     def generate(self, y: Tensor, graph: bool) -> Tensor:
         """Fakes of classes y [B] -> [B, ...] float32, of new latents; with the graph that G's step needs."""

@@ -35,8 +35,7 @@ def duality_gap(game: GAN, reals: Iterator[Batch], steps: int = 200) -> DualityG
     """
     attacker, defender = copy.deepcopy(game), copy.deepcopy(game)
     for _ in range(steps):
-        real, y = next(reals)
-        attacker.update_D(real, attacker.generate(y, graph=False), y)
+        attacker.update_D(attacker.deal(reals, graph=False))
         maximize_d_loss(defender, *next(reals))
     batches = [next(reals) for _ in range(JUDGED)]
     values = {name: v(player, batches) for name, player in (("now", game), ("D", attacker), ("G", defender))}
@@ -56,7 +55,7 @@ def maximize_d_loss(game: GAN, real: Tensor, y: Tensor) -> None:
     fake = game.generate(y, graph=True)
     with frozen(game.D):
         loss = adversarial_loss(game.knobs).discriminator(game.judge(real, y, "real"), game.judge(fake, y, "fake"))
-    descend(game.g_opt, -loss.mean(), game.knobs.clip_norm, game.knobs.clip_value)
+    descend(game.g_opt, [-loss.mean()], game.knobs.clip_norm, game.knobs.clip_value)
 
 
 @torch.no_grad()
