@@ -8,7 +8,7 @@ from equipoise.config import read
 from equipoise.diagnosis.calibration import Calibration
 from equipoise.diagnosis.history import Look
 from equipoise.diagnosis.watch import Watch
-from equipoise.onlookers import BURN_IN
+from equipoise.guardian import BURN_IN
 from equipoise.runs.folder import RunFolder, rows
 
 Found = list[tuple[int, str, str]]  # images seen, symptom, severity

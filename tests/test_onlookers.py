@@ -7,9 +7,9 @@ from equipoise import launch, onlookers
 from equipoise.build import splits
 from equipoise.controller import HandsOff
 from equipoise.errors import ConfigError
-from equipoise.guardian import Beside, OfGame
+from equipoise.guardian import BURN_IN, Beside, OfGame
 from equipoise.judging import Nobody, OfSamples
-from equipoise.onlookers import BURN_IN, Onlookers
+from equipoise.onlookers import Onlookers
 
 CPU = torch.device("cpu")
 WATCHED = ("guardian.mode=watch", "guardian.n=100", "evaluate.n=100", "evaluate.metrics=[fd]")

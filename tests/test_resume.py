@@ -20,7 +20,7 @@ from PIL import Image
 
 from equipoise import launch
 from equipoise.config import TrainConfig, write
-from equipoise.controller import Controller, HandsOff
+from equipoise.controller import At, Controller, HandsOff
 from equipoise.data.convert import convert_pictures
 from equipoise.errors import DataError, Stopped, StorageError
 from equipoise.knobs import Change, Knobs
@@ -63,24 +63,29 @@ def stop_at(images: int, number: int = signal.SIGTERM) -> launch.Watch:
 
 
 class Meddler(HandsOff):
-    """A controller that changes a knob at its fifth look, once, and counts its looks."""
+    """A controller that turns knobs at its second look, slowly, goes back at its fourth, and counts its looks."""
 
     def __init__(self) -> None:
-        self.looks = 0
+        self.looks, self.second = 0, 0
         self.knobs = Knobs(loss="relativistic", r1=0.7, r2=0.2, g_lr=3e-3, d_lr=1e-3, ema_halflife_kimg=0.05)
 
-    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
+    def propose(self, at: At, knobs: Knobs) -> Change | None:
         self.looks += 1
-        if self.looks == 5:
-            return Change(knobs=self.knobs, reason="the fifth look")
+        if self.looks == 2:
+            self.second = at.step
+            return Change(knobs=self.knobs, reason="the second look", over=2 * at.seen)
         late = self.knobs.model_copy(update={"g_lr": 1e-3})
-        return Change(knobs=late, reason="the fifteenth look") if self.looks == 15 else None
+        back = Change(knobs=late, reason="the fourth look", over=at.seen, back_to=self.second)
+        return back if self.looks == 4 else None
+
+    def snapshots(self) -> list[int]:
+        return [self.second]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"looks": self.looks}
+        return {"looks": self.looks, "second": self.second}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.looks = state["looks"]
+        self.looks, self.second = state["looks"], state["second"]
 
 
 def final_state(run: Path) -> dict[str, Any]:
@@ -209,7 +214,7 @@ LOSSES = {"stacked-digits": Meddler, "dcgan": Meddler, "wgan-gp": Meddler, "hing
 def test_losing_any_registered_entry_is_noticed(name, tiny, tmp_path):
     controller = LOSSES[name]
     # cut between two looks, and after one that found something
-    config = tiny(name, *(["guardian.every_kimg=0.1"] if controller is guardian else []))
+    config = tiny(name, *(["guardian.every_kimg=0.1", "guardian.mode=on"] if controller is guardian else []))
     launch.start(config, tmp_path / "whole", controller=controller())
     _, state, manifest = interrupted(config, tmp_path / "cut", controller)
     (tmp_path / "fresh").mkdir()

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from equipoise.diagnosis.finding import Finding
-from equipoise.knobs import Change
+from equipoise.knobs import Change, Knobs
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,33 @@ class Sight:
     picture: Image.Image | None = None  # of the modes that are missing, where that is news
 
 
-class Controller(Protocol):
-    """Whoever watches a running game, and may change its knobs: at most one change for each recorded step."""
+@dataclass(frozen=True)
+class At:
+    """Where a run is when its controller is asked what to change."""
 
-    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None: ...
+    step: int
+    seen: int  # real samples shown to D
+    broken: bool = False  # numbers of the game are no longer finite
+    over: bool = False  # all samples were played
+
+
+class Controller(Protocol):
+    """Whoever watches a running game, and may change it: at most one change for each look."""
+
+    def observe(self, seen: int, signals: Mapping[str, float]) -> None:
+        """The signals of a recorded step."""
+        ...
 
     def look(self, game: Any) -> Sight:
         """At the samples and the players; the game stays as it is."""
+        ...
+
+    def propose(self, at: At, knobs: Knobs) -> Change | None:
+        """What to change, after a look or when numbers are no longer finite. `knobs` are as they stand."""
+        ...
+
+    def snapshots(self) -> Sequence[int]:
+        """The steps whose state it may want to go back to."""
         ...
 
     def facts(self) -> Mapping[str, Any]:
@@ -51,11 +71,16 @@ class Controller(Protocol):
 class HandsOff:
     """The controller that sees nothing and changes nothing."""
 
-    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
-        return None
+    def observe(self, seen: int, signals: Mapping[str, float]) -> None: ...
 
     def look(self, game: Any) -> Sight:
         return Sight()
+
+    def propose(self, at: At, knobs: Knobs) -> Change | None:
+        return None
+
+    def snapshots(self) -> Sequence[int]:
+        return ()
 
     def facts(self) -> Mapping[str, Any]:
         return {}

@@ -4,6 +4,7 @@ EquipoiseError
 ├── ConfigError      2   a wrong key, value or combination; also a ValueError
 ├── DataError        3   data that cannot be found, read or used
 ├── Diverged         4   the game left the finite numbers
+├── GaveUp           4   the guardian knows of nothing else to try, and has stopped the run
 ├── StorageError     5   disk or I/O: nothing could be written or read
 │   └── Damaged      5   a file is not as it was written
 ├── MachineError     6   this machine lacks what was asked for
@@ -31,6 +32,12 @@ class DataError(EquipoiseError):
 
 
 class Diverged(EquipoiseError):
+    exit_code = 4
+
+
+class GaveUp(EquipoiseError):
+    """Raised once the state is on disk: it is that of the last healthy snapshot."""
+
     exit_code = 4
 
 

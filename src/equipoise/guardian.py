@@ -1,9 +1,10 @@
-"""The guardian: it looks at the samples and the players of a game, and says what is wrong. It changes nothing."""
+"""The guardian: it looks at the samples and the players of a game, says what is wrong, and mends it where it may."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,22 +13,24 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from equipoise.controller import HandsOff, Sight
+from equipoise.controller import At, HandsOff, Sight
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import InMemory, Source, parted
 from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.remedies import Setting
+from equipoise.diagnosis.treatment import Treatment
 from equipoise.diagnosis.watch import Watch
 from equipoise.encoders.encoder import Encoder
 from equipoise.errors import ConfigError
 from equipoise.games.gan import GAN
-from equipoise.knobs import Change
+from equipoise.knobs import Change, Knobs
 from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
-from equipoise.probes.samples import shares
 from equipoise.sight import Eyes, eyes_for
 
 CHUNK = 256  # samples drawn at a time
 OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})
-BURN_IN = 5  # looks, in a loop whose length is unknown
+BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
+FIRST = 5  # looks, in a loop whose length is unknown
 
 
 class Guardian:
@@ -68,7 +71,7 @@ class Guardian:
         self.every, self.held_out = every, held_out is not None
         self.eyes = eyes_for(train, others, features, n, track, warn)
         calibration = None if self.eyes is None else self.eyes.calibration
-        self.watch = Watch(calibration, BURN_IN * every if burn_in is None else burn_in)
+        self.watch = Watch(calibration, FIRST * every if burn_in is None else burn_in)
         self._rows: list[dict[str, float | Tensor]] = []
         self._fakes: list[Tensor] = []
 
@@ -155,22 +158,34 @@ def sides(
 
 
 class OfGame:
-    """Watches a game of our own: the controller of a run under `--guardian watch`."""
+    """Watches a game of our own, and mends it where it is given what it needs for that: the controller of a run."""
 
     def __init__(
-        self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, burn_in: int, *, first: Sequence[Finding] = (),
+        self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, images: int, *, first: Sequence[Finding] = (),
         draw: Callable[[Sequence[float], Sequence[float]], Image.Image] | None = None, conditional: bool = False,
+        setting: Setting | None = None,
     ):  # fmt: skip
-        """Before `burn_in` images only what is beyond doubt is told. `first` are findings before the first step; `draw`
-        makes a picture of the shares of reals and of fakes; `conditional`: samples should be of the classes y."""
+        """`images` is the length of the run; in its first part only what is beyond doubt is told. `first` are findings
+        before the first step; `draw` makes a picture of the shares of reals and of fakes; `conditional`: samples should
+        be of the classes y; `setting`: the game may be changed."""
         self.eyes, self.bench, self.z, self.y, self.first, self.draw = eyes, bench, z, y, first, draw
         self.asked = y if conditional else None
-        self.watch = Watch(None if eyes is None else eyes.calibration, burn_in)
+        self.watch = Watch(None if eyes is None else eyes.calibration, round(BURN_IN * images))
         self.before: Tensor | None = None  # features of G's samples at the look before, of the same latents
+        self.treatment = None if setting is None else Treatment(setting, self.watch, images)
 
-    def observe(self, seen: int, signals: Mapping[str, float]) -> Change | None:
+    def observe(self, seen: int, signals: Mapping[str, float]) -> None:
         self.watch.heed(signals)
-        return None
+
+    def propose(self, at: At, knobs: Knobs) -> Change | None:
+        if self.treatment is None:
+            return None
+        if at.broken:
+            return self.treatment.rescue(at.step, at.seen, knobs)
+        return self.treatment.propose(at.step, at.seen, knobs, over=at.over)
+
+    def snapshots(self) -> Sequence[int]:
+        return () if self.treatment is None else self.treatment.steps
 
     @torch.no_grad()
     def look(self, game: GAN) -> Sight:
@@ -187,8 +202,7 @@ class OfGame:
         """Of the modes that are drawn and of those that are not, where a finding speaks of modes."""
         if self.draw is None or self.eyes is None or not {finding.symptom for finding in news} & OF_MODES:
             return None
-        real = shares(self.eyes.yardstick.real.bin, self.eyes.yardstick.cells)
-        return self.draw(real.tolist(), told)
+        return self.draw(self.eyes.shares_of_reals, told)
 
     def beforehand(self) -> Sequence[Finding]:
         return self.first
@@ -212,18 +226,24 @@ class OfGame:
         return {} if calibration is None else calibration.to_json()
 
     def state_dict(self) -> dict[str, Any]:
-        return self.watch.state_dict() | {"before": self.before}
+        treatment = {} if self.treatment is None else {"treatment": self.treatment.state_dict()}
+        return self.watch.state_dict() | {"before": self.before} | treatment
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.watch.load_state_dict(state)
         self.before = state["before"]
+        if self.treatment is not None:
+            self.treatment.load_state_dict(state["treatment"])
 
 
+@dataclass(frozen=True)
 class Beside(HandsOff):
     """The controller of a process beside the leader: it sees nothing, and keeps a place for what the leader sees."""
 
+    mends: bool
+
     def state_dict(self) -> dict[str, Any]:
-        return {"history": [], "steps": [], "before": None}
+        return {"history": [], "steps": [], "before": None} | ({"treatment": None} if self.mends else {})
 
 
 def drawn(G: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from equipoise.data.ondisk import is_set
 from equipoise.data.source import Splits
 from equipoise.data.survey import LISTED
 from equipoise.environment import environment
-from equipoise.errors import ConfigError, Damaged, DataError, MachineError, StorageError
+from equipoise.errors import ConfigError, Damaged, DataError, GaveUp, MachineError, StorageError
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
@@ -216,15 +216,25 @@ def play(
     if processes.leads:
         checkpoint.sweep(folder.checkpoints)
         checkpoint.sweep(folder.best)
+        checkpoint.sweep(folder.snapshots)
     processes.told("swept")  # the others must not look for a checkpoint before
     with assembled(config, folder, onlookers, controller, processes) as run:
         restore(run, onlookers.data.left_out)
         for text in told(run):
             onlookers.warn(text)
-        with watch(config.recipe, config.images, run.game.seen) as report, enough_memory():
-            train(run, report)
-    if processes.leads:
-        TrainedGenerator(run.game.ema.net.cpu(), config.nets, onlookers.form).save(folder.model)
+        try:
+            with watch(config.recipe, config.images, run.game.seen) as report, enough_memory():
+                train(run, report)
+        except GaveUp:
+            share(run, config, onlookers.form)
+            raise
+    share(run, config, onlookers.form)
+
+
+def share(run: Run[GAN], config: c.TrainConfig, form: build.Form) -> None:
+    """Writes the generator to share."""
+    if run.processes.leads:
+        TrainedGenerator(run.game.ema.net.cpu(), config.nets, form).save(run.folder.model)
 
 
 def told(run: Run[GAN]) -> Iterator[str]:
@@ -259,9 +269,11 @@ def assembled(
     data, form, device = onlookers.data, onlookers.form, onlookers.device
     assert config.evaluate.patience_kimg is not None, "forecast.resolve gives it a number"
     with closing(log(folder.events, processes)) as events, closing(log(folder.clock, processes)) as clock:
+        batches = build.batches(config, data, device, processes)
+        batches.bins = {int(k): v for k, v in json.loads(processes.told(json.dumps(onlookers.bins()))).items()}
         yield Run(
             game=build.game(config, form, device, processes),
-            batches=build.batches(config, data, device, processes),
+            batches=batches,
             plan=plan(config, facts(folder.config, data, form)),
             folder=folder,
             draw=build.drawing(form, data, config.seed, config.nets.z_dim, device),

@@ -16,8 +16,9 @@ from equipoise import config as c
 from equipoise.controller import Controller, HandsOff
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.layout import PartName
-from equipoise.data.source import Source, Splits, mixed
+from equipoise.data.source import Source, Splits, everything, mixed, order_of
 from equipoise.diagnosis.beforehand import beforehand
+from equipoise.diagnosis.remedies import Setting
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
@@ -32,7 +33,7 @@ from equipoise.streams import Stream
 
 ENOUGH = 100  # test samples for final figures
 BENCH = 256  # samples that the players are asked about in a look
-BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
+MEASURED = 1000  # samples whose spread is measured
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,19 @@ class Onlookers:
         """
         if self.config.guardian.mode == "off":
             return HandsOff()
-        return self.of_game(round(BURN_IN * images)) if self.lead else Beside()
+        return self.of_game(images) if self.lead else Beside(self.mends)
+
+    @property
+    def mends(self) -> bool:
+        return self.config.guardian.mode == "on"
+
+    def bins(self) -> dict[int, list[int]]:
+        """The training samples of each bin, as far as the guardian knows them; none where it may not change a run."""
+        if not (self.lead and self.mends) or self.eyes is None:
+            return {}
+        _, cell = nearest(self.eyes.ground.train, self.eyes.ground.bins.centres)
+        order = order_of(len(self.data.train), LEARNED)
+        return {i: order[cell == i].tolist() for i in range(len(self.eyes.ground.bins.centres))}
 
     @cached_property
     def form(self) -> build.Form:
@@ -100,17 +113,33 @@ class Onlookers:
         )  # fmt: skip
 
     @cached_property
+    def eyes(self) -> Eyes | None:
+        asked = self.config.guardian
+        return eyes_for(self.data.train, self.data.validation, asked.features, asked.n, self.track, self.warn)
+
+    @cached_property
     def of_game(self) -> Callable[[int], OfGame]:
-        """Of a burn-in. Where samples are too few, the players alone are watched, and that is said."""
-        asked, train = self.config.guardian, self.data.train
-        eyes = eyes_for(train, self.data.validation, asked.features, asked.n, self.track, self.warn)
-        z, y = self.latents(asked.n, "watching")
+        """Of a length. Where samples are too few, the players alone are watched, and that is said."""
+        eyes, train = self.eyes, self.data.train
+        z, y = self.latents(self.config.guardian.n, "watching")
         n = 0 if eyes is None else eyes.n
         images = self.form.is_images
         return partial(
             OfGame, eyes, self.bench(z[:BENCH], y[:BENCH]), z[:n], y[:n],
             first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
             draw=drawing_of_modes(eyes, train) if images and eyes else None, conditional=self.form.classes > 1,
+            setting=self.setting() if self.mends else None,
+        )  # fmt: skip
+
+    def setting(self) -> Setting:
+        """What a remedy must know of the game."""
+        x, _ = everything(mixed(self.data.train, MEASURED))
+        spread, nets = x.flatten(1).double().var(0), self.config.nets
+        return Setting(
+            start=self.config.knobs, images=self.form.is_images,
+            batch_norm=not isinstance(nets, c.R3GAN) and nets.d_norm == "batch",
+            apart2=float(2 * spread.sum()), deviation=float(spread.mean().sqrt()),
+            shares=() if self.eyes is None else self.eyes.shares_of_reals,
         )  # fmt: skip
 
     def bench(self, z: Tensor, y: Tensor) -> Bench:

@@ -42,6 +42,12 @@ class Eyes:
         """Samples in a look."""
         return len(self.yardstick.real)
 
+    @property
+    def shares_of_reals(self) -> list[float]:
+        """In each bin."""
+        found: list[float] = shares(self.yardstick.real.bin, self.yardstick.cells).tolist()
+        return found
+
     def place(self, x: Tensor) -> Placed:
         """Images in [-1, 1] (as a file would hold them), uint8 images, or points."""
         return placed(self.ground, seen(self.encoder, x))

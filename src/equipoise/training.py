@@ -5,36 +5,34 @@ from __future__ import annotations
 import copy
 import json
 import math
-import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, Generic, TypeVar
 
 from PIL import Image
 from torch import Tensor
 
-from equipoise.controller import Controller, Sight
+from equipoise.controller import At, Controller, Sight
 from equipoise.data.batches import Batches
+from equipoise.diagnosis.causes import found
 from equipoise.diagnosis.finding import Finding
-from equipoise.errors import Diverged, Stopped, StorageError
+from equipoise.errors import Diverged, GaveUp, Stopped, StorageError
 from equipoise.evaluation import Figures
 from equipoise.games.base import Game, Signals
 from equipoise.judging import Judge
-from equipoise.knobs import Change, Knobs, Schedule, scheduled
+from equipoise.knobs import Change, Knobs, Ramp, Schedule, ramp, scheduled
 from equipoise.probes.step import examined
 from equipoise.processes import ALONE, Processes
 from equipoise.progress import Reporter, silent
 from equipoise.runs import checkpoint
 from equipoise.runs.events import Log, Unwritten
 from equipoise.runs.folder import RunFolder
+from equipoise.sitting import Stopwatch, stoppable
+from equipoise.words import sentence
 
 G = TypeVar("G", bound=Game)
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+COUNTERS = ("seen", "drawn")  # of a game's state: going back does not set them back
 
 
 @dataclass(frozen=True)
@@ -55,19 +53,36 @@ class Plan:
 
 @dataclass
 class Standing:
-    """How far the loop is, and where the knobs stand: those in force are these, times their schedules."""
+    """How far the loop is, and where the knobs stand: those in force are these, or on their way to these, times their
+    schedules."""
 
     knobs: Knobs
     step: int = 0  # rounds of the game so far
     judged: list[tuple[int, float]] = field(default_factory=list)  # see judging.History; the leader's alone
+    ramp: Ramp | None = None  # of the last change
+    went_back: tuple[int, float] = (0, 0.0)  # when so much was seen, to this part of the schedules
+
+    def unscheduled(self, seen: int) -> Knobs:
+        return self.ramp.at(self.knobs, seen) if self.ramp else self.knobs
+
+    def progress(self, seen: int, images: int) -> float:
+        """The part of their schedules that the knobs have reached: the rest of the run plays the rest of them."""
+        since, part = self.went_back
+        return part + (1 - part) * (seen - since) / (images - since)
 
     def state_dict(self) -> dict[str, Any]:
         judged = [list(pair) for pair in self.judged]
-        return {"step": self.step, "judged": judged, "knobs": self.knobs.model_dump()}
+        return {
+            "step": self.step, "judged": judged, "knobs": self.knobs.model_dump(), "went_back": list(self.went_back),
+            "ramp": self.ramp.model_dump() if self.ramp else None,
+        }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.knobs = state["step"], Knobs(**state["knobs"])
         self.judged = [(seen, value) for seen, value in state["judged"]]
+        self.ramp = Ramp(**state["ramp"]) if state["ramp"] else None
+        seen, part = state["went_back"]
+        self.went_back = (seen, part)
 
 
 @dataclass
@@ -97,11 +112,12 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
     """Plays until the plan's number of real samples. Resumes where the run's state stands.
 
     Raises:
-        Diverged: at the first signal that is not finite; the last checkpoint is from before.
+        Diverged: at a signal that is not finite, unless the controller goes back; the last checkpoint is from before.
+        GaveUp: when the controller stops the run, with the state saved.
         Stopped: after SIGINT, SIGTERM or SIGHUP, with the state saved. A second signal stops without saving.
         StorageError: when nothing can be written; the last checkpoint is intact.
     """
-    game, plan, clock = run.game, run.plan, Stopwatch()
+    game, plan, clock, stopped = run.game, run.plan, Stopwatch(), ""
     reading_is_free = run.batches.device.type == "cpu"  # elsewhere a signal that is read waits for the device
     with stoppable() as stop:
         if run.standing.step == 0:
@@ -109,23 +125,29 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
         finished = ended(run)
         while not finished:
             before = game.seen
-            game.knobs = scheduled(run.standing.knobs, plan.schedules, before / plan.images)
+            turn(run)
             due = Due(before)
-            soon = before + run.batches.size * game.knobs.d_steps
+            soon = before + run.batches.size * game.knobs.d_steps * game.knobs.accumulate
             recorded = run.standing.step == 0 or due(plan.record_every, soon)
             signals = watched_step(run, clock) if recorded else timed_step(run, clock)
             run.standing.step += 1
             played = game.seen >= plan.images
             judging, watching = (due(every, game.seen) or played for every in (plan.evaluate_every, plan.watch_every))
-            if recorded or judging or watching or due(plan.save_every, game.seen) or reading_is_free:
-                check_finite(run, signals)
+            reading = recorded or judging or watching or due(plan.save_every, game.seen) or reading_is_free
+            if reading and (broken := not_finite(signals)):
+                rescued(run, broken, report)
+                continue
             values = record(run, signals) if recorded or played else {}
             if watching:
                 watched(run, clock, report)
+                change = intervene(run, report, over=played)
+                stopped = change.reason if change and change.stop else ""
+                keep_snapshot(run)
             if judging:
                 judged(run)
-                if finished := ended(run):
-                    conclude(run)
+                finished = ended(run)
+            if finished := finished or bool(stopped):
+                conclude(run)
             saving = due(plan.save_every, game.seen) or finished
             if due(plan.draw_every, game.seen) or finished:
                 draw(run)
@@ -136,6 +158,16 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
                 leave(run, number, saved=saving)
             report(game.seen, values)
     run.clock.append("finished", step=run.standing.step, **clock.figures())
+    if stopped:
+        raise GaveUp(f"the guardian stopped the run at step {run.standing.step}.\n{sentence(stopped)}.")
+
+
+def turn(run: Run[Any]) -> None:
+    """Puts the knobs in force, as far as they are of the game and of its data."""
+    standing, seen = run.standing, run.game.seen
+    progress = standing.progress(seen, run.plan.images)
+    run.game.knobs = knobs = scheduled(standing.unscheduled(seen), run.plan.schedules, progress)
+    run.batches.focus(knobs.focus, knobs.focus_on)
 
 
 def timed_step(run: Run[Any], clock: Stopwatch) -> Signals:
@@ -153,22 +185,68 @@ def watched_step(run: Run[Any], clock: Stopwatch) -> Signals:
 
 
 def record(run: Run[Any], signals: Mapping[str, Tensor]) -> dict[str, float]:
-    """Writes the signals, then lets the controller propose a change, records it and applies it."""
+    """Writes the signals, and lets the controller hear them."""
     run.processes.average(averaged := [value.double() for value in signals.values()])
     values = {name: value.item() for name, value in zip(signals, averaged, strict=True)}  # waits for the device
     run.events.append("signals", step=run.standing.step, seen=run.game.seen, **values)
-    if change := decided(run, values):
-        changed = {k: v for k, v in change.knobs.model_dump().items() if v != getattr(run.standing.knobs, k)}
-        run.events.append("change", step=run.standing.step, seen=run.game.seen, reason=change.reason, knobs=changed)
-        run.standing.knobs = change.knobs
+    run.controller.observe(run.game.seen, values)
     return values
 
 
-def decided(run: Run[Any], values: Mapping[str, float]) -> Change | None:
-    """What the leader's controller proposes: all processes decide alike."""
-    change = run.controller.observe(run.game.seen, values)
-    told = run.processes.told(change.model_dump_json() if change else "")
-    return Change.model_validate_json(told) if told else None
+def intervene(run: Run[Any], report: Reporter, broken: Sequence[str] = (), over: bool = False) -> Change | None:
+    """The one place in which a run is changed: what the leader's controller proposes is recorded, then applied, by all
+    processes alike."""
+    standing, at = run.standing, At(run.standing.step, run.game.seen, bool(broken), over)
+    proposed = run.controller.propose(at, standing.knobs) if run.processes.leads else None
+    told = run.processes.told(proposed.model_dump_json() if proposed else "")
+    if not told:
+        return None
+    change, place = Change.model_validate_json(told), {"step": at.step, "seen": at.seen}
+    if broken:
+        run.events.append("finding", **place, **asdict(found("divergence", dict.fromkeys(broken, 1.0))))
+    changed = {k: v for k, v in change.knobs.model_dump().items() if v != getattr(standing.knobs, k)}
+    how = change.model_dump(exclude={"knobs", "reason"}, exclude_defaults=True)
+    run.events.append("change", **place, reason=change.reason, knobs=changed, **how)
+    report(run.game.seen, {}, f"changed: {change.reason}")
+    if change.back_to is not None:
+        go_back(run, change.back_to)
+    standing.ramp = ramp(standing.unscheduled(at.seen), change, at.seen)
+    standing.knobs = change.knobs
+    return change
+
+
+def go_back(run: Run[Any], step: int) -> None:
+    """Weights, averages, optimizers and schedules are those of a snapshot; counters, latents and data go on."""
+    state, manifest = checkpoint.load(run.folder.snapshots / checkpoint.name_of(step))
+    game, seen = run.game, run.game.seen
+    game.load_state_dict(state | {name: value for name, value in game.state_dict().items() if name in COUNTERS})
+    run.standing.went_back = (seen, manifest["progress"])
+
+
+def keep_snapshot(run: Run[Any]) -> None:
+    """Of the game as it is now, if the controller may want to go back to it."""
+    step, seen = run.standing.step, run.game.seen
+    if run.processes.leads and step in run.controller.snapshots():  # after a change, too: it may have to be undone
+        progress = run.standing.progress(seen, run.plan.images)
+        checkpoint.save(run.folder.snapshots, step, run.game.state_dict(), seen=seen, progress=progress)
+
+
+def rescued(run: Run[Any], broken: Sequence[str], report: Reporter) -> None:
+    """Goes back from numbers that are not finite, before they are saved.
+
+    Raises:
+        Diverged: when the controller has no way back, or has gone it too often.
+    """
+    step = run.standing.step
+    change = intervene(run, report, broken=broken)
+    if change is None or change.back_to is None:
+        run.events.append("diverged", step=step, seen=run.game.seen, signals=list(broken))
+        tried = "" if not run.standing.went_back[0] else " The guardian went back before, and it came again."
+        raise Diverged(
+            f"the game diverged at step {step}: {', '.join(broken)} is not finite.{tried}\n"
+            f"No checkpoint holds it. Try a learning rate halved (--set optim.g.lr=... optim.d.lr=...), "
+            f"more knobs.r1 and knobs.r2, or knobs.clip_norm=1."
+        )
 
 
 def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
@@ -186,17 +264,11 @@ def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
         keep(sight.picture, run.folder.missing_modes(run.standing.step))
 
 
-def check_finite(run: Run[Any], signals: Mapping[str, Tensor]) -> None:
-    """Stops a game that has left the finite numbers, before it is saved."""
-    bad = sum(value.item() for name, value in signals.items() if name.endswith("_nonfinite"))
-    if bad:
-        names = [name for name, value in signals.items() if not math.isfinite(value.item())]
-        run.events.append("diverged", step=run.standing.step, seen=run.game.seen, signals=names)
-        raise Diverged(
-            f"the game diverged at step {run.standing.step}: {', '.join(names)} is not finite.\n"
-            f"No checkpoint holds it. Try a learning rate halved (--set optim.g.lr=... optim.d.lr=...), "
-            f"more knobs.r1 and knobs.r2, or knobs.clip_norm=1."
-        )
+def not_finite(signals: Mapping[str, Tensor]) -> list[str]:
+    """The names of the signals that are not finite, if the players themselves have left the finite numbers."""
+    if not sum(value.item() for name, value in signals.items() if name.endswith("_nonfinite")):
+        return []
+    return [name for name, value in signals.items() if not math.isfinite(value.item())]
 
 
 def judged(run: Run[Any]) -> None:
@@ -243,7 +315,7 @@ def keep_best(run: Run[Any]) -> None:
         run.folder.best, run.standing.step, run.registry().state(), seen=run.game.seen, **run.plan.facts
     )
     checkpoint.verify(path)
-    checkpoint.keep_only(path)
+    checkpoint.keep_only(run.folder.best, [run.standing.step])
 
 
 def brief(figures: Figures) -> dict[str, dict[str, float | int | None]]:
@@ -274,6 +346,7 @@ def save(run: Run[Any]) -> None:
     run.events.append("checkpoint", step=run.standing.step, seen=run.game.seen)
     checkpoint.verify(write_checkpoint(run))  # nothing older is deleted before the new one reads back
     checkpoint.prune(run.folder.checkpoints, run.plan.keep)
+    checkpoint.keep_only(run.folder.snapshots, run.controller.snapshots())  # what this checkpoint knows of
 
 
 def write_checkpoint(run: Run[Any]) -> Path:
@@ -301,61 +374,3 @@ class Due:
 
     def __call__(self, every: int, now: int) -> bool:
         return now // every > self.before // every
-
-
-class Stopwatch:
-    """Time inside the game's steps, and in all."""
-
-    def __init__(self) -> None:
-        self.start, self.inside, self.looking, self.steps = time.perf_counter(), 0.0, 0.0, 0
-
-    @contextmanager
-    def stepping(self) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.inside += time.perf_counter() - began
-        self.steps += 1
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.looking += time.perf_counter() - began
-
-    def figures(self) -> dict[str, float]:
-        total = time.perf_counter() - self.start
-        return {
-            "seconds": round(total, 3), "seconds_in_steps": round(self.inside, 3),
-            "seconds_watching": round(self.looking, 3),
-            "ms_per_step": round(1000 * self.inside / max(self.steps, 1), 4),
-        }  # fmt: skip
-
-
-@dataclass
-class StopRequest:
-    number: int = 0
-
-
-@contextmanager
-def stoppable() -> Iterator[StopRequest]:
-    """Turns the first signal into a request that the loop reads, and the second into KeyboardInterrupt.
-
-    A signal that is ignored already (SIGHUP under nohup) stays ignored.
-    """
-    request = StopRequest()
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if request.number:
-            raise KeyboardInterrupt
-        request.number = number
-
-    try:
-        before = {s: signal.signal(s, ask) for s in SIGNALS if signal.getsignal(s) is not signal.SIG_IGN}
-    except ValueError:  # not the main thread: whoever owns it decides about signals
-        yield request
-        return
-    try:
-        yield request
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)

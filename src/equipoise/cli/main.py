@@ -60,7 +60,9 @@ def train(
     stop_when_converged: Annotated[
         bool, typer.Option("--stop-when-converged", help="Ends when samples no longer gain, beyond noise.")
     ] = False,
-    guardian: Annotated[str | None, typer.Option(help="watch: says what is wrong in the samples; off [watch].")] = None,
+    guardian: Annotated[
+        str | None, typer.Option(help="on: mends what goes wrong; watch: says so; off [watch].")
+    ] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="Processes on each machine, one a device.")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="Machines; start the command on each of them.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Config, parameters, memory, time; no training.")] = False,

@@ -223,7 +223,7 @@ class Evaluate(Every):
 class Guardian(Every):
     """Whoever watches a run: see `guardian`."""
 
-    mode: Literal["watch", "off"] = "watch"
+    mode: Literal["on", "watch", "off"] = "watch"  # on: it mends what it finds; watch: it only says so
     features: str = "auto"  # as for evaluate
     n: int = Field(1000, ge=20)  # samples in a look, where as many reals are held out
 
@@ -287,7 +287,7 @@ class TrainConfig(Section):
         knobs = self.knobs
         pairs = knobs.loss == "relativistic" or knobs.r1 or knobs.r2 or knobs.gp
         d_norm = "none" if isinstance(self.nets, R3GAN) else self.nets.d_norm
-        if d_norm == "batch" and pairs:
+        if d_norm == "batch" and pairs and not knobs.frozen_norm:
             raise ValueError(
                 "BatchNorm in D mixes the samples of a batch, which breaks R1, R2, the gradient penalty and "
                 "relativistic pairing: set nets.d_norm to none, layer, instance or spectral"

@@ -120,7 +120,12 @@ class Part:
 
 def mixed(source: Source, most: int) -> Source:
     """At most so many, the same each time, in a random order: sets may lie in the order of their classes."""
-    return Part(source, torch.randperm(len(source), generator=Stream(0, "mixed").at(0))[:most])
+    return Part(source, order_of(len(source), most))
+
+
+def order_of(count: int, most: int) -> Tensor:
+    """The indices that `mixed` takes of so many."""
+    return torch.randperm(count, generator=Stream(0, "mixed").at(0))[:most]
 
 
 @dataclass(frozen=True)

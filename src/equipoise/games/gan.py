@@ -19,7 +19,16 @@ from torch.optim import Optimizer
 from equipoise import penalties
 from equipoise.ema import EMA
 from equipoise.games.base import (
-    Batch, Signals, descend, detached, frozen, keep_statistics, means, nonfinite, set_pace, weights,
+    Batch,
+    Signals,
+    descend,
+    detached,
+    frozen,
+    keep_statistics,
+    means,
+    nonfinite,
+    set_pace,
+    weights,
 )  # fmt: skip
 from equipoise.knobs import Knobs
 from equipoise.losses import LOSSES, AdversarialLoss, least_squares, smoothed

@@ -13,7 +13,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -155,11 +155,11 @@ def prune(folder: Path, keep: int) -> None:
         shutil.rmtree(checkpoint)
 
 
-def keep_only(checkpoint: Path) -> None:
-    """Deletes its neighbours."""
-    for other in newest_first(checkpoint.parent):
-        if other != checkpoint:
-            shutil.rmtree(other)
+def keep_only(folder: Path, steps: Collection[int]) -> None:
+    """Deletes the checkpoints of all other steps."""
+    for checkpoint in newest_first(folder):
+        if step_of(checkpoint) not in steps:
+            shutil.rmtree(checkpoint)
 
 
 def sweep(folder: Path) -> None:

@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def snapshots(self) -> Path:
+        """Healthy states of the game that the guardian may go back to."""
+        return self.path / "snapshots"
+
+    @property
     def best(self) -> Path:
         """Holds the one checkpoint that was judged best."""
         return self.path / "best"

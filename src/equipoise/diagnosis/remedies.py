@@ -1,0 +1,194 @@
+"""What can be done about each symptom: pure functions of the knobs, and the order in which they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from equipoise.knobs import LABELLED, Knobs
+
+# The weight of R1 and R2, over the mean squared distance of two reals: D's slope times that distance is a difference of
+# logits, so this makes the penalty a few hundredths where D's logits differ by a few units. The recipes of the house
+# have .067 (digits), .007 (stacked-digits) and .05 (ring).
+GAMMA = 0.01
+SLOWER, SLOWEST = 1 / 3, 1 / 30  # of a learning rate at a time, and in all
+FIRMER, FIRMEST = 3.0, 30.0  # the same of R1 and R2
+P_STEP, P_MOST = 0.2, 0.8  # augmentation in front of D leaks into samples above (Karras et al. 2020)
+NOISE = 0.25  # of the deviation of reals about their mean
+SMOOTHING = 0.1  # Salimans et al. 2016 (arXiv:1606.03498): reals are labelled .9
+BATCHES = 8  # whose gradients are gathered at most
+STEPS = 5  # of D in a round at most
+HEAVIER, HALF = 4.0, 0.5  # a sample of a missing bin is drawn so much more often at most; they are so much of all
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a remedy must know of a game beside its knobs."""
+
+    start: Knobs  # as the run began
+    images: bool  # they can be augmented
+    batch_norm: bool  # in D: it mixes the samples of a batch, which breaks R1, R2 and pairs
+    apart2: float  # mean squared distance of two reals
+    deviation: float  # of reals about their mean, of one number of a sample
+    shares: Sequence[float] = ()  # of reals in each bin; none where whoever deals them out knows of no bins
+
+
+class Case(NamedTuple):
+    """A game that is to be treated."""
+
+    knobs: Knobs
+    setting: Setting
+    drawn: Sequence[float]  # shares of its samples in each bin
+
+
+def paired(case: Case) -> Knobs | None:
+    """The relativistic loss with R1 and R2, under which no collapsed game is at rest (Huang et al. 2024,
+    arXiv:2501.05441). BatchNorm in D keeps its statistics from now on."""
+    knobs, gamma = case.knobs, GAMMA * case.setting.apart2
+    return turned(
+        knobs, loss="relativistic", smooth_real=0.0, smooth_fake=0.0, gp=0.0, clip_weights=0.0,
+        r1=knobs.r1 or gamma, r2=knobs.r2 or gamma, frozen_norm=case.setting.batch_norm,
+    )  # fmt: skip
+
+
+def firmer(case: Case) -> Knobs | None:
+    knobs, most = case.knobs, FIRMEST * GAMMA * case.setting.apart2
+    return turned(knobs, r1=up_to(most, knobs.r1, FIRMER), r2=up_to(most, knobs.r2, FIRMER))
+
+
+def softer(case: Case) -> Knobs | None:
+    return turned(case.knobs, r1=case.knobs.r1 / FIRMER, r2=case.knobs.r2 / FIRMER)
+
+
+def slower(case: Case) -> Knobs | None:
+    """Both players."""
+    return turned(case.knobs, g_lr=slowed(case, "g_lr"), d_lr=slowed(case, "d_lr"))
+
+
+def slower_D(case: Case) -> Knobs | None:
+    return turned(case.knobs, d_lr=slowed(case, "d_lr"))
+
+
+def slower_G(case: Case) -> Knobs | None:
+    return turned(case.knobs, g_lr=slowed(case, "g_lr"))
+
+
+def more_D(case: Case) -> Knobs | None:
+    """One update of D more in each round."""
+    return turned(case.knobs, d_steps=min(case.knobs.d_steps + 1, STEPS))
+
+
+def augmented(case: Case) -> Knobs | None:
+    """In front of D, a step more often (Zhao et al. 2020, arXiv:2006.10738)."""
+    if not case.setting.images:
+        return None
+    return turned(case.knobs, augment_p=max(case.knobs.augment_p, min(case.knobs.augment_p + P_STEP, P_MOST)))
+
+
+def noisy(case: Case) -> Knobs | None:
+    """Instance noise (Sonderby et al. 2017, arXiv:1610.04490)."""
+    return turned(case.knobs, instance_noise=max(case.knobs.instance_noise, NOISE * case.setting.deviation))
+
+
+def smoothed(case: Case) -> Knobs | None:
+    if case.knobs.loss not in LABELLED:
+        return None
+    return turned(case.knobs, smooth_real=max(case.knobs.smooth_real, SMOOTHING))
+
+
+def larger(case: Case) -> Knobs | None:
+    """Twice the batch, in parts: D meets more modes at a time."""
+    return turned(case.knobs, accumulate=min(2 * case.knobs.accumulate, BATCHES))
+
+
+def balanced(case: Case) -> Knobs | None:
+    """More reals of the bins that are not drawn."""
+    bins = missing(case.setting.shares, case.drawn)
+    share = sum(case.setting.shares[i] for i in bins)
+    if not share or share > HALF:
+        return None
+    return turned(case.knobs, focus=min((HEAVIER - 1) * share, HALF), focus_on=tuple(bins))
+
+
+def as_it_is(case: Case) -> Knobs | None:
+    return case.knobs
+
+
+def turned(knobs: Knobs, **changes: object) -> Knobs | None:
+    """None where nothing would change."""
+    new = Knobs(**{**knobs.model_dump(), **changes})
+    return None if new == knobs else new
+
+
+def up_to(most: float, value: float, factor: float) -> float:
+    return max(value, min(factor * value, most))
+
+
+def slowed(case: Case, rate: str) -> float:
+    now, start = float(getattr(case.knobs, rate)), float(getattr(case.setting.start, rate))
+    return min(now, max(SLOWER * now, SLOWEST * start))
+
+
+def missing(real: Sequence[float], drawn: Sequence[float]) -> list[int]:
+    """The bins whose share of the samples is less than a quarter of the reals'."""
+    return [i for i, (p, q) in enumerate(zip(real, drawn, strict=False)) if q < p / 4]
+
+
+class Remedy(NamedTuple):
+    words: str  # what is done
+    turn: Callable[[Case], Knobs | None]  # the new knobs; None where it does not fit, or is done already
+
+
+REMEDIES: Mapping[str, Remedy] = {
+    "paired": Remedy("the relativistic loss with R1 and R2", paired),
+    "firmer": Remedy("more weight on R1 and R2", firmer),
+    "softer": Remedy("less weight on R1 and R2", softer),
+    "slower": Remedy("lower learning rates", slower),
+    "slower G": Remedy("a lower learning rate of G", slower_G),
+    "slower D": Remedy("a lower learning rate of D", slower_D),
+    "more D": Remedy("one more update of D a round", more_D),
+    "augmented": Remedy("augmentation in front of D", augmented),
+    "noisy": Remedy("noise on all that D sees", noisy),
+    "smoothed": Remedy("smoother labels", smoothed),
+    "larger": Remedy("a larger batch, in parts", larger),
+    "balanced": Remedy("more reals of the bins that are not drawn", balanced),
+    "as it is": Remedy("other data and latents", as_it_is),
+}
+PASSING = ("instance_noise", "focus")  # knobs that a remedy turns for a time only
+
+
+class Rung(NamedTuple):
+    remedy: str  # key of REMEDIES
+    back: bool = False  # after going back to the last healthy snapshot
+
+    @property
+    def name(self) -> str:
+        return f"back, {self.remedy}" if self.back else self.remedy
+
+    @property
+    def words(self) -> str:
+        return ("back to the last healthy snapshot, then " if self.back else "") + REMEDIES[self.remedy].words
+
+
+def rungs(*names: str) -> tuple[Rung, ...]:
+    """A name after '<' is played after going back."""
+    return tuple(Rung(name.removeprefix("<"), name.startswith("<")) for name in names)
+
+
+LADDER: Mapping[str, Sequence[Rung]] = {
+    "divergence": rungs("<slower", "<paired", "<as it is"),
+    "exploding gradients": rungs("slower", "paired", "firmer", "<slower"),
+    "total collapse": rungs("paired", "firmer", "noisy", "augmented", "<slower", "<paired"),
+    "partial collapse": rungs("paired", "balanced", "firmer", "larger", "slower", "<slower", "<as it is"),
+    "imbalance": rungs("balanced", "paired", "larger"),
+    "shrinkage": rungs("paired", "firmer", "slower G"),
+    "quality loss": rungs("slower", "paired", "firmer", "<slower", "<as it is"),
+    "D overfitting": rungs("augmented", "paired", "firmer", "smoothed", "<augmented"),
+    "memorising": rungs("augmented", "firmer", "<augmented"),
+    "D too strong": rungs("slower D", "paired", "noisy", "smoothed"),
+    "D too weak": rungs("slower G", "more D", "softer", "<slower G"),
+    "cycling": rungs("slower", "paired", "firmer"),
+    "vanishing gradients": rungs("paired", "slower D"),
+    "dead units": rungs("slower", "<slower"),
+}

@@ -1,0 +1,261 @@
+"""The guardian's judgment: one change at a time, held until it can be judged, undone when it did not help.
+
+A function of the history and of its own state: the same numbers give the same changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.health import recent_shortfall
+from equipoise.diagnosis.remedies import LADDER, PASSING, REMEDIES, Case, Rung, Setting
+from equipoise.diagnosis.watch import Watch
+from equipoise.knobs import Change, Knobs
+
+LOOKS = 3  # at least, until a remedy is judged
+HOLD, LONG_HOLD = 0.05, 0.16  # of a run: the same in images, and for another loss, in which D must find its feet first
+GAIN, LEAST_GAIN = 0.1, 0.5  # of the shortfall, and in units of what matters: less is no help
+FAILURES = 2  # after so many, a remedy is banned
+CONFIRMED = 2  # looks without a finding, after which a snapshot counts as healthy
+HEALING = 5  # looks, over which samples that become better by themselves are seen to
+CALM = 5  # looks without a finding, after which what is for a time only is taken back by half
+RESCUES = 0.25  # of a run: so many images may be given up by going back
+REGION, VISITS = 0.05, 3  # snapshots so near to each other, of a run, are one region: it is gone back to so often
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    step: int
+    seen: int
+    look: int
+    shortfall: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A remedy that waits for its judgment."""
+
+    rung: str
+    symptom: str
+    step: int  # at which it began, or last was seen to help
+    seen: int
+    look: int
+    shortfall: float  # then
+    before: dict[str, Any]  # the knobs until then; none once it has helped
+    changed: list[str]  # which of them were turned
+
+
+@dataclass
+class Treatment:
+    """State: what was tried, what failed, and what can be gone back to."""
+
+    setting: Setting
+    watch: Watch
+    images: int | None = None  # of the run, where that is known
+    trial: Trial | None = None
+    failed: dict[str, int] = field(default_factory=dict)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    visited: list[int] = field(default_factory=list)  # `seen` of the snapshots that were gone back to
+    given_up: int = 0  # images lost by going back
+    ill_at: int = -1  # the last look with a finding
+    eased_at: int = -1
+
+    @property
+    def look(self) -> int:
+        return len(self.watch.history) - 1
+
+    def propose(self, step: int, seen: int, knobs: Knobs, *, over: bool = False) -> Change | None:
+        """The change to make after a look, if any. `over`: it was the last one."""
+        findings = [f for f in self.watch.findings() if f.severity != "note" and f.symptom in LADDER]
+        self.remember(step, seen, findings)
+        if over:
+            return self.settled(knobs, findings)
+        if self.trial:
+            return self.judged(step, seen, knobs)
+        if findings and not self.is_healing:
+            return self.treated(step, seen, knobs, findings)
+        return self.eased(knobs)
+
+    def remember(self, step: int, seen: int, findings: Sequence[Finding]) -> None:
+        """A look without a finding may be gone back to; one with a finding puts what came shortly before in doubt."""
+        if findings:
+            self.ill_at = self.look
+            self.snapshots = [s for s in self.snapshots if self.look - s.look > CONFIRMED]
+        else:
+            now = recent_shortfall(self.watch.history[-1:], self.watch.calibration)
+            self.snapshots = spaced([Snapshot(step, seen, self.look, now), *self.snapshots])
+
+    @property
+    def shortfall(self) -> float:
+        return recent_shortfall(self.watch.history, self.watch.calibration)
+
+    @property
+    def is_healing(self) -> bool:
+        """Whether the samples become better by themselves: then nothing is touched."""
+        return is_less(self.shortfall, recent_shortfall(self.watch.history[:-HEALING], self.watch.calibration))
+
+    # -- a remedy that was begun
+
+    def judged(self, step: int, seen: int, knobs: Knobs) -> Change | None:
+        """A remedy that helps is left alone as long as it does; one that harms is undone, weights and all."""
+        trial = self.trial
+        assert trial is not None
+        if not self.is_ripe(trial):
+            return None
+        now, symptoms = self.shortfall, {f.symptom for f in self.watch.findings()}
+        self.trial = None
+        if is_less(now, trial.shortfall):
+            self.trial = Trial(trial.rung, trial.symptom, step, seen, self.look, now, {}, [])
+            return None
+        harmed = is_less(trial.shortfall, now)
+        if not trial.before or (trial.symptom not in symptoms and not harmed):
+            return None
+        self.failed[trial.rung] = self.failed.get(trial.rung, 0) + 1
+        reason = f"{trial.symptom}: undone, because it did not help: {words_of(trial.rung)}"
+        back = self.affords(seen, trial.seen) if harmed else False
+        if back:
+            self.given_up += seen - trial.seen
+        return Change(knobs=Knobs(**trial.before), reason=reason, back_to=trial.step if back else None)
+
+    def is_ripe(self, trial: Trial) -> bool:
+        looks, seen = self.look - trial.look, [look.seen for look in self.watch.history]
+        long = "loss" in trial.changed and trial.before
+        if self.images is None:
+            return looks >= LOOKS * (4 if long else 1)
+        part = (seen[-1] - seen[trial.look]) / self.images
+        return looks >= LOOKS and part >= (LONG_HOLD if long else HOLD)
+
+    # -- a finding
+
+    def treated(self, step: int, seen: int, knobs: Knobs, findings: Sequence[Finding]) -> Change | None:
+        for finding in findings:
+            for rung in self.order(finding.symptom):
+                if change := self.begun(rung, finding.symptom, step, seen, knobs):
+                    return change
+        return self.given_up_on(knobs, findings[0])
+
+    def order(self, symptom: str) -> list[Rung]:
+        """As on the ladder, but what failed once comes last, and what failed twice no more."""
+        left = [rung for rung in LADDER[symptom] if self.failed.get(rung.name, 0) < FAILURES]
+        return sorted(left, key=lambda rung: self.failed.get(rung.name, 0))
+
+    def begun(self, rung: Rung, symptom: str, step: int, seen: int, knobs: Knobs) -> Change | None:
+        new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, self.watch.history[-1].shares))
+        snapshot = self.within_reach(seen) if rung.back else None
+        if new is None or (rung.back and snapshot is None):
+            return None
+        before = knobs.model_dump()
+        changed = [name for name, value in new.model_dump().items() if value != before[name]]
+        self.trial = Trial(rung.name, symptom, step, seen, self.look, self.shortfall, before, changed)
+        if snapshot:
+            self.visited.append(snapshot.seen)
+            self.given_up += seen - snapshot.seen
+        over = 0 if rung.back else self.between_looks
+        return Change(
+            knobs=new, reason=f"{symptom}: {rung.words}", over=over, back_to=snapshot.step if snapshot else None
+        )
+
+    @property
+    def between_looks(self) -> int:
+        """Images from look to look."""
+        seen = [look.seen for look in self.watch.history[-2:]]
+        return seen[1] - seen[0] if len(seen) == 2 else 0
+
+    def within_reach(self, seen: int) -> Snapshot | None:
+        """The newest healthy snapshot, or after failures an older one, that the run can afford to go back to."""
+        healthy = [s for s in self.snapshots if self.look - s.look >= CONFIRMED and self.visits(s) < VISITS]
+        depth = sum(count for rung, count in self.failed.items() if rung.startswith("back"))
+        chosen = healthy[min(depth, len(healthy) - 1)] if healthy else None
+        return chosen if chosen and self.affords(seen, chosen.seen) else None
+
+    def affords(self, seen: int, then: int) -> bool:
+        """Whether the run may give up what it played since `then`."""
+        return self.images is None or self.given_up + seen - then <= RESCUES * self.images
+
+    def visits(self, snapshot: Snapshot) -> int:
+        near = REGION * (self.images or 0)
+        return sum(abs(seen - snapshot.seen) <= near for seen in self.visited)
+
+    # -- the last resorts
+
+    def rescue(self, step: int, seen: int, knobs: Knobs) -> Change | None:
+        """From numbers that are not finite one can only go back; None where that was done often enough."""
+        if self.trial:
+            self.failed[self.trial.rung] = self.failed.get(self.trial.rung, 0) + 1
+            self.trial = None
+        for rung in self.order("divergence"):
+            if change := self.begun(rung, "divergence", step, seen, knobs):
+                return change
+        return None
+
+    def given_up_on(self, knobs: Knobs, finding: Finding) -> Change | None:
+        """Where nothing is left to be tried and the samples were better before: back to then, and stop."""
+        better = self.better()
+        if better is None:
+            return None
+        reason = f"{finding.symptom}: nothing is left to be tried, and its samples were better before"
+        return Change(knobs=knobs, reason=reason, back_to=better.step, stop=True)
+
+    def settled(self, knobs: Knobs, findings: Sequence[Finding]) -> Change | None:
+        """At the end, a run that is ill ends as it was when it was healthy last."""
+        better = self.better() if findings else None
+        if better is None:
+            return None
+        reason = f"{findings[0].symptom} at the end: its samples were better before"
+        return Change(knobs=knobs, reason=reason, back_to=better.step)
+
+    def better(self) -> Snapshot | None:
+        """The best healthy snapshot, if its samples were better than now by what matters."""
+        now, confirmed = self.shortfall, [s for s in self.snapshots if self.look - s.look >= CONFIRMED]
+        healthy = [s for s in confirmed if is_less(s.shortfall, now)]
+        return min(healthy, key=lambda s: s.shortfall, default=None)
+
+    # -- a healthy game
+
+    def eased(self, knobs: Knobs) -> Change | None:
+        """What is for a time only is halved now and then, and at last taken back."""
+        start = self.setting.start
+        passing = {name: getattr(knobs, name) for name in PASSING if getattr(knobs, name) > getattr(start, name)}
+        if not passing or self.look - max(self.ill_at, self.eased_at) < CALM:
+            return None
+        self.eased_at = self.look
+        halved = {k: v / 2 if v > 0.05 else getattr(start, k) for k, v in passing.items()}
+        new = Knobs(**{**knobs.model_dump(), **halved})
+        return Change(knobs=new, reason="healthy: what was for a time only is halved", over=self.between_looks)
+
+    @property
+    def steps(self) -> list[int]:
+        """Whose state may be gone back to."""
+        return [*(snapshot.step for snapshot in self.snapshots), *([self.trial.step] if self.trial else [])]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "trial": asdict(self.trial) if self.trial else None, "failed": dict(self.failed),
+            "snapshots": [asdict(s) for s in self.snapshots], "visited": list(self.visited),
+            "given_up": self.given_up, "ill_at": self.ill_at, "eased_at": self.eased_at,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.trial = Trial(**state["trial"]) if state["trial"] else None
+        self.failed, self.visited = dict(state["failed"]), list(state["visited"])
+        self.snapshots = [Snapshot(**raw) for raw in state["snapshots"]]
+        self.given_up, self.ill_at, self.eased_at = state["given_up"], state["ill_at"], state["eased_at"]
+
+
+def is_less(a: float, b: float) -> bool:
+    """Of two shortfalls, by what matters; not of one that is not known."""
+    return b - a > max(GAIN * b, LEAST_GAIN)
+
+
+def words_of(rung: str) -> str:
+    return REMEDIES[rung.removeprefix("back, ")].words
+
+
+def spaced(newest_first: Sequence[Snapshot]) -> list[Snapshot]:
+    """The newest ones, and the oldest of each doubling of the age, in looks: 2 to 3, 4 to 7, 8 to 15, ..."""
+    now = newest_first[0].look
+    oldest = {(now - s.look).bit_length(): s for s in newest_first}
+    return [s for i, s in enumerate(newest_first) if i <= CONFIRMED or s in oldest.values()]
