@@ -6,7 +6,7 @@ A function of the history and of its own state: the same numbers give the same c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from equipoise.diagnosis.finding import Finding
@@ -32,6 +32,7 @@ class Snapshot:
     seen: int
     look: int
     shortfall: float
+    healthy: bool  # as far as the looks up to now tell
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,18 @@ class Treatment:
 
     def remember(self, step: int, seen: int, findings: Sequence[Finding]) -> None:
         """A look without a finding may be gone back to; one with a finding puts what came shortly before in doubt."""
+        now = recent_shortfall(self.watch.history[-1:], self.watch.calibration)
+        new, before = Snapshot(step, seen, self.look, now, not findings), self.snapshots
         if findings:
             self.ill_at = self.look
-            self.snapshots = [s for s in self.snapshots if self.look - s.look > CONFIRMED]
-        else:
-            now = recent_shortfall(self.watch.history[-1:], self.watch.calibration)
-            self.snapshots = spaced([Snapshot(step, seen, self.look, now), *self.snapshots])
+            doubtful = self.look - CONFIRMED
+            before = [replace(s, healthy=False) if s.look >= doubtful else s for s in before]
+        self.snapshots = kept([new, *before])
+
+    @property
+    def confirmed(self) -> list[Snapshot]:
+        """The snapshots that were healthy in the looks after them, too, the newest first."""
+        return [s for s in self.snapshots if s.healthy and self.look - s.look >= CONFIRMED]
 
     @property
     def shortfall(self) -> float:
@@ -143,8 +150,9 @@ class Treatment:
         return sorted(left, key=lambda rung: self.failed.get(rung.name, 0))
 
     def begun(self, rung: Rung, symptom: str, step: int, seen: int, knobs: Knobs) -> Change | None:
-        new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, self.watch.history[-1].shares))
-        snapshot = self.within_reach(seen) if rung.back else None
+        drawn = self.watch.history[-1].shares if self.watch.history else ()
+        new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, drawn))
+        snapshot = self.within_reach(seen, finite=symptom == "divergence") if rung.back else None
         if new is None or (rung.back and snapshot is None):
             return None
         before = knobs.model_dump()
@@ -164,9 +172,12 @@ class Treatment:
         seen = [look.seen for look in self.watch.history[-2:]]
         return seen[1] - seen[0] if len(seen) == 2 else 0
 
-    def within_reach(self, seen: int) -> Snapshot | None:
-        """The newest healthy snapshot, or after failures an older one, that the run can afford to go back to."""
-        healthy = [s for s in self.snapshots if self.look - s.look >= CONFIRMED and self.visits(s) < VISITS]
+    def within_reach(self, seen: int, finite: bool) -> Snapshot | None:
+        """The newest healthy snapshot, or after failures an older one, that the run can afford to go back to. Where it
+        never was healthy, and `finite` numbers will do, the oldest of the last ones."""
+        healthy = [
+            s for s in self.confirmed or self.snapshots[-1:] if (s.healthy or finite) and self.visits(s) < VISITS
+        ]
         depth = sum(count for rung, count in self.failed.items() if rung.startswith("back"))
         chosen = healthy[min(depth, len(healthy) - 1)] if healthy else None
         return chosen if chosen and self.affords(seen, chosen.seen) else None
@@ -209,8 +220,7 @@ class Treatment:
 
     def better(self) -> Snapshot | None:
         """The best healthy snapshot, if its samples were better than now by what matters."""
-        now, confirmed = self.shortfall, [s for s in self.snapshots if self.look - s.look >= CONFIRMED]
-        healthy = [s for s in confirmed if is_less(s.shortfall, now)]
+        healthy = [s for s in self.confirmed if is_less(s.shortfall, self.shortfall)]
         return min(healthy, key=lambda s: s.shortfall, default=None)
 
     # -- a healthy game
@@ -254,8 +264,9 @@ def words_of(rung: str) -> str:
     return REMEDIES[rung.removeprefix("back, ")].words
 
 
-def spaced(newest_first: Sequence[Snapshot]) -> list[Snapshot]:
-    """The newest ones, and the oldest of each doubling of the age, in looks: 2 to 3, 4 to 7, 8 to 15, ..."""
+def kept(newest_first: Sequence[Snapshot]) -> list[Snapshot]:
+    """The newest ones; of the healthy ones that are older, the oldest of each doubling of the age, in looks: 2 to 3, 4
+    to 7, 8 to 15, ..."""
     now = newest_first[0].look
-    oldest = {(now - s.look).bit_length(): s for s in newest_first}
+    oldest = {(now - s.look).bit_length(): s for s in newest_first if s.healthy}
     return [s for i, s in enumerate(newest_first) if i <= CONFIRMED or s in oldest.values()]
