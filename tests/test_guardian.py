@@ -19,6 +19,7 @@ from equipoise.data.toy import ring
 from equipoise.diagnosis.finding import Finding
 from equipoise.errors import ConfigError, DataError
 from equipoise.judging import Nobody
+from equipoise.knobs import Knobs
 from equipoise.onlookers import Onlookers
 from equipoise.processes import Processes
 from equipoise.recipes import recipe
@@ -171,6 +172,39 @@ def test_wrong_arguments_are_refused_in_words(wrong, words):
 def test_samples_of_no_known_shape_are_refused():
     with pytest.raises(ConfigError, match=r"\[10, 3, 4\]"):
         Guardian(torch.zeros(10, 3, 4))
+
+
+# -- its advice
+
+
+def test_advice_for_a_loop_that_collapses_is_one_change_at_a_time(real, held_out):
+    guardian = Guardian(real, held_out, n=SAMPLES, every=1, burn_in=0)
+    knobs, changes = Knobs(loss="nonsaturating"), []
+    point = points(1, 5).expand(SAMPLES, 2)
+    for step in range(30):
+        guardian.observe(step, fake=point + 1e-4 * points(SAMPLES, 100 + step))
+        if change := guardian.advise(knobs):
+            changes.append((step, change))
+            knobs = change.knobs
+    first = changes[0][1]
+    assert first.reason == "total collapse: the relativistic loss with R1 and R2"
+    assert (first.knobs.loss, first.knobs.r1 > 0, first.knobs.r2 > 0) == ("relativistic", True, True)
+    assert changes[1][1].reason.startswith("total collapse: undone")
+    assert changes[1][1].knobs.loss == "nonsaturating"
+
+
+def test_advice_is_given_once_for_each_look_and_none_is_needed_by_a_healthy_loop(real, held_out):
+    guardian = Guardian(real, held_out, n=SAMPLES, every=1, burn_in=0)
+    for step in range(20):
+        guardian.observe(step, fake=points(SAMPLES, 100 + step))
+        assert guardian.advise(Knobs()) is None
+        assert step in guardian.snapshots, "a state that is worth keeping"
+    assert len(guardian.snapshots) < 10
+    guardian.observe(20, g_loss=float("nan"))
+    change = guardian.advise(Knobs())
+    assert change.back_to in guardian.snapshots
+    assert change.knobs.g_lr < Knobs().g_lr
+    assert guardian.advise(Knobs()) is None, "no look was taken since"
 
 
 # -- in a run

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from equipoise.controller import At, HandsOff, Sight
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import InMemory, Source, parted
+from equipoise.data.source import InMemory, Source, everything, mixed, parted
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.remedies import Setting
 from equipoise.diagnosis.treatment import Treatment
@@ -30,6 +30,7 @@ from equipoise.sight import Eyes, eyes_for
 CHUNK = 256  # samples drawn at a time
 OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})
 BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
+MEASURED = 1000  # samples whose spread is measured
 FIRST = 5  # looks, in a loop whose length is unknown
 
 
@@ -72,6 +73,10 @@ class Guardian:
         self.eyes = eyes_for(train, others, features, n, track, warn)
         calibration = None if self.eyes is None else self.eyes.calibration
         self.watch = Watch(calibration, FIRST * every if burn_in is None else burn_in)
+        self.treatment: Treatment | None = None  # once advice is asked for
+        self._apart2, self._deviation = spread(train)
+        self._images = len(train.shape) == 3
+        self._asked: At | None = None  # of the last look, until advice was asked for
         self._rows: list[dict[str, float | Tensor]] = []
         self._fakes: list[Tensor] = []
 
@@ -109,9 +114,33 @@ class Guardian:
         for row in self._rows:
             self.watch.heed({name: float(value) for name, value in row.items()})
         news = self.watch.add(step, *self.look(logits))
+        self._asked = At(step, step, broken=broken)
         self._rows.clear()
         self._fakes.clear()
         return news[0] if news else None
+
+    def advise(self, knobs: Knobs, *, batch_norm: bool = False) -> Change | None:
+        """What to change after a look, if anything: one change at a time, judged by later looks, and undone where it
+        did not help. `knobs` are as the loop plays now, `batch_norm` whether D has BatchNorm.
+
+        The loop makes the change: `change.knobs` is how to play from now on; where `change.back_to` is given, the
+        players (weights, averages, optimizers) first go back to their state at that step; where `change.stop` is true,
+        nothing is left to be tried. States worth keeping are those of `snapshots`.
+        """
+        if self.treatment is None:
+            setting = Setting(knobs, self._images, batch_norm, self._apart2, self._deviation)
+            self.treatment = Treatment(setting, self.watch)
+        at, self._asked = self._asked, None
+        if at is None:
+            return None
+        if at.broken:
+            return self.treatment.rescue(at.step, at.seen, knobs)
+        return self.treatment.propose(at.step, at.seen, knobs)
+
+    @property
+    def snapshots(self) -> Sequence[int]:
+        """The steps at which `advise` was asked and whose state it may send the loop back to: all others may go."""
+        return () if self.treatment is None else self.treatment.steps
 
     @property
     def gathered(self) -> int:
@@ -155,6 +184,13 @@ def sides(
         return train, InMemory(batch(held_out).cpu())
     split = parted(train, {"train": torch.arange(len(x)), "test": torch.arange(0)}, held_out=0.2)
     return split.train, split.validation
+
+
+def spread(source: Source) -> tuple[float, float]:
+    """Of samples: their mean squared distance, and the deviation of one of their numbers about its mean."""
+    x, _ = everything(mixed(source, MEASURED))
+    variance = x.flatten(1).double().var(0)
+    return float(2 * variance.sum()), float(variance.mean().sqrt())
 
 
 class OfGame:

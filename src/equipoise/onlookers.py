@@ -16,7 +16,7 @@ from equipoise import config as c
 from equipoise.controller import Controller, HandsOff
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.layout import PartName
-from equipoise.data.source import Source, Splits, everything, mixed, order_of
+from equipoise.data.source import Source, Splits, mixed, order_of
 from equipoise.diagnosis.beforehand import beforehand
 from equipoise.diagnosis.remedies import Setting
 from equipoise.encoders.cache import Cache
@@ -24,7 +24,7 @@ from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.looked import identity
 from equipoise.evaluation import Reference, seen
-from equipoise.guardian import Beside, OfGame
+from equipoise.guardian import Beside, OfGame, spread
 from equipoise.judging import Judge, Nobody, OfSamples
 from equipoise.metrics import nearest
 from equipoise.probes.players import Bench
@@ -33,7 +33,6 @@ from equipoise.streams import Stream
 
 ENOUGH = 100  # test samples for final figures
 BENCH = 256  # samples that the players are asked about in a look
-MEASURED = 1000  # samples whose spread is measured
 
 
 @dataclass(frozen=True)
@@ -133,12 +132,12 @@ class Onlookers:
 
     def setting(self) -> Setting:
         """What a remedy must know of the game."""
-        x, _ = everything(mixed(self.data.train, MEASURED))
-        spread, nets = x.flatten(1).double().var(0), self.config.nets
+        apart2, deviation = spread(self.data.train)
+        nets = self.config.nets
         return Setting(
             start=self.config.knobs, images=self.form.is_images,
             batch_norm=not isinstance(nets, c.R3GAN) and nets.d_norm == "batch",
-            apart2=float(2 * spread.sum()), deviation=float(spread.mean().sqrt()),
+            apart2=apart2, deviation=deviation,
             shares=() if self.eyes is None else self.eyes.shares_of_reals,
         )  # fmt: skip
 
