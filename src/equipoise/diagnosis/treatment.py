@@ -5,7 +5,7 @@ A function of the history and of its own state: the same numbers give the same c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -56,6 +56,7 @@ class Treatment:
     setting: Setting
     watch: Watch
     images: int | None = None  # of the run, where that is known
+    ladder: Mapping[str, Sequence[Rung]] = field(default_factory=lambda: LADDER)
     trial: Trial | None = None
     failed: dict[str, int] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
@@ -70,7 +71,7 @@ class Treatment:
 
     def propose(self, step: int, seen: int, knobs: Knobs, *, over: bool = False) -> Change | None:
         """The change to make after a look, if any. `over`: it was the last one."""
-        findings = [f for f in self.watch.findings() if f.severity != "note" and f.symptom in LADDER]
+        findings = [f for f in self.watch.findings() if f.severity != "note" and f.symptom in self.ladder]
         self.remember(step, seen, findings)
         if over:
             return self.settled(knobs, findings)
@@ -146,7 +147,7 @@ class Treatment:
 
     def order(self, symptom: str) -> list[Rung]:
         """As on the ladder, but what failed once comes last, and what failed twice no more."""
-        left = [rung for rung in LADDER[symptom] if self.failed.get(rung.name, 0) < FAILURES]
+        left = [rung for rung in self.ladder[symptom] if self.failed.get(rung.name, 0) < FAILURES]
         return sorted(left, key=lambda rung: self.failed.get(rung.name, 0))
 
     def begun(self, rung: Rung, symptom: str, step: int, seen: int, knobs: Knobs) -> Change | None:

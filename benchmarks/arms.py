@@ -1,0 +1,80 @@
+"""The arms that the guardian is held against: who may change a run, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from equipoise.controller import At, HandsOff
+from equipoise.diagnosis.remedies import GAMMA, LADDER, REMEDIES, Case, Rung, Setting
+from equipoise.knobs import Change, Knobs
+from equipoise.streams import Stream
+
+Row = Mapping[str, Any]
+
+
+@dataclass
+class Yoked(HandsOff):
+    """Makes the changes of another run, at its times: what it is worth to know when a game is ill, and of what."""
+
+    changes: Sequence[Row]  # of kind "change", in order
+    done: int = 0
+
+    def propose(self, at: At, knobs: Knobs) -> Change | None:
+        if at.broken or self.done >= len(self.changes) or at.seen < self.changes[self.done]["seen"]:
+            return None
+        row, self.done = self.changes[self.done], self.done + 1
+        turned = Knobs(**{**knobs.model_dump(), **row["knobs"]})
+        how = {name: row[name] for name in ("over", "back_to", "stop") if name in row}
+        return Change(knobs=turned, reason=f"yoked: {row['reason']}", **how)
+
+    def snapshots(self) -> Sequence[int]:
+        return [row["back_to"] for row in self.changes if "back_to" in row]
+
+
+@dataclass
+class AtRandom(HandsOff):
+    """As many interventions as another run had, any of the ladders' rungs at any time; none is judged."""
+
+    setting: Setting
+    count: int
+    seed: int
+    images: int
+    done: int = 0
+    looks: list[int] = field(default_factory=list)  # steps
+
+    def propose(self, at: At, knobs: Knobs) -> Change | None:
+        self.looks.append(at.step)
+        if at.broken or self.done >= self.count or at.seen < self.times[self.done]:
+            return None
+        self.done += 1
+        rung = self.draw(self.done)
+        new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, ()))
+        back = self.looks[-min(5, len(self.looks))] if rung.back else None
+        return None if new is None else Change(knobs=new, reason=f"at random: {rung.words}", back_to=back)
+
+    @property
+    def times(self) -> list[float]:
+        """Anywhere in the run but its last tenth, in which nothing could be gained or lost."""
+        u = torch.rand(self.count, generator=Stream(self.seed, "times").at(0)).sort().values
+        return (0.9 * self.images * u).tolist()
+
+    def draw(self, index: int) -> Rung:
+        rungs = sorted({rung for ladder in LADDER.values() for rung in ladder})
+        return rungs[int(torch.randint(len(rungs), (), generator=Stream(self.seed, "rungs").at(index)))]
+
+    def snapshots(self) -> Sequence[int]:
+        return self.looks[-5:]
+
+
+def always_on(knobs: Knobs, apart2: float, images: bool) -> Knobs:
+    """The relativistic loss with R1 and R2, and DiffAugment for images, from the first step."""
+    gamma = GAMMA * apart2
+    more = {"loss": "relativistic", "r1": knobs.r1 or gamma, "r2": knobs.r2 or gamma, "gp": 0.0, "clip_weights": 0.0}
+    return Knobs(**{**knobs.model_dump(), **more, "augment_p": max(knobs.augment_p, 0.3 if images else 0.0)})
+
+
+ONLY_BACK: Mapping[str, Sequence[Rung]] = {symptom: (Rung("as it is", back=True),) for symptom in LADDER}

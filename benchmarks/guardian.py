@@ -1,0 +1,357 @@
+"""python benchmarks/guardian.py --shared DATA [--part k/n]    does the guardian's treatment help?
+
+Tasks, each with its success defined before the runs; see `TASKS`. Arms: `off` (watched, nothing is changed), `on`,
+`yoked` (the changes of another seed's `on` run, at its times), `random` (as many, of any kind, at any time),
+`always-on` (relativistic, R1, R2, DiffAugment from the start); on T7 `rollback-only`, too. All arms of a seed begin
+with the same weights and play the same number of real images, what is played again after going back included.
+
+Endpoints are taken by nets that the guardian never uses: for digits the digits' judge, for images a classifier of
+another seed. At each of LOOKS looks of an `off` run the Frechet distance is noted twice: in the features of a third
+classifier, by which FID-patience chooses its checkpoint (it stops after three looks above 1.25 times the best), and in
+those of the endpoint.
+
+Seeds 0 to 9 of T3 and T4 are for development: the thresholds, the ladder and the tasks were chosen on them. Results are
+of seeds from 100 on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from arms import ONLY_BACK, AtRandom, Yoked, always_on
+from detection import HINGE
+from injection import FAULTS, SETTINGS, planted_at
+from judge import Judge
+from record import Record
+from torch import Tensor, nn
+
+from equipoise import build, launch
+from equipoise.config import TrainConfig, override
+from equipoise.controller import Controller
+from equipoise.data.hooks import untracked
+from equipoise.data.source import Splits, scaled, to_uint8
+from equipoise.data.toy import MIXTURES
+from equipoise.encoders.classifier import Classifier, trained_classifier
+from equipoise.errors import Diverged, GaveUp
+from equipoise.evaluation import Figures
+from equipoise.games.base import Game
+from equipoise.games.gan import GAN
+from equipoise.guardian import OfGame, spread
+from equipoise.judging import History, Verdict, at_rest
+from equipoise.metrics import frechet_distance
+from equipoise.metrics.modes import captured
+from equipoise.onlookers import Onlookers
+from equipoise.runs import folder
+from equipoise.streams import Stream
+from equipoise.training import train
+
+LOOKS, WATCHED = 20, 100  # of the independent judge and of the guardian, in a run
+BATCH = 500  # samples drawn at a time
+ARMS = ("off", "on", "yoked", "random", "always-on")
+FAR = 1e9  # the distance of a generator that is no longer finite
+
+
+Endpoint = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Task:
+    configured: Callable[[Path, int], TrainConfig]  # (folder of data, seed) -> all of it pinned
+    judge: Callable[[Splits], Callable[[nn.Module, TrainConfig], Endpoint]]  # what a generator is worth
+    succeeded: Callable[[Endpoint, Endpoint], bool]  # (its endpoint, the best one in the looks of `off`)
+    value: str  # the endpoint that is compared, beside success
+    seeds: int
+    arms: tuple[str, ...] = ARMS
+    fault: str = ""  # of benchmarks/injection.py
+
+
+def drawn(G: nn.Module, z_dim: int, n: int, seed: int = 0) -> Tensor:
+    z = torch.randn(n, z_dim, generator=Stream(seed, "endpoint").at(0))
+    with at_rest(G), torch.no_grad():
+        return torch.cat([G(part, torch.zeros(len(part), dtype=torch.long)).float() for part in z.split(BATCH)])
+
+
+# -- T2 and T3: modes are counted
+
+
+def of_grid(data: Splits) -> Callable[[nn.Module, TrainConfig], Endpoint]:
+    mixture = MIXTURES["grid"]()
+
+    def endpoint(G: nn.Module, config: TrainConfig) -> Endpoint:
+        found = captured(drawn(G, config.nets.z_dim, 2500), mixture.centres, mixture.sigma)
+        return {"modes": float(found.covered()), "high_quality": found.high_quality}
+
+    return endpoint
+
+
+@cache
+def digits_judge() -> Judge:
+    return Judge()
+
+
+def of_stacks(data: Splits) -> Callable[[nn.Module, TrainConfig], Endpoint]:
+    def endpoint(G: nn.Module, config: TrainConfig) -> Endpoint:
+        return digits_judge().stacks(scaled(to_uint8(drawn(G, config.nets.z_dim, 26_000))))
+
+    return endpoint
+
+
+# -- the others: distance to test images
+
+
+def other_classifier(data: Splits, seed: int) -> Classifier:
+    return trained_classifier(data.train, seed=seed, epochs=1.0, width=16, track=untracked)
+
+
+def of_images(data: Splits, net_seed: int = 4321, n: int = 2000) -> Callable[[nn.Module, TrainConfig], Endpoint]:
+    net = other_classifier(data, net_seed)
+    n = min(n, len(data.test))
+    real = net.features(scaled(to_uint8(data.test.take(torch.arange(n))[0])))
+
+    def endpoint(G: nn.Module, config: TrainConfig) -> Endpoint:
+        fake = drawn(G, config.nets.z_dim, n)
+        if not torch.isfinite(fake).all():
+            return {"distance": FAR}
+        features = net.features(scaled(to_uint8(fake)))
+        return {"distance": frechet_distance(real, features, groups=0).value}
+
+    return endpoint
+
+
+def close(within: float) -> Callable[[Endpoint, Endpoint], bool]:
+    return lambda end, best: end["distance"] <= within * best["distance"]
+
+
+# -- the configurations
+
+
+def pinned(config: TrainConfig, seed: int, *settings: str) -> TrainConfig:
+    """Nothing is left to the clock or the machine."""
+    config = override(config, [
+        f"seed={seed}", "machine.threads=1", "machine.device=cpu", "machine.precision=fp32", "machine.compile=false",
+        *settings,
+    ])  # fmt: skip
+    every = {"guardian": WATCHED, "record": WATCHED, "evaluate": LOOKS, "samples": 4, "save": 10}
+    config = override(config, [f"{name}.every_kimg={config.kimg / parts}" for name, parts in every.items()])
+    return override(config, [f"evaluate.patience_kimg={config.kimg}"])
+
+
+def grid_ns(shared: Path, seed: int) -> TrainConfig:
+    """A small pair, the non-saturating loss and no penalty."""
+    return pinned(
+        launch.configured("grid"), seed, "kimg=640", "knobs.loss=nonsaturating", "knobs.r1=0", "knobs.r2=0",
+        "schedules={}", "nets.g_widths=[64,64]", "nets.d_widths=[64,64]", "knobs.g_lr=1e-3", "knobs.d_lr=1e-3",
+    )  # fmt: skip
+
+
+def stacked_ns(shared: Path, seed: int) -> TrainConfig:
+    return pinned(launch.configured("stacked-digits-ns"), seed)
+
+
+def mnist_ns(shared: Path, seed: int) -> TrainConfig:
+    """DCGAN without norms, N(0, .02), non-saturating: it needs norms, or a regularised game."""
+    return pinned(
+        launch.configured("dcgan", data=str(shared / "mnist/mnist.npz")), seed, "kimg=256", "data.size=16",
+        "nets.g_width=32", "nets.d_width=32", "nets.g_norm=none", "nets.d_norm=none", "nets.init=normal02",
+        "knobs.loss=nonsaturating", "batch=64",
+    )  # fmt: skip
+
+
+def pneumonia(shared: Path, seed: int) -> TrainConfig:
+    """200 X-ray pictures at 28 pixels: D learns them by heart."""
+    return pinned(
+        launch.configured("digits", data=str(few_pictures(shared))), seed, "kimg=512", "data.size=28",
+        "knobs.loss=nonsaturating", "knobs.r1=0", "knobs.r2=0", "schedules={}", "knobs.g_lr=2e-4", "knobs.d_lr=2e-4",
+    )  # fmt: skip
+
+
+def few_pictures(shared: Path, n: int = 200) -> Path:
+    """The first n, half of each class, beside all of the held-out ones."""
+    path = Path("runs/guardian-data") / f"pneumonia-{n}.npz"
+    if not path.exists():
+        with np.load(shared / "pneumonia/pneumoniamnist_balanced.npz") as raw:
+            arrays = dict(raw)
+        y = arrays["train_labels"].ravel()
+        chosen = np.sort(np.concatenate([np.flatnonzero(y == c)[: n // 2] for c in (0, 1)]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            path, x_train=arrays["train_images"][chosen], y_train=y[chosen],
+            x_val=arrays["val_images"], y_val=arrays["val_labels"].ravel(),
+            x_test=arrays["test_images"], y_test=arrays["test_labels"].ravel(),
+        )  # fmt: skip
+    return path
+
+
+def injected(shared: Path, seed: int) -> TrainConfig:
+    """As in benchmarks/injection.py."""
+    return pinned(launch.configured("digits", data=str(shared / "mnist/mnist.npz")), seed, *SETTINGS)
+
+
+def healthy(recipe: str, shared: Path, seed: int) -> TrainConfig:
+    if recipe == "hinge":
+        return pinned(launch.configured("hinge", data=str(shared / "mnist/mnist.npz")), seed, *HINGE)
+    return pinned(launch.configured(recipe), seed)
+
+
+def most_modes(end: Endpoint, best: Endpoint) -> bool:
+    return end["modes"] >= 0.97 * best["modes"]
+
+
+TASKS: Mapping[str, Task] = {
+    # 22 of 25 modes, and half of the points within 3 sigma
+    "T2 grid": Task(grid_ns, of_grid, lambda end, best: end["modes"] >= 22 and end["high_quality"] >= 0.5, "modes", 20),
+    # 300 of 1,000 modes among 26,000 samples
+    "T3 stacked": Task(stacked_ns, of_stacks, lambda end, best: end["modes"] >= 300, "modes", 20),
+    "T4 MNIST": Task(mnist_ns, of_images, close(1.25), "distance", 12),
+    "T5 pneumonia": Task(pneumonia, of_images, close(1.25), "distance", 12),
+    "T6 digits": Task(partial(healthy, "digits"), of_images, close(1.25), "distance", 10, ("off", "on")),
+    "T6 hinge": Task(partial(healthy, "hinge"), of_images, close(1.25), "distance", 10, ("off", "on")),
+    "T6 stacked": Task(partial(healthy, "stacked-digits"), of_stacks, most_modes, "modes", 10, ("off", "on")),
+    **{
+        f"T7 {fault}": Task(injected, of_images, close(1.5), "distance", 6, (*ARMS, "rollback-only"), fault)
+        for fault in FAULTS
+    },
+}  # fmt: skip
+
+
+# -- one run
+
+
+class Looking:
+    """The independent judge: it notes what the averaged generator is worth, and keeps the best one's weights."""
+
+    def __init__(self, endpoint: Callable[[nn.Module, TrainConfig], Endpoint], config: TrainConfig):
+        self.endpoint, self.config = endpoint, config
+        self.looks: list[tuple[int, Endpoint]] = []
+
+    def judge(self, game: Game, history: History) -> Verdict:
+        assert isinstance(game, GAN)
+        self.looks.append((game.seen, self.endpoint(deployed(game), self.config)))
+        return Verdict()
+
+    def converged(self, history: History) -> bool:
+        return False
+
+    def final(self, G: nn.Module) -> Figures:
+        return {}
+
+
+def deployed(game: GAN) -> nn.Module:
+    """The averaged generator as it would be used elsewhere: without what was hooked to it here."""
+    G = copy.deepcopy(game.ema.net)
+    for module in G.modules():
+        module._forward_pre_hooks.clear()
+    return G
+
+
+def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path) -> dict[str, Any]:
+    shutil.rmtree(out, ignore_errors=True)  # of a benchmark that was killed
+    mode = "on" if arm in ("on", "rollback-only") else "watch"
+    data = build.splits(config.data)
+    config = override(config, [f"guardian.mode={mode}"])
+    if arm == "always-on":
+        knobs = always_on(config.knobs, spread(data.train)[0], len(data.train.shape) == 3)
+        config = config.model_copy(update={"knobs": knobs})
+    run_folder = folder.create(config.recipe, out)
+    launch.describe(run_folder, config)
+    onlookers, endpoint = Onlookers(config, data, torch.device("cpu")), task.judge(data)
+    judge, ended = Looking(endpoint, config), "played"
+    with launch.assembled(config, run_folder, onlookers, controller(arm, config, onlookers, pair)) as run:
+        run = replace(run, judge=judge)
+        run.events.append("calibration", **run.controller.facts())
+        if task.fault:
+            FAULTS[task.fault].act(run, planted_at(config.seed, config.images))
+        if arm == "rollback-only":
+            assert isinstance(run.controller, OfGame)
+            assert run.controller.treatment is not None
+            run.controller.treatment.ladder = ONLY_BACK
+        try:
+            train(run)
+        except (Diverged, GaveUp) as error:
+            ended = type(error).__name__
+        end = endpoint(deployed(run.game), config)
+    rows = folder.rows(run_folder.events)
+    changes = [row for row in rows if row["kind"] == "change"]
+    clock = folder.rows(run_folder.clock)
+    return {
+        "end": end,
+        "ended": ended,
+        "seen": run.game.seen,
+        "looks": judge.looks,
+        "changes": [{k: v for k, v in row.items() if k != "kind"} for row in changes],
+        "found": [[row["seen"], row["symptom"], row["severity"]] for row in rows if row["kind"] == "finding"],
+        "seconds": clock[-1].get("seconds") if clock else None,
+    }
+
+
+def controller(arm: str, config: TrainConfig, onlookers: Onlookers, pair: Path) -> Controller | None:
+    if arm in ("yoked", "random"):
+        changes = [row for row in folder.rows(folder.RunFolder(pair).events) if row["kind"] == "change"]
+        if arm == "yoked":
+            return Yoked(changes)
+        begun = sum("undone" not in row["reason"] for row in changes)
+        setting = replace(onlookers.setting(), shares=())
+        return AtRandom(setting, begun, config.seed, config.images)
+    return None
+
+
+def plan(only: str) -> Iterator[tuple[str, int, str]]:
+    """(task, seed, arm): `on` and `off` of all seeds first, because the other arms copy `on`."""
+    for stage in (("off", "on"), ("always-on", "yoked", "random", "rollback-only")):
+        for name, task in TASKS.items():
+            if only and not name.startswith(only):
+                continue
+            for seed in range(task.seeds):
+                yield from ((name, seed, arm) for arm in stage if arm in task.arms)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shared", type=Path, required=True, help="holds mnist/ and pneumonia/")
+    parser.add_argument("--first", type=int, default=100, help="seed; 0 to 9 are for development")
+    parser.add_argument("--seeds", type=int, default=0, help="0: as many as the task asks for")
+    parser.add_argument("--only", default="", help="tasks whose names begin so")
+    parser.add_argument("--arms", default="", help="some of them, with commas")
+    parser.add_argument("--part", default="0/1", help="k/n: every n-th run, from the k-th on")
+    parser.add_argument("--work", type=Path, default=Path("runs/guardian"))
+    parser.add_argument("--record", default="guardian", help="name of the file in results/")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    record, arms = Record(given.record), given.arms.split(",") if given.arms else None
+    k, n = map(int, given.part.split("/"))
+    todo = [job for job in plan(given.only) if (arms is None or job[2] in arms)]
+    todo = [job for job in todo if not given.seeds or job[1] < given.seeds]
+    for name, offset, arm in todo[k::n]:
+        task, seed = TASKS[name], given.first + offset
+        key = {"task": name, "arm": arm, "seed": seed}
+        if record.has(key):
+            continue
+        other = given.first + (offset + 1) % (given.seeds or task.seeds)
+        pair = given.work / place(name, "on", other)
+        if arm in ("yoked", "random") and not record.has({"task": name, "arm": "on", "seed": other}):
+            print(f"{key}: its pair was not played yet", flush=True)
+            continue
+        config, out = task.configured(given.shared, seed), given.work / place(name, arm, seed)
+        found = played(task, arm, config, out, pair)
+        record.append(key, **found)
+        told = {"end": found["end"], "ended": found["ended"], "changes": len(found["changes"])}
+        print(json.dumps(key | told), f"{found['seconds'] or math.nan:.0f} s", flush=True)
+
+
+def place(task: str, arm: str, seed: int) -> str:
+    return f"{task.replace(' ', '_').replace('/', '')}-{arm}-{seed}"
+
+
+if __name__ == "__main__":
+    main()
