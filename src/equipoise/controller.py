@@ -19,6 +19,7 @@ class Sight:
     signals: Mapping[str, float] = field(default_factory=dict)
     shares: Sequence[float] = ()  # of the samples in each bin of the data
     news: Sequence[Finding] = ()
+    ill: Sequence[str] = ()  # all symptoms that there are now, known or new
     picture: Image.Image | None = None  # of the modes that are missing, where that is news
 
 

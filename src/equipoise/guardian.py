@@ -232,7 +232,8 @@ class OfGame:
             signals, told = self.eyes.see(drawn(game.sampler, self.z, self.y), self.asked)
             found |= signals | self.moved(game)
         news = self.watch.add(game.seen, found, told)
-        return Sight(self.watch.history[-1].signals, told, news, self.picture(told, news))
+        ill = [finding.symptom for finding in self.watch.findings()]
+        return Sight(self.watch.history[-1].signals, told, news, ill, self.picture(told, news))
 
     def picture(self, told: Sequence[float], news: Sequence[Finding]) -> Image.Image | None:
         """Of the modes that are drawn and of those that are not, where a finding speaks of modes."""

@@ -255,7 +255,8 @@ def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
     with clock.watching():
         sight = run.controller.look(run.game) if run.processes.leads else Sight()
     if sight.signals:
-        run.events.append("look", **at, signals=sight.signals, shares=[round(share, 5) for share in sight.shares])
+        shares = [round(share, 5) for share in sight.shares]
+        run.events.append("look", **at, signals=sight.signals, shares=shares, ill=list(sight.ill))
     news = [Finding(**raw) for raw in json.loads(run.processes.told(json.dumps([asdict(f) for f in sight.news])))]
     for finding in news:
         run.events.append("finding", **at, **asdict(finding))

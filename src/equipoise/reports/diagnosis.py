@@ -12,6 +12,7 @@ from equipoise.diagnosis.calibration import Calibration
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.trainer_log import Found
 from equipoise.reports import trainer_csv
+from equipoise.reports.looks import over
 from equipoise.runs.folder import RunFolder, existing, rows
 
 
@@ -45,13 +46,16 @@ def of_log(path: Path) -> Diagnosis:
 
 
 def of_run(run: RunFolder) -> Diagnosis:
-    """The findings that the run wrote down itself: the newest of each symptom; and its end, where it diverged."""
+    """The findings that the run wrote down itself, the newest of each symptom that is not over; and its end, where it
+    diverged."""
     events = rows(run.events)
-    newest = {row["symptom"]: found(row) for row in events if row["kind"] == "finding"}
+    past = over(events)
+    newest = {row["symptom"]: found(row) for row in events if row["kind"] == "finding" and row["symptom"] not in past}
     for row in events:
         if row["kind"] == "diverged":
             newest["divergence"] = diverged(row)
-    return diagnosis(sorted(newest.values(), key=lambda each: trainer_log.order(each[1])), tuple(blind_spots(events)))
+    notes = [*(f"{symptom} was found, and is over" for symptom in past), *blind_spots(events)]
+    return diagnosis(sorted(newest.values(), key=lambda each: trainer_log.order(each[1])), tuple(notes))
 
 
 def diverged(row: Mapping[str, Any]) -> Found:

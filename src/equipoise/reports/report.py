@@ -15,7 +15,8 @@ from equipoise.charts import Line, Mark
 from equipoise.figures import Figure, Measured, meaning
 from equipoise.page import document, embedded
 from equipoise.reports import story
-from equipoise.reports.settings import assignments, departures, usual
+from equipoise.reports.looks import drawn as drawn_looks
+from equipoise.reports.settings import departures, usual
 from equipoise.reports.story import Said, Story
 from equipoise.runs.folder import RunFolder
 from equipoise.words import interval, number, sentence
@@ -58,6 +59,7 @@ def report(run: RunFolder) -> str:
         ("Figures over time", measured(told)),
         ("Samples over time", grids(told)),
         ("Modes, and nearest training images", pictures(run)),
+        ("What the guardian saw", guarded(told)),
         ("Signals of the game", signals(told)),
         ("What happened", happenings(told)),
         ("Settings", settings(told)),
@@ -179,6 +181,12 @@ def plane(x: str, y: str, looks: Sequence[Measured], best: Mapping[str, Any] | N
     return charts.plane(f"{sentence(y_name)} and {x_name}, from faint to strong", points, marks, x_name, y_name)
 
 
+def guarded(told: Story) -> str:
+    """Over time, with a number at each change."""
+    changes = [f"{i}: {story.changed(row)}" for i, row in enumerate(told.rows("change"), 1)]
+    return grouped(list(drawn_looks(told.events))) + paragraphs(changes)
+
+
 def signals(told: Story) -> str:
     rows = told.rows("signals")
     drawn = []
@@ -255,7 +263,7 @@ def happened(row: Mapping[str, Any]) -> tuple[str, str]:
         case "finding":
             return f"{row['severity']}: {row['symptom']}", f"{story.described(row)} {sentence(row['advice'])}."
         case "change":
-            return "change", f"{row['reason']}: {', '.join(assignments(row['knobs']))}"
+            return "change", story.changed(row)
         case "diverged":
             return "diverged", f"not finite: {', '.join(row['signals'])}"
         case "left_out":

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from equipoise.config import Pictures, TrainConfig, read
 from equipoise.figures import Measured, Row, final, history, meaning
 from equipoise.recipes import RECIPES
+from equipoise.reports.looks import over
 from equipoise.reports.settings import assignments, departures
 from equipoise.runs import folder
 from equipoise.runs.folder import RunFolder
@@ -60,9 +61,14 @@ class Story:
 
     @property
     def findings(self) -> list[Row]:
-        """The newest of each symptom, the worst first."""
-        newest = {row["symptom"]: row for row in self.rows("finding")}
+        """The newest of each symptom that is not over, the worst first."""
+        newest = {row["symptom"]: row for row in self.rows("finding") if row["symptom"] not in self.over}
         return sorted(newest.values(), key=lambda row: RANK.index(row["severity"]))
+
+    @property
+    def over(self) -> list[str]:
+        """Symptoms that were found, and are gone."""
+        return over(self.events)
 
     @property
     def path(self) -> str:
@@ -101,6 +107,8 @@ def is_it_fine(story: Story) -> str:
     worst = next(iter(story.findings), None)
     if diverged := story.last("diverged"):
         return f"No. The game left the finite numbers at step {diverged['step']:,}."
+    if reason := stopped_by_guardian(story):
+        return f"No. The guardian stopped it: {reason}."
     if worst and worst["severity"] == "severe":
         return f"No: {worst['symptom']}."
     if worst and worst["severity"] == "warning":
@@ -119,7 +127,8 @@ def what_is_wrong(story: Story) -> list[str]:
         found.insert(0, f"Not finite any more: {', '.join(diverged['signals'])}. No checkpoint holds such numbers.")
     if left_out := story.last("left_out"):
         found.append(f"{counted(left_out['count'], 'file')} of the data could not be read, and were left out.")
-    return found or ["Nothing that was looked for."]
+    found = found or ["Nothing that was looked for."]
+    return [*found, f"It was, and is over: {', '.join(story.over)}."] if story.over else found
 
 
 def described(row: Row) -> str:
@@ -252,11 +261,20 @@ def quality(story: Story) -> str:
 
 
 def interventions(story: Story) -> str:
-    changes = [
-        f"at {kimg(row['seen'])}: {row['reason']} ({', '.join(assignments(row['knobs']))})"
-        for row in story.rows("change")
-    ]
+    changes = [f"at {kimg(row['seen'])}: {changed(row)}" for row in story.rows("change")]
     return f"It was changed while it ran, {'; '.join(changes)}." if changes else ""
+
+
+def changed(row: Row) -> str:
+    """A change in words: why, which knobs, and back to where."""
+    done = [*assignments(row["knobs"]), *([f"back to step {row['back_to']:,}"] if "back_to" in row else [])]
+    return f"{row['reason']} ({', '.join(done)})" if done else str(row["reason"])
+
+
+def stopped_by_guardian(story: Story) -> str:
+    """Why; empty where it did not stop the run."""
+    last = story.last("change")
+    return str(last["reason"]) if last and last.get("stop") else ""
 
 
 def repeating(story: Story) -> dict[str, str]:
