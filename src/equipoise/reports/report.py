@@ -15,6 +15,7 @@ from equipoise.charts import Line, Mark
 from equipoise.figures import Figure, Measured, meaning
 from equipoise.page import document, embedded
 from equipoise.reports import story
+from equipoise.reports.looks import calibrated
 from equipoise.reports.looks import drawn as drawn_looks
 from equipoise.reports.settings import departures, usual
 from equipoise.reports.story import Said, Story
@@ -31,7 +32,7 @@ PANELS = {  # signals that are looked at together
     "Penalty of D": ("d_penalty",),
 }
 MOMENTS = {0.0: "at the start", 1.0: "last", 0.5: "half way", 0.25: "after a quarter"}  # of what was drawn
-ROUTINE = ("signals", "protocol", "metrics", "best", "checkpoint")  # what other sections tell
+ROUTINE = ("signals", "protocol", "metrics", "best", "checkpoint", "look", "calibration")  # what other sections tell
 PLANES = (("recall", "precision"),)  # x, y
 STYLE = """
 h1 { margin-bottom: .2rem; } th, .number { white-space: nowrap; } small { color: var(--dim); }
@@ -182,9 +183,11 @@ def plane(x: str, y: str, looks: Sequence[Measured], best: Mapping[str, Any] | N
 
 
 def guarded(told: Story) -> str:
-    """Over time, with a number at each change."""
+    """Over time, with a number at each change; and what its looks are worth."""
     changes = [f"{i}: {story.changed(row)}" for i, row in enumerate(told.rows("change"), 1)]
-    return grouped(list(drawn_looks(told.events))) + paragraphs(changes)
+    worth = calibrated(told.events)
+    about = [sentence(worth.told())] if worth else []
+    return grouped(list(drawn_looks(told.events))) + paragraphs([*changes, *about])
 
 
 def signals(told: Story) -> str:
