@@ -27,12 +27,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to std
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    rescue: Annotated[bool, typer.Option("--rescue", help="A game that collapses, left alone and mended.")] = False,
+) -> None:
     """The tour: offline, no GPU, two minutes."""
     from equipoise import demo as tour
     from equipoise.cli import screen
 
-    tour.demo(screen.say, screen.watch)
+    (tour.rescue if rescue else tour.demo)(screen.say, screen.watch)
 
 
 @app.command()
