@@ -41,7 +41,7 @@ class Trial:
 
     rung: str
     symptom: str
-    step: int  # at which it began, or last was seen to help
+    step: int  # whose state it began with, or had when it was last seen to help
     seen: int
     look: int
     shortfall: float  # then
@@ -158,10 +158,11 @@ class Treatment:
             return None
         before = knobs.model_dump()
         changed = [name for name, value in new.model_dump().items() if value != before[name]]
-        self.trial = Trial(rung.name, symptom, step, seen, self.look, self.shortfall, before, changed)
         if snapshot:
+            step = snapshot.step  # the state that it begins with
             self.visited.append(snapshot.seen)
             self.given_up += seen - snapshot.seen
+        self.trial = Trial(rung.name, symptom, step, seen, self.look, self.shortfall, before, changed)
         over = 0 if rung.back else self.between_looks
         return Change(
             knobs=new, reason=f"{symptom}: {rung.words}", over=over, back_to=snapshot.step if snapshot else None
@@ -176,9 +177,8 @@ class Treatment:
     def within_reach(self, seen: int, finite: bool) -> Snapshot | None:
         """The newest healthy snapshot, or after failures an older one, that the run can afford to go back to. Where it
         never was healthy, and `finite` numbers will do, the oldest of the last ones."""
-        healthy = [
-            s for s in self.confirmed or self.snapshots[-1:] if (s.healthy or finite) and self.visits(s) < VISITS
-        ]
+        known = self.confirmed or (self.snapshots[-1:] if finite else [])
+        healthy = [s for s in known if self.visits(s) < VISITS]
         depth = sum(count for rung, count in self.failed.items() if rung.startswith("back"))
         chosen = healthy[min(depth, len(healthy) - 1)] if healthy else None
         return chosen if chosen and self.affords(seen, chosen.seen) else None
