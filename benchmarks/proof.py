@@ -1,0 +1,185 @@
+"""python benchmarks/proof.py [--record guardian]    what the rows of guardian.py say: tables, tests, and the modes of T3.
+
+Success is compared by McNemar's exact test on pairs of equal seed, one-sided, with Holm's correction over the tasks;
+endpoints by the Hodges-Lehmann estimate of the median difference of logarithms with its exact 95% interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+
+import numpy as np
+from guardian import TASKS, Endpoint, Task
+from record import Record
+from scipy.stats import binomtest
+from tables import Row, table
+
+Runs = Mapping[tuple[str, int], Row]  # by (arm, seed)
+GROUPS = ("T2", "T3", "T4", "T5", "T7")  # that success is compared on
+PATIENCE, WORSE = 3, 1.25  # looks in a row above so many times the best: then the run is stopped
+
+
+def by_task(rows: Iterable[Row]) -> dict[str, Runs]:
+    found: dict[str, dict[tuple[str, int], Row]] = defaultdict(dict)
+    for row in rows:
+        found[row["key"]["task"]][row["key"]["arm"], row["key"]["seed"]] = row
+    return dict(found)
+
+
+def best_look(task: Task, looks: Sequence[tuple[int, Endpoint]]) -> Endpoint:
+    pick = max if task.value == "modes" else min
+    return pick((end for _, end in looks), key=lambda end: end[task.value])
+
+
+def outcome(task: Task, runs: Runs, arm: str, seed: int) -> bool:
+    """Success of a run, against the best look of the run of that seed that was left alone."""
+    return task.succeeded(runs[arm, seed]["end"], best_look(task, runs["off", seed]["looks"]))
+
+
+def stopped_by_patience(task: Task, looks: Sequence[tuple[int, Endpoint]]) -> Endpoint:
+    """The endpoint of the checkpoint that patience would have kept."""
+    better = (lambda a, b: a > b) if task.value == "modes" else (lambda a, b: a < b)
+    best, bad = looks[0][1], 0
+    for _, end in looks[1:]:
+        value, standard = end[task.value], best[task.value]
+        if better(value, standard):
+            best, bad = end, 0
+            continue
+        far = value < standard / WORSE if task.value == "modes" else value > standard * WORSE
+        bad = bad + 1 if far else 0
+        if bad >= PATIENCE:
+            break
+    return best
+
+
+def mcnemar(pairs: Sequence[tuple[bool, bool]]) -> float:
+    """One-sided p of the first being better, from the pairs that differ."""
+    wins, losses = sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)
+    return float(binomtest(wins, wins + losses, alternative="greater").pvalue) if wins + losses else 1.0
+
+
+def holm(values: Mapping[str, float]) -> dict[str, float]:
+    found, largest = {}, 0.0
+    for i, (name, p) in enumerate(sorted(values.items(), key=lambda item: item[1])):
+        largest = max(largest, min(1.0, (len(values) - i) * p))
+        found[name] = largest
+    return found
+
+
+def hodges_lehmann(differences: Sequence[float]) -> tuple[float, float, float]:
+    """The median of the Walsh averages, and the interval that the signed-rank test does not reject at 5%."""
+    d = np.asarray(differences, float)
+    i, j = np.triu_indices(len(d))
+    walsh = np.sort((d[i] + d[j]) / 2)
+    rejected = largest_rejected(len(d))
+    if rejected is None:
+        return float(np.median(walsh)), math.nan, math.nan
+    return float(np.median(walsh)), float(walsh[rejected]), float(walsh[-rejected - 1])
+
+
+def largest_rejected(n: int, alpha: float = 0.05) -> int | None:
+    """How many of the lowest Walsh averages (and of the highest) lie outside: the largest k for which the signed rank
+    sum W of n pairs has P(W <= k) <= alpha / 2; None where there is none."""
+    counts = np.ones(1)
+    for rank in range(1, n + 1):
+        counts = np.concatenate([counts, np.zeros(rank)]) + np.concatenate([np.zeros(rank), counts])
+    below = np.cumsum(counts) / 2**n
+    inside = np.flatnonzero(below <= alpha / 2)
+    return int(inside[-1]) if len(inside) else None
+
+
+def grouped(found: Mapping[str, Runs]) -> dict[str, list[str]]:
+    """T7's tasks are pooled."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in found:
+        groups[name.split()[0]].append(name)
+    return dict(groups)
+
+
+def pairs(found: Mapping[str, Runs], names: Sequence[str], other: str) -> list[tuple[bool, bool]]:
+    """(success of `on`, of another arm) of all seeds that have both; `patience` is computed from `off`."""
+    made = []
+    for name in names:
+        task, runs = TASKS[name], found[name]
+        for arm, seed in runs:
+            if arm != "on" or ("off", seed) not in runs:
+                continue
+            if other == "patience":
+                looks = runs["off", seed]["looks"]
+                theirs = task.succeeded(stopped_by_patience(task, looks), best_look(task, looks))
+            elif (other, seed) in runs:
+                theirs = outcome(task, runs, other, seed)
+            else:
+                continue
+            made.append((outcome(task, runs, "on", seed), theirs))
+    return made
+
+
+def successes(found: Mapping[str, Runs]) -> None:
+    arms = ("off", "on", "yoked", "random", "always-on", "rollback-only")
+
+    def line(name: str) -> str:
+        task, runs = TASKS[name], found[name]
+        cells = []
+        for arm in arms:
+            seeds = [seed for other, seed in runs if other == arm and ("off", seed) in runs]
+            good = sum(outcome(task, runs, arm, seed) for seed in seeds)
+            middle = median(runs[arm, seed]["end"][task.value] for seed in seeds) if seeds else math.nan
+            cells.append(f"{good} of {len(seeds)} ({middle:.3g})" if seeds else "")
+        return " | ".join([name, task.value, *cells])
+
+    header = f"task | (median of) | {' | '.join(arms)}"
+    table("guardian.py: successes, and the median endpoint", header, map(line, sorted(found)))
+
+
+def tests(found: Mapping[str, Runs]) -> None:
+    groups = grouped(found)
+    for other in ("off", "random", "yoked", "patience", "always-on", "rollback-only"):
+        made = {g: pairs(found, groups[g], other) for g in GROUPS if g in groups}
+        made = {g: some for g, some in made.items() if some}
+        if not made:
+            continue
+        p = {g: mcnemar(some) for g, some in made.items()}
+        corrected = holm(p)
+
+        def line(g: str, made=made, p=p, corrected=corrected) -> str:  # type: ignore[no-untyped-def]
+            wins, losses = (sum(a and not b for a, b in made[g]), sum(b and not a for a, b in made[g]))
+            return f"{g} | {len(made[g])} | {wins} | {losses} | {p[g]:.4f} | {corrected[g]:.4f}"
+
+        header = "task | pairs | on alone succeeds | the other alone | p | p after Holm"
+        table(f"on against {other}: McNemar, exact, one-sided", header, map(line, made))
+
+
+def differences(found: Mapping[str, Runs]) -> None:
+    """Of log endpoints, on minus off: below 0 is better for distances, above for modes."""
+
+    def line(name: str) -> str:
+        task, runs = TASKS[name], found[name]
+        seeds = [seed for arm, seed in runs if arm == "on" and ("off", seed) in runs]
+        logs = [
+            math.log((runs["on", s]["end"][task.value] + 1e-9) / (runs["off", s]["end"][task.value] + 1e-9))
+            for s in seeds
+        ]
+        middle, low, high = (math.exp(value) for value in hodges_lehmann(logs))
+        changed = sum(len(runs["on", s]["changes"]) for s in seeds)
+        return f"{name} | {task.value} | {middle:.3g} | {low:.3g} to {high:.3g} | {changed} in {len(seeds)} runs"
+
+    some = [name for name in sorted(found) if any(arm == "on" for arm, _ in found[name])]
+    header = "task | endpoint | on over off (Hodges-Lehmann) | 95% | changes made"
+    table("guardian.py: on over off, of the same seeds", header, map(line, some))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--record", default="guardian")
+    found = by_task(Record(parser.parse_args().record).rows())
+    for part in (successes, tests, differences):
+        part(found)
+
+
+if __name__ == "__main__":
+    main()
