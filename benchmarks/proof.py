@@ -1,4 +1,4 @@
-"""python benchmarks/proof.py [--record guardian]    what the rows of guardian.py say: tables, tests, and the modes of T3.
+"""python benchmarks/proof.py [--record guardian]    what the rows of guardian.py say: tables and tests.
 
 Success is compared by McNemar's exact test on pairs of equal seed, one-sided, with Holm's correction over the tasks;
 endpoints by the Hodges-Lehmann estimate of the median difference of logarithms with its exact 95% interval.
