@@ -54,6 +54,7 @@ class AtRandom(HandsOff):
         rung = self.draw(self.done)
         new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, ()))
         back = self.looks[-min(5, len(self.looks))] if rung.back else None
+        new = None if back == at.step else new  # nothing lies before the first look
         return None if new is None else Change(knobs=new, reason=f"at random: {rung.words}", back_to=back)
 
     @property

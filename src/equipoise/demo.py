@@ -15,6 +15,7 @@ from equipoise.config import Digits, override
 from equipoise.data.source import scaled
 from equipoise.data.toy import ring
 from equipoise.encoders.classifier import Classifier, accuracy, trained_classifier
+from equipoise.errors import GaveUp
 from equipoise.metrics.modes import PERFECT_HIGH_QUALITY, captured, present
 from equipoise.page import document, embedded
 from equipoise.recipes import recipe
@@ -50,11 +51,15 @@ def rescue(say: Callable[[str], None], watch: launch.Watch = launch.unwatched, h
         StorageError: when runs/ cannot be written.
     """
     say("Three digits to an image: 1,000 modes. The non-saturating loss without a penalty finds one or two of them.")
-    runs, judge = {}, trained_classifier(splits(Digits()).train, epochs=8)
+    runs, judge = dict[str, RunFolder](), trained_classifier(splits(Digits()).train, epochs=8)
     for mode, words in (("watch", "1. Watched only."), ("on", "2. The same game, and the guardian may mend it.")):
         say(words)
         config = override(recipe(BROKEN), [f"guardian.mode={mode}", f"guardian.every_kimg={EVERY_KIMG}"])
-        runs[mode] = launch.start(config, place(home, f"rescue_{mode}"), watch=watch)
+        runs[mode] = RunFolder(place(home, f"rescue_{mode}"))
+        try:
+            launch.start(config, runs[mode].path, watch=watch)
+        except GaveUp as error:
+            say(f"   {error}")
         for row in rows(runs[mode].events):
             if row["kind"] == "change" or (row["kind"] == "finding" and row["severity"] == "severe"):
                 say(f"   at {row['seen']:,} images: {row.get('reason') or row['symptom']}")

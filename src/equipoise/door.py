@@ -51,6 +51,7 @@ class GAN:
         Raises:
             ConfigError, DataError, MachineError: before training.
             Diverged, StorageError: with the last checkpoint on disk.
+            GaveUp: when the guardian stops the run, with its last healthy generator in the run's folder.
         """
         path = fresh_path(self.recipe, Path(out) if out else None)
         refuse_existing(path)

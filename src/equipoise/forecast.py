@@ -73,7 +73,7 @@ def resolve(
     onlookers.require_known_features()
     machine, seconds = fastest(config, form, data, device, processes)
     torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
-    per_step = config.batch * config.knobs.d_steps
+    per_step = config.images_a_round
     speed = per_step / seconds  # images a second
     kimg = config.kimg if time_s is None else max(per_step, SHARE_OF_TIME * time_s * speed) / 1000
     config = config.model_copy(update={"kimg": kimg, "machine": machine})
@@ -99,7 +99,7 @@ def with_cadences(
 ) -> c.TrainConfig:  # fmt: skip
     """With a number for each cadence that was left open, in a run that plays `speed` images a second. Samples are
     judged and watched once in any case, by the leader: what cannot be had is told now."""
-    kimg, run_s, per_step = config.kimg, 1000 * config.kimg / speed, config.batch * config.knobs.d_steps
+    kimg, run_s, per_step = config.kimg, 1000 * config.kimg / speed, config.images_a_round
     every = {name: max(kimg / parts, per_step / 1000) for name, parts in PARTS.items()}
     every["save"] = min(max(every["save"], SAVE_S[0] * speed / 1000), SAVE_S[1] * speed / 1000)
     judges, watches = bool(config.evaluate.metrics), config.guardian.mode != "off"

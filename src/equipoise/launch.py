@@ -85,9 +85,9 @@ def configured(
 def with_steps(config: c.TrainConfig, steps: int) -> c.TrainConfig:
     if steps < 1:
         raise ConfigError(f"--steps {steps}: a run has at least one step.")
-    if "d_steps" in config.schedules:
+    if {"d_steps", "accumulate"} & config.schedules.keys():
         raise ConfigError("the D steps of this recipe change with time, so --steps has no fixed length: use --kimg.")
-    return c.override(config, [f"kimg={steps * config.batch * config.knobs.d_steps / 1000}"])
+    return c.override(config, [f"kimg={steps * config.images_a_round / 1000}"])
 
 
 def data_at(text: str) -> c.Data:

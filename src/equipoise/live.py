@@ -15,11 +15,12 @@ from equipoise.data.hooks import Track, Warn
 from equipoise.evaluation import Figures
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
-from equipoise.knobs import Knobs, scheduled
+from equipoise.knobs import scheduled
 from equipoise.metrics import path_length
 from equipoise.probes.duality import duality_gap
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder
+from equipoise.training import Standing
 
 PAIRS, MOVES = 2000, 200  # of near latents; of the opponents that are looked for
 CPU = torch.device("cpu")
@@ -50,7 +51,9 @@ def restored(config: c.TrainConfig, game: GAN, found: Path) -> GAN:
     state, manifest = checkpoint.load(found)
     prefix = "game."
     game.load_state_dict({name.removeprefix(prefix): part for name, part in state.items() if name.startswith(prefix)})
-    game.knobs = scheduled(Knobs(**state["loop.knobs"]), config.schedules, manifest["seen"] / config.images)
+    standing, seen = Standing(config.knobs), manifest["seen"]
+    standing.load_state_dict({k.removeprefix("loop."): v for k, v in state.items() if k.startswith("loop.")})
+    game.knobs = scheduled(standing.unscheduled(seen), config.schedules, standing.progress(seen, config.images))
     return game
 
 

@@ -61,6 +61,7 @@ class Standing:
     judged: list[tuple[int, float]] = field(default_factory=list)  # see judging.History; the leader's alone
     ramp: Ramp | None = None  # of the last change
     went_back: tuple[int, float] = (0, 0.0)  # when so much was seen, to this part of the schedules
+    stopped: str = ""  # why the controller ended the run
 
     def unscheduled(self, seen: int) -> Knobs:
         return self.ramp.at(self.knobs, seen) if self.ramp else self.knobs
@@ -68,13 +69,13 @@ class Standing:
     def progress(self, seen: int, images: int) -> float:
         """The part of their schedules that the knobs have reached: the rest of the run plays the rest of them."""
         since, part = self.went_back
-        return part + (1 - part) * (seen - since) / (images - since)
+        return part if seen <= since else part + (1 - part) * (seen - since) / (images - since)
 
     def state_dict(self) -> dict[str, Any]:
         judged = [list(pair) for pair in self.judged]
         return {
             "step": self.step, "judged": judged, "knobs": self.knobs.model_dump(), "went_back": list(self.went_back),
-            "ramp": self.ramp.model_dump() if self.ramp else None,
+            "ramp": self.ramp.model_dump() if self.ramp else None, "stopped": self.stopped,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -82,7 +83,7 @@ class Standing:
         self.judged = [(seen, value) for seen, value in state["judged"]]
         self.ramp = Ramp(**state["ramp"]) if state["ramp"] else None
         seen, part = state["went_back"]
-        self.went_back = (seen, part)
+        self.went_back, self.stopped = (seen, part), state["stopped"]
 
 
 @dataclass
@@ -117,57 +118,55 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
         Stopped: after SIGINT, SIGTERM or SIGHUP, with the state saved. A second signal stops without saving.
         StorageError: when nothing can be written; the last checkpoint is intact.
     """
-    game, plan, clock, stopped = run.game, run.plan, Stopwatch(), ""
-    reading_is_free = run.batches.device.type == "cpu"  # elsewhere a signal that is read waits for the device
+    game, plan, clock = run.game, run.plan, Stopwatch()
     with stoppable() as stop:
         if run.standing.step == 0:
             draw(run)
         finished = ended(run)
         while not finished:
-            before = game.seen
-            turn(run)
-            due = Due(before)
-            soon = before + run.batches.size * game.knobs.d_steps * game.knobs.accumulate
-            recorded = run.standing.step == 0 or due(plan.record_every, soon)
+            due = Due(game.seen)
+            recorded = turned(run, due)
             signals = watched_step(run, clock) if recorded else timed_step(run, clock)
             run.standing.step += 1
-            played = game.seen >= plan.images
-            judging, watching = (due(every, game.seen) or played for every in (plan.evaluate_every, plan.watch_every))
-            reading = recorded or judging or watching or due(plan.save_every, game.seen) or reading_is_free
-            if reading and (broken := not_finite(signals)):
+            over = game.seen >= plan.images
+            watching, judging = (due(every, game.seen) or over for every in (plan.watch_every, plan.evaluate_every))
+            saving, drawing = (due(every, game.seen) for every in (plan.save_every, plan.draw_every))
+            reading = recorded or watching or judging or saving or run.batches.device.type == "cpu"
+            broken = not_finite(signals) if reading else []  # elsewhere a signal that is read waits for the device
+            values = record(run, signals) if (recorded or over) and not broken else {}
+            if broken:
                 rescued(run, broken, report)
-                continue
-            values = record(run, signals) if recorded or played else {}
-            if watching:
+            elif watching:
                 watched(run, clock, report)
-                change = intervene(run, report, over=played)
-                stopped = change.reason if change and change.stop else ""
-                keep_snapshot(run)
             if judging:
                 judged(run)
                 finished = ended(run)
-            if finished := finished or bool(stopped):
+            if not broken and (watching or finished):
+                intervene(run, report, over=finished)
+                keep_snapshot(run)
+            if finished := finished or bool(run.standing.stopped):
                 conclude(run)
-            saving = due(plan.save_every, game.seen) or finished
-            if due(plan.draw_every, game.seen) or finished:
+            if drawing or finished:
                 draw(run)
-            if saving:
+            if saving or finished:
                 save(run)
                 run.clock.append("speed", step=run.standing.step, **clock.figures())
             if not finished and (number := run.processes.largest(stop.number)):
                 leave(run, number, saved=saving)
             report(game.seen, values)
     run.clock.append("finished", step=run.standing.step, **clock.figures())
-    if stopped:
-        raise GaveUp(f"the guardian stopped the run at step {run.standing.step}.\n{sentence(stopped)}.")
+    if run.standing.stopped:
+        raise GaveUp(f"the guardian stopped the run at step {run.standing.step}.\n{sentence(run.standing.stopped)}.")
 
 
-def turn(run: Run[Any]) -> None:
-    """Puts the knobs in force, as far as they are of the game and of its data."""
+def turned(run: Run[Any], due: Due) -> bool:
+    """Puts the knobs in force, those of the game and those of its data. Whether the round to come is recorded."""
     standing, seen = run.standing, run.game.seen
     progress = standing.progress(seen, run.plan.images)
     run.game.knobs = knobs = scheduled(standing.unscheduled(seen), run.plan.schedules, progress)
     run.batches.focus(knobs.focus, knobs.focus_on)
+    soon = seen + run.batches.size * knobs.d_steps * knobs.accumulate
+    return standing.step == 0 or due(run.plan.record_every, soon)
 
 
 def timed_step(run: Run[Any], clock: Stopwatch) -> Signals:
@@ -212,6 +211,7 @@ def intervene(run: Run[Any], report: Reporter, broken: Sequence[str] = (), over:
         go_back(run, change.back_to)
     standing.ramp = ramp(standing.unscheduled(at.seen), change, at.seen)
     standing.knobs = change.knobs
+    standing.stopped = change.reason if change.stop else ""
     return change
 
 
@@ -221,6 +221,7 @@ def go_back(run: Run[Any], step: int) -> None:
     game, seen = run.game, run.game.seen
     game.load_state_dict(state | {name: value for name, value in game.state_dict().items() if name in COUNTERS})
     run.standing.went_back = (seen, manifest["progress"])
+    run.processes.largest(0)  # nobody deletes it before all have read it
 
 
 def keep_snapshot(run: Run[Any]) -> None:
@@ -267,9 +268,8 @@ def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
 
 def not_finite(signals: Mapping[str, Tensor]) -> list[str]:
     """The names of the signals that are not finite, if the players themselves have left the finite numbers."""
-    if not sum(value.item() for name, value in signals.items() if name.endswith("_nonfinite")):
-        return []
-    return [name for name, value in signals.items() if not math.isfinite(value.item())]
+    counts = [name for name, value in signals.items() if name.endswith("_nonfinite") and value.item()]
+    return counts and ([name for name, value in signals.items() if not math.isfinite(value.item())] or counts)
 
 
 def judged(run: Run[Any]) -> None:
@@ -292,9 +292,11 @@ def judged(run: Run[Any]) -> None:
 
 
 def ended(run: Run[Any]) -> bool:
-    """Whether all images were played, or the samples no longer gain and the plan is to stop then."""
+    """Whether all images were played, or the controller ended the run, or the samples no longer gain and the plan is to
+    stop then."""
     converged = run.plan.stop_when_converged and run.judge.converged(run.standing.judged)
-    return bool(run.processes.largest(int(run.game.seen >= run.plan.images or converged)))
+    stopped = bool(run.standing.stopped)
+    return bool(run.processes.largest(int(run.game.seen >= run.plan.images or stopped or converged)))
 
 
 def conclude(run: Run[Any]) -> None:
@@ -347,14 +349,20 @@ def save(run: Run[Any]) -> None:
     run.events.append("checkpoint", step=run.standing.step, seen=run.game.seen)
     checkpoint.verify(write_checkpoint(run))  # nothing older is deleted before the new one reads back
     checkpoint.prune(run.folder.checkpoints, run.plan.keep)
-    checkpoint.keep_only(run.folder.snapshots, run.controller.snapshots())  # what this checkpoint knows of
+    checkpoint.keep_only(run.folder.snapshots, known_snapshots(run))
 
 
 def write_checkpoint(run: Run[Any]) -> Path:
     return checkpoint.save(
         run.folder.checkpoints, run.standing.step, run.registry().state(),
-        seen=run.game.seen, **run.plan.facts,
+        seen=run.game.seen, snapshots=list(run.controller.snapshots()), **run.plan.facts,
     )  # fmt: skip
+
+
+def known_snapshots(run: Run[Any]) -> set[int]:
+    """The steps that the newest checkpoints may send a run back to that resumes from them."""
+    newest = checkpoint.newest_first(run.folder.checkpoints)[: run.plan.keep]
+    return {step for path in newest for step in checkpoint.manifest(path).get("snapshots", [])}
 
 
 def leave(run: Run[Any], number: int, *, saved: bool) -> None:

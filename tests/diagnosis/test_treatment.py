@@ -1,6 +1,7 @@
 """One change at a time, judged by its before and after: on histories in which what a remedy does is written down."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -155,7 +156,7 @@ def test_one_region_is_gone_back_to_so_often_and_no_more():
     play = Play()
     play.looks(healthy(20))
     went = []
-    for i in range(VISITS + 3):
+    for i in range(10):
         change = play.treatment.rescue(20, 20 * SEEN + 10 * i, play.knobs)
         if change is None:
             break
@@ -174,6 +175,55 @@ def test_no_more_than_a_part_of_the_run_is_given_up():
     late = round((0.2 + RESCUES + 0.01) * LOOKS) * SEEN
     assert play.treatment.rescue(90, late, play.knobs) is None
     assert play.treatment.rescue(40, round((0.2 + RESCUES - 0.06) * LOOKS) * SEEN, play.knobs) is not None
+
+
+def test_what_was_given_up_before_is_not_counted_again():
+    play = Play()
+    play.looks(healthy(20))
+    assert play.treatment.rescue(20, 20 * SEEN + 5, play.knobs)
+    lost = play.treatment.given_up
+    assert play.treatment.rescue(20, 20 * SEEN + 69, play.knobs)
+    assert play.treatment.given_up - lost < 5 * SEEN
+
+
+def test_the_knobs_of_a_remedy_that_diverged_are_taken_back():
+    play = Play()
+    play.looks(healthy(20))
+    play.looks(collapsed(3))
+    assert play.knobs.loss == "relativistic"
+    change = play.treatment.rescue(play.step, play.step * SEEN + 5, play.knobs)
+    assert change.knobs.loss == "nonsaturating"
+    assert change.knobs.g_lr < START.g_lr
+
+
+def test_after_going_back_the_looks_before_are_no_standard():
+    play = Play()
+    for look in played(looks=24, at=18, **ILL["quality loss"]):
+        if play.look(look.signals):
+            break
+    while len(play.changes) < 2:
+        play.looks(collapsed(1))
+    assert play.changes[1][1].back_to, "it harmed"
+    before = 2
+    ill = played(looks=40, at=0, **ILL["quality loss"])[20:]
+    play.looks(ill)
+    (step, again), *_ = play.changes[before:]
+    assert step - play.changes[before - 1][0] >= 3
+    assert "undone" not in again.reason
+    assert play.treatment.trial is None or play.treatment.trial.shortfall < 30
+
+
+def test_gradients_are_held_against_those_since_the_game_was_changed():
+    play = Play()
+    play.looks(healthy(18))
+    play.looks(collapsed(4))
+    assert play.knobs.loss == "relativistic"
+    grown = {"d_grad_norm": 30.0, "d_grad_norm_peak": 40.0}
+    play.looks(played(looks=60, at=0, **grown)[-20:])
+    assert "exploding gradients" not in {f.symptom for f in play.treatment.watch.findings()}
+    control = Play()
+    control.looks([*healthy(18), *played(looks=60, at=0, **grown)[-4:]])
+    assert "exploding gradients" in {f.symptom for f in control.treatment.watch.findings()}
 
 
 def test_what_came_shortly_before_an_illness_is_no_healthy_snapshot():
@@ -217,6 +267,10 @@ def test_noise_is_taken_back_by_and_by_once_the_game_is_healthy():
     assert noises == sorted(noises, reverse=True)
     assert noises[0] == pytest.approx(0.1)
     assert noises[-1] == 0
+    play.treatment.setting = replace(play.setting, start=START.model_copy(update={"instance_noise": 0.15}))
+    play.knobs = START.model_copy(update={"instance_noise": 0.2})
+    play.looks(healthy(60)[-20:])
+    assert play.knobs.instance_noise == 0.15, "as it was asked for, and no less"
     steps = [step for step, _ in play.changes]
     assert all(b - a >= CALM for a, b in pairwise(steps))
 

@@ -25,6 +25,7 @@ def look(step, shares, *ill):
 
 
 ILL, WELL = look(8, [1.0, 0, 0, 0], "total collapse"), look(16, [0.25] * 4)
+STILL = look(16, [1.0, 0, 0, 0], "total collapse")
 
 
 def test_the_effective_number_of_modes():
@@ -34,10 +35,10 @@ def test_the_effective_number_of_modes():
 
 
 @pytest.mark.parametrize(
-    ("seen", "over"), [([ILL, WELL], ["total collapse"]), ([ILL, ILL], []), ([WELL, ILL], []), ([], []), ([WELL], [])]
+    ("seen", "over"), [([ILL, WELL], ["total collapse"]), ([ILL, STILL], []), ([], []), ([WELL], ["total collapse"])]
 )
 def test_what_the_last_look_no_longer_finds_is_over(recorded, seen, over):
-    assert looks.over(seen) == over
+    assert looks.over([*seen, FINDING]) == over
     run = recorded("run", events=[*seen, FINDING])
     told = story.told(run)
     assert story.is_bad(told) != bool(over)

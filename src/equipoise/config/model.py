@@ -268,6 +268,11 @@ class TrainConfig(Section):
     def images(self) -> int:
         return max(1, round(1000 * self.kimg))
 
+    @property
+    def images_a_round(self) -> int:
+        """Real samples shown to D in a round, as the knobs stand at the start."""
+        return self.batch * self.knobs.d_steps * self.knobs.accumulate
+
     @model_validator(mode="before")
     @classmethod
     def spelled_out(cls, raw: Any) -> Any:

@@ -17,6 +17,7 @@ class Look:
     seen: int  # real samples shown to D; steps, in somebody else's loop
     signals: Mapping[str, float]  # of samples, of the players, and of the steps since the look before
     shares: Sequence[float] = ()  # of the samples in each bin of the data
+    turned: bool = False  # after it the game was changed: norms before and after do not compare
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

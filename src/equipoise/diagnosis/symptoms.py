@@ -158,9 +158,11 @@ def swapped(history: History) -> float:
 
 
 def gradients(history: History) -> Iterator[Finding]:
-    """Against what they were: norms have no scale of their own."""
+    """Against what they were since the game was changed last: norms have no scale of their own."""
     if lost := {name: value for name, value in history[-1].signals.items() if name.endswith("_nonfinite") and value}:
         yield found("divergence", lost, "numbers of the game are no longer finite")
+    turns = [i for i, look in enumerate(history[:-1]) if look.turned]
+    history = history[turns[-1] + 1 :] if turns else history
     for net in ("d", "g"):
         norm, peak = values(history, f"{net}_grad_norm"), values(history, f"{net}_grad_norm_peak")
         known = ~np.isnan(norm) & ~np.isnan(peak)

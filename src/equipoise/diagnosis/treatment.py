@@ -23,6 +23,7 @@ CONFIRMED = 2  # looks without a finding, after which a snapshot counts as healt
 HEALING = 5  # looks, over which samples that become better by themselves are seen to
 CALM = 5  # looks without a finding, after which what is for a time only is taken back by half
 RESCUES = 0.25  # of a run: so many images may be given up by going back
+SCALES = ("loss", "r1", "r2", "gp", "frozen_norm", "accumulate")  # knobs on which the size of gradients depends
 REGION, VISITS = 0.05, 3  # snapshots so near to each other, of a run, are one region: it is gone back to so often
 
 
@@ -62,6 +63,8 @@ class Treatment:
     snapshots: list[Snapshot] = field(default_factory=list)
     visited: list[int] = field(default_factory=list)  # `seen` of the snapshots that were gone back to
     given_up: int = 0  # images lost by going back
+    back_at: int = -1  # the look after which it went back last: the looks before tell nothing of the game as it is
+    back_seen: int = 0  # and when
     ill_at: int = -1  # the last look with a finding
     eased_at: int = -1
 
@@ -73,13 +76,29 @@ class Treatment:
         """The change to make after a look, if any. `over`: it was the last one."""
         findings = [f for f in self.watch.findings() if f.severity != "note" and f.symptom in self.ladder]
         self.remember(step, seen, findings)
+        return self.noted(seen, knobs, self.chosen(step, seen, knobs, findings, over))
+
+    def chosen(
+        self, step: int, seen: int, knobs: Knobs, findings: Sequence[Finding], over: bool
+    ) -> Change | None:  # fmt: skip
         if over:
             return self.settled(knobs, findings)
         if self.trial:
             return self.judged(step, seen, knobs)
-        if findings and not self.is_healing:
-            return self.treated(step, seen, knobs, findings)
-        return self.eased(knobs)
+        if not findings:
+            return self.eased(knobs)
+        too_soon = self.back_at >= 0 and self.look - self.back_at < LOOKS
+        return None if too_soon or self.is_healing else self.treated(step, seen, knobs, findings)
+
+    def noted(self, seen: int, knobs: Knobs, change: Change | None) -> Change | None:
+        """A change after which what was seen before does not compare."""
+        if change and change.back_to is not None:
+            self.back_at, self.back_seen = self.look, seen
+        if change and (
+            change.back_to is not None or any(getattr(knobs, k) != getattr(change.knobs, k) for k in SCALES)
+        ):
+            self.watch.turn()
+        return change
 
     def remember(self, step: int, seen: int, findings: Sequence[Finding]) -> None:
         """A look without a finding may be gone back to; one with a finding puts what came shortly before in doubt."""
@@ -98,12 +117,14 @@ class Treatment:
 
     @property
     def shortfall(self) -> float:
-        return recent_shortfall(self.watch.history, self.watch.calibration)
+        """Of the last looks at the game as it is."""
+        return recent_shortfall(self.watch.history[self.back_at + 1 :], self.watch.calibration)
 
     @property
     def is_healing(self) -> bool:
         """Whether the samples become better by themselves: then nothing is touched."""
-        return is_less(self.shortfall, recent_shortfall(self.watch.history[:-HEALING], self.watch.calibration))
+        before = recent_shortfall(self.watch.history[self.back_at + 1 : -HEALING], self.watch.calibration)
+        return is_less(self.shortfall, before)
 
     # -- a remedy that was begun
 
@@ -123,9 +144,9 @@ class Treatment:
             return None
         self.failed[trial.rung] = self.failed.get(trial.rung, 0) + 1
         reason = f"{trial.symptom}: undone, because it did not help: {words_of(trial.rung)}"
-        back = self.affords(seen, trial.seen) if harmed else False
+        back = harmed and self.affords(seen, trial.seen)
         if back:
-            self.given_up += seen - trial.seen
+            self.given_up += self.lost(seen, trial.seen)
         return Change(knobs=Knobs(**trial.before), reason=reason, back_to=trial.step if back else None)
 
     def is_ripe(self, trial: Trial) -> bool:
@@ -161,8 +182,9 @@ class Treatment:
         if snapshot:
             step = snapshot.step  # the state that it begins with
             self.visited.append(snapshot.seen)
-            self.given_up += seen - snapshot.seen
-        self.trial = Trial(rung.name, symptom, step, seen, self.look, self.shortfall, before, changed)
+            self.given_up += self.lost(seen, snapshot.seen)
+        shortfall = snapshot.shortfall if snapshot else self.shortfall
+        self.trial = Trial(rung.name, symptom, step, seen, self.look, shortfall, before, changed)
         over = 0 if rung.back else self.between_looks
         return Change(
             knobs=new, reason=f"{symptom}: {rung.words}", over=over, back_to=snapshot.step if snapshot else None
@@ -178,14 +200,18 @@ class Treatment:
         """The newest healthy snapshot, or after failures an older one, that the run can afford to go back to. Where it
         never was healthy, and `finite` numbers will do, the oldest of the last ones."""
         known = self.confirmed or (self.snapshots[-1:] if finite else [])
-        healthy = [s for s in known if self.visits(s) < VISITS]
+        healthy = [s for s in known if s.seen < seen and self.visits(s) < VISITS]
         depth = sum(count for rung, count in self.failed.items() if rung.startswith("back"))
         chosen = healthy[min(depth, len(healthy) - 1)] if healthy else None
         return chosen if chosen and self.affords(seen, chosen.seen) else None
 
     def affords(self, seen: int, then: int) -> bool:
         """Whether the run may give up what it played since `then`."""
-        return self.images is None or self.given_up + seen - then <= RESCUES * self.images
+        return self.images is None or self.given_up + self.lost(seen, then) <= RESCUES * self.images
+
+    def lost(self, seen: int, then: int) -> int:
+        """The images played since `then`, but for those that were given up before."""
+        return seen - max(then, self.back_seen)
 
     def visits(self, snapshot: Snapshot) -> int:
         near = REGION * (self.images or 0)
@@ -197,10 +223,11 @@ class Treatment:
         """From numbers that are not finite one can only go back; None where that was done often enough."""
         if self.trial:
             self.failed[self.trial.rung] = self.failed.get(self.trial.rung, 0) + 1
+            knobs = Knobs(**self.trial.before) if self.trial.before else knobs
             self.trial = None
         for rung in self.order("divergence"):
             if change := self.begun(rung, "divergence", step, seen, knobs):
-                return change
+                return self.noted(seen, knobs, change)
         return None
 
     def given_up_on(self, knobs: Knobs, finding: Finding) -> Change | None:
@@ -233,7 +260,7 @@ class Treatment:
         if not passing or self.look - max(self.ill_at, self.eased_at) < CALM:
             return None
         self.eased_at = self.look
-        halved = {k: v / 2 if v > 0.05 else getattr(start, k) for k, v in passing.items()}
+        halved = {k: max(v / 2 if v > 0.05 else 0.0, getattr(start, k)) for k, v in passing.items()}
         new = Knobs(**{**knobs.model_dump(), **halved})
         return Change(knobs=new, reason="healthy: what was for a time only is halved", over=self.between_looks)
 
@@ -246,14 +273,16 @@ class Treatment:
         return {
             "trial": asdict(self.trial) if self.trial else None, "failed": dict(self.failed),
             "snapshots": [asdict(s) for s in self.snapshots], "visited": list(self.visited),
-            "given_up": self.given_up, "ill_at": self.ill_at, "eased_at": self.eased_at,
+            "given_up": self.given_up, "back_at": self.back_at, "back_seen": self.back_seen,
+            "ill_at": self.ill_at, "eased_at": self.eased_at,
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.trial = Trial(**state["trial"]) if state["trial"] else None
         self.failed, self.visited = dict(state["failed"]), list(state["visited"])
         self.snapshots = [Snapshot(**raw) for raw in state["snapshots"]]
-        self.given_up, self.ill_at, self.eased_at = state["given_up"], state["ill_at"], state["eased_at"]
+        self.given_up, self.back_at, self.back_seen = state["given_up"], state["back_at"], state["back_seen"]
+        self.ill_at, self.eased_at = state["ill_at"], state["eased_at"]
 
 
 def is_less(a: float, b: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from equipoise.diagnosis.calibration import Calibration
@@ -34,6 +34,12 @@ class Watch:
         self.history.append(Look(seen, {k: v for k, v in numbers.items() if math.isfinite(v)}, list(shares)))
         self.steps.clear()
         return self.news()
+
+    def turn(self) -> None:
+        """The game is changed after the last look."""
+        self.steps.clear()
+        if self.history:
+            self.history[-1] = replace(self.history[-1], turned=True)
 
     def news(self) -> list[Finding]:
         """What the last look brought, the worst first; what was there a few looks ago comes and goes, and is none."""

@@ -75,7 +75,6 @@ class GAN:
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
         before, knobs = self.seen, self.knobs
-        keep_statistics(self.D, knobs.frozen_norm)
         shared = self.shared_fakes and knobs.accumulate == 1
         lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for left in reversed(range(knobs.d_steps)):
@@ -99,9 +98,9 @@ class GAN:
     def update_D(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
         set_pace(self.d_opt, knobs.d_lr, knobs.beta2)
-        with span("D descends"):
-            losses = (self.loss_of_D(hand, told) for hand in hands)
-            done = descend(self.d_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes)
+        keep_statistics(self.D, knobs.frozen_norm)
+        losses = (self.loss_of_D(hand, told) for hand in hands)
+        done = descend(self.d_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes, "D descends")
         if knobs.clip_weights:
             penalties.clip_weights(self.D.parameters(), knobs.clip_weights)
         return means(told) | detached(d_grad_norm=done.norm, d_nonfinite=nonfinite(*done))
@@ -130,9 +129,10 @@ class GAN:
     def update_G(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
         set_pace(self.g_opt, knobs.g_lr, knobs.beta2)
-        with frozen(self.D), span("G descends"):
+        keep_statistics(self.D, knobs.frozen_norm)
+        with frozen(self.D):
             losses = (self.loss_of_G(hand, told) for hand in hands)
-            done = descend(self.g_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes)
+            done = descend(self.g_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes, "G descends")
         return means(told) | detached(g_grad_norm=done.norm, g_nonfinite=nonfinite(*done))
 
     def loss_of_G(self, hand: Hand, told: list[Signals]) -> Tensor:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from equipoise import charts
 from equipoise.charts import Line, Mark
 from equipoise.diagnosis.calibration import Calibration
+from equipoise.diagnosis.causes import KNOWN
 from equipoise.diagnosis.health import shortfall
 from equipoise.diagnosis.history import Look
 
 Row = Mapping[str, Any]
+OF_LOOKS = KNOWN.keys() - {"data too sparse", "data imbalanced", "batch too small"}  # those are told beforehand
 
 
 def drawn(events: Sequence[Row]) -> Iterator[str]:
@@ -31,9 +32,12 @@ def drawn(events: Sequence[Row]) -> Iterator[str]:
 
 
 def over(events: Sequence[Row]) -> list[str]:
-    """The symptoms that looks of the guardian found, and its last look did not."""
-    looks = [row.get("ill", []) for row in of_kind(events, "look")]
-    return [symptom for symptom in dict.fromkeys(chain.from_iterable(looks)) if symptom not in looks[-1]]
+    """The symptoms that were found, of those that looks can tell, and that the last look no longer found."""
+    last = next(iter(of_kind(events, "look")[-1:]), None)
+    if last is None or "ill" not in last:
+        return []
+    earlier = [row["symptom"] for row in of_kind(events, "finding") if row["step"] < last["step"]]
+    return [symptom for symptom in dict.fromkeys(earlier) if symptom in OF_LOOKS and symptom not in last["ill"]]
 
 
 def of_kind(events: Sequence[Row], kind: str) -> list[Row]:

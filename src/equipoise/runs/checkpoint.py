@@ -117,6 +117,11 @@ def verify(checkpoint: Path) -> tuple[bytes, dict[str, Any]]:
     return blob, manifest
 
 
+def manifest(checkpoint: Path) -> dict[str, Any]:
+    """What it says of itself. Raises Damaged when that is not as it was written."""
+    return unsealed((checkpoint / "manifest.json").read_bytes())
+
+
 def newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"step-{'[0-9]' * 9}"), reverse=True)
 
