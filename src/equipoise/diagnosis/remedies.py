@@ -186,7 +186,7 @@ LADDER: Mapping[str, Sequence[Rung]] = {
     "quality loss": rungs("slower", "paired", "firmer", "<slower", "<as it is"),
     "D overfitting": rungs("augmented", "paired", "firmer", "smoothed", "<augmented"),
     "memorising": rungs("augmented", "firmer", "<augmented"),
-    "D too strong": rungs("slower D", "paired", "noisy", "smoothed"),
+    "D too strong": rungs("firmer", "paired", "slower D", "noisy", "smoothed"),
     "D too weak": rungs("slower G", "more D", "softer", "<slower G"),
     "cycling": rungs("slower", "paired", "firmer"),
     "vanishing gradients": rungs("paired", "slower D"),
