@@ -76,3 +76,32 @@ def test_only_of_a_conditional_game_labels_are_asked_for(made):
     assert torch.equal(watching.asked, watching.y)
     assert watching.asked.unique().tolist() == list(range(10))
     assert made().guardian(1).asked is None
+
+
+def test_where_it_may_mend_a_run_it_knows_what_remedies_need(made):
+    watching, mending, beside = made(), made("guardian.mode=on"), made("guardian.mode=on", lead=False)
+    assert watching.guardian(1000).treatment is None
+    assert watching.bins() == beside.bins() == {}
+    treatment = mending.guardian(1000).treatment
+    assert treatment.images == 1000
+    assert sum(treatment.setting.shares) == pytest.approx(1)
+    assert treatment.setting.images
+    assert not treatment.setting.batch_norm
+    assert mending.guardian(1).state_dict().keys() == beside.guardian(1).state_dict().keys()
+
+
+def test_the_bins_are_those_of_the_training_samples(made):
+    mending = made("guardian.mode=on")
+    bins, train = mending.bins(), mending.data.train
+    assert sorted(index for members in bins.values() for index in members) == list(range(len(train)))
+    rare = min(bins, key=lambda cell: len(bins[cell]))
+    x, _ = train.take(torch.tensor(bins[rare]))
+    assert set(mending.eyes.place(x).bin.tolist()) == {rare}
+
+
+def test_the_spread_of_the_data_is_that_of_pairs(made):
+    setting = made("guardian.mode=on").setting()
+    x = made().data.train.take(torch.arange(1000))[0].flatten(1).double()
+    pairs = torch.cdist(x, x).square()
+    assert setting.apart2 == pytest.approx(float(pairs.sum() / (1000 * 999)), rel=0.05)
+    assert setting.deviation == pytest.approx((setting.apart2 / 2 / x.shape[1]) ** 0.5)
