@@ -8,6 +8,7 @@ from typing import Any
 
 from injection import alarms, outcomes
 from record import Record
+from scipy.stats import binomtest
 
 Row = dict[str, Any]
 
@@ -15,6 +16,12 @@ Row = dict[str, Any]
 def table(title: str, header: str, lines: Iterable[str]) -> None:
     columns = header.count("|") + 1
     print(f"\n**{title}**\n\n| {header} |\n|{'---|' * columns}", *(f"| {line} |" for line in lines), sep="\n")
+
+
+def within(count: int, of: int) -> str:
+    """The exact 95% interval of a rate (Clopper and Pearson 1934)."""
+    interval = binomtest(count, of).proportion_ci(0.95) if of else None
+    return f"95%: {interval.low:.3f} to {interval.high:.3f}" if interval else "none"
 
 
 def verdict(row: Row) -> str:
@@ -269,6 +276,9 @@ def detection() -> None:
             if "healthy" in r["key"]
         ),
     )
+    well = [r for r in rows if "healthy" in r["key"]]
+    told = sum(r["alarms"] > 0 for r in well)
+    print(f"\nHealthy runs with an alarm: {told} of {len(well)}, {within(told, len(well))}.")
     for r in rows:
         if "splits" in r["key"]:
             rates = ", ".join(
@@ -295,9 +305,11 @@ def injection() -> None:
     )
     shams = [row for row in rows if row["key"]["fault"] in ("sham", "twin")]
     detected, named = sum(o.detected for o in everyone), sum(o.named for o in everyone)
+    false = sum(bool(alarms(r)) for r in shams)
     print(
-        f"\nHarmed {len(everyone)}, detected {detected}, rightly named {named}. Runs without a fault: {len(shams)}, "
-        f"with an alarm after the time of one: {sum(bool(alarms(r)) for r in shams)}."
+        f"\nHarmed {len(everyone)}, detected {detected} ({within(detected, len(everyone))}), rightly named {named} "
+        f"({within(named, len(everyone))}). Runs without a fault: {len(shams)}, with an alarm after the time of one: "
+        f"{false} ({within(false, len(shams))})."
     )
 
 
