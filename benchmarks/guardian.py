@@ -180,7 +180,7 @@ def few_pictures(shared: Path, n: int = 200) -> Path:
     """The first n, half of each class, beside all of the held-out ones."""
     path = Path("runs/guardian-data") / f"pneumonia-{n}.npz"
     if not path.exists():
-        with np.load(shared / "pneumonia/pneumoniamnist_balanced.npz") as raw:
+        with np.load(shared / "pneumonia/pneumoniamnist_balanced.npz", allow_pickle=False) as raw:
             arrays = dict(raw)
         y = arrays["train_labels"].ravel()
         chosen = np.sort(np.concatenate([np.flatnonzero(y == c)[: n // 2] for c in (0, 1)]))
