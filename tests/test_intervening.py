@@ -250,6 +250,13 @@ def test_a_run_that_was_stopped_stays_so(tiny, tmp_path):
         launch.resume(tmp_path / "run", controller=Doctor({}))
     assert (tmp_path / "run" / "events.jsonl").read_bytes() == before
 
+    path, _ = checkpoint.latest(tmp_path / "run" / "checkpoints")
+    state, manifest = checkpoint.load(path)
+    facts = {k: v for k, v in manifest.items() if k not in ("schema", "step", "finite", "files")}
+    checkpoint.save(path.parent, manifest["step"], state | {"loop.stopped": ""}, **facts)
+    launch.resume(tmp_path / "run", controller=Doctor({}))
+    assert (tmp_path / "run" / "events.jsonl").read_bytes() != before, "the control: without that entry it plays on"
+
 
 def test_snapshots_stay_as_long_as_a_checkpoint_may_need_them(tiny, tmp_path):
     """The newest checkpoint is damaged, and the run goes on from the one before it, back to a snapshot."""
