@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from equipoise.controller import At, HandsOff
+from equipoise.controller import HandsOff
 from equipoise.diagnosis.remedies import GAMMA, LADDER, REMEDIES, Case, Rung, Setting
-from equipoise.knobs import Change, Knobs
+from equipoise.knobs import At, Change, Knobs
 from equipoise.streams import Stream
 
 Row = Mapping[str, Any]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from equipoise.config import read
-from equipoise.diagnosis.calibration import Calibration
 from equipoise.diagnosis.history import Look
 from equipoise.diagnosis.watch import Watch
 from equipoise.guardian import BURN_IN
+from equipoise.reports.looks import calibrated
 from equipoise.runs.folder import RunFolder, rows
 
 Found = list[tuple[int, str, str]]  # images seen, symptom, severity
@@ -17,9 +17,7 @@ Found = list[tuple[int, str, str]]  # images seen, symptom, severity
 def replayed(run: Path) -> Found:
     """All findings, in order; the end of a run that left the finite numbers is one of them."""
     record = rows(RunFolder(run).events)
-    raw = next((row for row in record if row["kind"] == "calibration"), None)
-    calibration = None if raw is None else Calibration.from_json({k: v for k, v in raw.items() if k != "kind"})
-    watch = Watch(calibration, round(BURN_IN * read(RunFolder(run).config).images))
+    watch = Watch(calibrated(record), round(BURN_IN * read(RunFolder(run).config).images))
     found: Found = []
     for row in record:
         if row["kind"] == "look":

@@ -20,10 +20,10 @@ from PIL import Image
 
 from equipoise import launch
 from equipoise.config import TrainConfig, write
-from equipoise.controller import At, Controller, HandsOff
+from equipoise.controller import Controller, HandsOff
 from equipoise.data.convert import convert_pictures
 from equipoise.errors import DataError, Stopped, StorageError
-from equipoise.knobs import Change, Knobs
+from equipoise.knobs import At, Change, Knobs
 from equipoise.onlookers import Onlookers
 from equipoise.progress import Reporter
 from equipoise.runs import checkpoint, events
@@ -373,6 +373,22 @@ def test_a_record_that_lost_rows_is_not_resumed(tiny, tmp_path):
     (tmp_path / "cut" / "events.jsonl").write_text("")
     with pytest.raises(StorageError, match="rows are missing"):
         launch.resume(tmp_path / "cut")
+
+
+def test_a_signal_that_comes_before_the_first_step_is_answered_after_it(tiny, tmp_path, monkeypatch):
+    config, restore = tiny("digits"), launch.restore
+
+    def interrupted(*args: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        restore(*args)
+
+    launch.start(config, tmp_path / "whole")
+    with monkeypatch.context() as patch, pytest.raises(Stopped, match="equipoise resume"):
+        patch.setattr(launch, "restore", interrupted)
+        launch.start(config, tmp_path / "stopped")
+    assert checkpoint.latest(tmp_path / "stopped" / "checkpoints")[0].name == "step-000000001"
+    launch.resume(tmp_path / "stopped")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
 
 
 def test_a_terminal_that_hangs_up_does_not_cost_the_save(tiny, tmp_path):

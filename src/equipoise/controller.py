@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from equipoise.diagnosis.finding import Finding
-from equipoise.knobs import Change, Knobs
+from equipoise.knobs import At, Change, Knobs
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,6 @@ class Sight:
     news: Sequence[Finding] = ()
     ill: Sequence[str] = ()  # all symptoms that there are now, known or new
     picture: Image.Image | None = None  # of the modes that are missing, where that is news
-
-
-@dataclass(frozen=True)
-class At:
-    """Where a run is when its controller is asked what to change."""
-
-    step: int
-    seen: int  # real samples shown to D
-    broken: bool = False  # numbers of the game are no longer finite
-    over: bool = False  # all samples were played
 
 
 class Controller(Protocol):

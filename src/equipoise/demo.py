@@ -25,7 +25,7 @@ from equipoise.runs.folder import RunFolder, fresh_path, rows
 
 RING_S, DIGITS_S = 18.0, 66.0  # of training
 POINTS, IMAGES = 2500, 2000
-BROKEN, EVERY_KIMG, STACKS = "stacked-digits-ns", 6.4, 10_000
+BROKEN, EVERY_KIMG, STACKS = "stacked-digits-ns", 6.4, 10_000  # what is rescued, looked at so often; samples counted
 
 
 def demo(say: Callable[[str], None], watch: launch.Watch = launch.unwatched, home: Path | None = None) -> RunFolder:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from equipoise.controller import At, HandsOff, Sight
+from equipoise.controller import HandsOff, Sight
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import InMemory, Source, everything, mixed, parted
 from equipoise.diagnosis.finding import Finding
@@ -23,7 +23,7 @@ from equipoise.diagnosis.watch import Watch
 from equipoise.encoders.encoder import Encoder
 from equipoise.errors import ConfigError
 from equipoise.games.gan import GAN
-from equipoise.knobs import Change, Knobs
+from equipoise.knobs import At, Change, Knobs
 from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
 from equipoise.sight import Eyes, eyes_for
 
@@ -131,11 +131,7 @@ class Guardian:
             setting = Setting(knobs, self._images, batch_norm, self._apart2, self._deviation)
             self.treatment = Treatment(setting, self.watch)
         at, self._asked = self._asked, None
-        if at is None:
-            return None
-        if at.broken:
-            return self.treatment.rescue(at.step, at.seen, knobs)
-        return self.treatment.propose(at.step, at.seen, knobs)
+        return None if at is None else self.treatment.propose(at, knobs)
 
     @property
     def snapshots(self) -> Sequence[int]:
@@ -214,11 +210,7 @@ class OfGame:
         self.watch.heed(signals)
 
     def propose(self, at: At, knobs: Knobs) -> Change | None:
-        if self.treatment is None:
-            return None
-        if at.broken:
-            return self.treatment.rescue(at.step, at.seen, knobs)
-        return self.treatment.propose(at.step, at.seen, knobs, over=at.over)
+        return None if self.treatment is None else self.treatment.propose(at, knobs)
 
     def snapshots(self) -> Sequence[int]:
         return () if self.treatment is None else self.treatment.steps

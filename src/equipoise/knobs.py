@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -66,6 +66,15 @@ class Knobs(BaseModel):
                 "incentive: use 0, 1, 1 or -1, 1, 0"
             )
         return self
+
+
+class At(NamedTuple):
+    """Where a run is when it is asked what to change."""
+
+    step: int
+    seen: int  # real samples shown to D
+    broken: bool = False  # numbers of the game are no longer finite
+    over: bool = False  # it was the last look
 
 
 class Change(BaseModel):

@@ -37,6 +37,7 @@ from equipoise.recipes import recipe as named_recipe
 from equipoise.runs import checkpoint, folder
 from equipoise.runs.events import Log, Unwritten
 from equipoise.runs.folder import RunFolder
+from equipoise.sitting import stoppable
 from equipoise.training import Plan, Run, Standing, train
 from equipoise.words import number, sentence
 
@@ -264,11 +265,16 @@ def assembled(
     config: c.TrainConfig, folder: RunFolder, onlookers: Onlookers, controller: Controller | None = None,
     processes: Processes = ALONE,
 ) -> Iterator[Run[GAN]]:  # fmt: skip
-    """A run of a resolved config at its beginning, with its logs open. A controller takes the guardian's place."""
+    """A run of a resolved config at its beginning, with its logs open, that can be asked to stop from here on. A
+    controller takes the guardian's place."""
     torch.set_num_threads(config.machine.threads or 1)
     data, form, device = onlookers.data, onlookers.form, onlookers.device
     assert config.evaluate.patience_kimg is not None, "forecast.resolve gives it a number"
-    with closing(log(folder.events, processes)) as events, closing(log(folder.clock, processes)) as clock:
+    with (
+        stoppable() as stop,
+        closing(log(folder.events, processes)) as events,
+        closing(log(folder.clock, processes)) as clock,
+    ):
         batches = build.batches(config, data, device, processes)
         batches.bins = {int(k): v for k, v in json.loads(processes.told(json.dumps(onlookers.bins()))).items()}
         yield Run(
@@ -283,6 +289,7 @@ def assembled(
             clock=clock,
             standing=Standing(config.knobs),
             processes=processes,
+            stop=stop,
         )
 
 

@@ -49,10 +49,9 @@ def of_the_game(run: RunFolder, found: Path, trained: TrainedGenerator, track: T
 
 def restored(config: c.TrainConfig, game: GAN, found: Path) -> GAN:
     state, manifest = checkpoint.load(found)
-    prefix = "game."
-    game.load_state_dict({name.removeprefix(prefix): part for name, part in state.items() if name.startswith(prefix)})
+    game.load_state_dict(checkpoint.entries(state, "game"))
     standing, seen = Standing(config.knobs), manifest["seen"]
-    standing.load_state_dict({k.removeprefix("loop."): v for k, v in state.items() if k.startswith("loop.")})
+    standing.load_state_dict(checkpoint.entries(state, "loop"))
     game.knobs = scheduled(standing.unscheduled(seen), config.schedules, standing.progress(seen, config.images))
     return game
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from PIL import Image
 from torch import Tensor
 
-from equipoise.controller import At, Controller, Sight
+from equipoise.controller import Controller, Sight
 from equipoise.data.batches import Batches
 from equipoise.diagnosis.causes import found
 from equipoise.diagnosis.finding import Finding
@@ -21,14 +21,14 @@ from equipoise.errors import Diverged, GaveUp, Stopped, StorageError
 from equipoise.evaluation import Figures
 from equipoise.games.base import Game, Signals
 from equipoise.judging import Judge
-from equipoise.knobs import Change, Knobs, Ramp, Schedule, ramp, scheduled
+from equipoise.knobs import At, Change, Knobs, Ramp, Schedule, ramp, scheduled
 from equipoise.probes.step import examined
 from equipoise.processes import ALONE, Processes
 from equipoise.progress import Reporter, silent
 from equipoise.runs import checkpoint
 from equipoise.runs.events import Log, Unwritten
 from equipoise.runs.folder import RunFolder
-from equipoise.sitting import Stopwatch, stoppable
+from equipoise.sitting import StopRequest, Stopwatch
 from equipoise.words import sentence
 
 G = TypeVar("G", bound=Game)
@@ -101,6 +101,7 @@ class Run(Generic[G]):
     clock: Log | Unwritten
     standing: Standing
     processes: Processes = ALONE
+    stop: StopRequest = field(default_factory=StopRequest)
 
     def registry(self) -> checkpoint.Registry:
         """Everything that the next step depends on."""
@@ -119,41 +120,40 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
         StorageError: when nothing can be written; the last checkpoint is intact.
     """
     game, plan, clock = run.game, run.plan, Stopwatch()
-    with stoppable() as stop:
-        if run.standing.step == 0:
+    if run.standing.step == 0:
+        draw(run)
+    finished = ended(run)
+    while not finished:
+        due = Due(game.seen)
+        recorded = turned(run, due)
+        signals = watched_step(run, clock) if recorded else timed_step(run, clock)
+        run.standing.step += 1
+        over = game.seen >= plan.images
+        watching, judging = (due(every, game.seen) or over for every in (plan.watch_every, plan.evaluate_every))
+        saving, drawing = (due(every, game.seen) for every in (plan.save_every, plan.draw_every))
+        reading = recorded or watching or judging or saving or run.batches.device.type == "cpu"
+        broken = not_finite(signals) if reading else []  # elsewhere a signal that is read waits for the device
+        values = record(run, signals) if (recorded or over) and not broken else {}
+        if broken:
+            rescued(run, broken, report)
+        elif watching:
+            watched(run, clock, report)
+        if judging:
+            judged(run)
+            finished = ended(run)
+        if not broken and (watching or finished):
+            intervene(run, report, over=finished)
+            keep_snapshot(run)
+        if finished := finished or bool(run.standing.stopped):
+            conclude(run)
+        if drawing or finished:
             draw(run)
-        finished = ended(run)
-        while not finished:
-            due = Due(game.seen)
-            recorded = turned(run, due)
-            signals = watched_step(run, clock) if recorded else timed_step(run, clock)
-            run.standing.step += 1
-            over = game.seen >= plan.images
-            watching, judging = (due(every, game.seen) or over for every in (plan.watch_every, plan.evaluate_every))
-            saving, drawing = (due(every, game.seen) for every in (plan.save_every, plan.draw_every))
-            reading = recorded or watching or judging or saving or run.batches.device.type == "cpu"
-            broken = not_finite(signals) if reading else []  # elsewhere a signal that is read waits for the device
-            values = record(run, signals) if (recorded or over) and not broken else {}
-            if broken:
-                rescued(run, broken, report)
-            elif watching:
-                watched(run, clock, report)
-            if judging:
-                judged(run)
-                finished = ended(run)
-            if not broken and (watching or finished):
-                intervene(run, report, over=finished)
-                keep_snapshot(run)
-            if finished := finished or bool(run.standing.stopped):
-                conclude(run)
-            if drawing or finished:
-                draw(run)
-            if saving or finished:
-                save(run)
-                run.clock.append("speed", step=run.standing.step, **clock.figures())
-            if not finished and (number := run.processes.largest(stop.number)):
-                leave(run, number, saved=saving)
-            report(game.seen, values)
+        if saving or finished:
+            save(run)
+            run.clock.append("speed", step=run.standing.step, **clock.figures())
+        if not finished and (number := run.processes.largest(run.stop.number)):
+            leave(run, number, saved=saving)
+        report(game.seen, values)
     run.clock.append("finished", step=run.standing.step, **clock.figures())
     if run.standing.stopped:
         raise GaveUp(f"the guardian stopped the run at step {run.standing.step}.\n{sentence(run.standing.stopped)}.")

@@ -11,7 +11,7 @@ from equipoise.diagnosis.history import Look
 from equipoise.diagnosis.remedies import LADDER, Setting
 from equipoise.diagnosis.treatment import CALM, CONFIRMED, FAILURES, RESCUES, VISITS, Snapshot, Treatment, kept
 from equipoise.diagnosis.watch import Watch
-from equipoise.knobs import Knobs
+from equipoise.knobs import At, Knobs
 
 START = Knobs(loss="nonsaturating")
 LOOKS = 100
@@ -28,7 +28,7 @@ class Play:
     def look(self, signals, shares=(), over=False):
         self.step += 1
         self.treatment.watch.history.append(Look(SEEN * self.step, signals, shares))
-        return self.made(self.treatment.propose(self.step, SEEN * self.step, self.knobs, over=over))
+        return self.made(self.treatment.propose(At(self.step, SEEN * self.step, over=over), self.knobs))
 
     def made(self, change):
         if change:
@@ -135,20 +135,20 @@ def test_a_remedy_that_harms_is_undone_with_the_weights():
 def test_from_numbers_that_are_not_finite_one_goes_back_to_a_confirmed_snapshot():
     play = Play()
     play.looks(healthy(20))
-    change = play.treatment.rescue(20, 20 * SEEN + 5, play.knobs)
+    change = play.treatment.propose(At(20, 20 * SEEN + 5, broken=True), play.knobs)
     assert change.back_to == 20 - CONFIRMED
     assert change.knobs.g_lr < START.g_lr
     assert change.back_to in play.treatment.steps
 
 
 def test_before_the_first_look_nothing_can_be_gone_back_to():
-    assert Play().treatment.rescue(1, SEEN, START) is None
+    assert Play().treatment.propose(At(1, SEEN, broken=True), START) is None
 
 
 def test_a_run_that_never_was_healthy_goes_back_to_where_its_numbers_were_finite():
     play = Play()
     play.looks(collapsed(20))
-    change = play.treatment.rescue(20, 20 * SEEN + 5, play.knobs)
+    change = play.treatment.propose(At(20, 20 * SEEN + 5, broken=True), play.knobs)
     assert change.back_to == 20 - CONFIRMED
 
 
@@ -157,7 +157,7 @@ def test_one_region_is_gone_back_to_so_often_and_no_more():
     play.looks(healthy(20))
     went = []
     for i in range(10):
-        change = play.treatment.rescue(20, 20 * SEEN + 10 * i, play.knobs)
+        change = play.treatment.propose(At(20, 20 * SEEN + 10 * i, broken=True), play.knobs)
         if change is None:
             break
         play.made(change)
@@ -173,16 +173,19 @@ def test_no_more_than_a_part_of_the_run_is_given_up():
     play = Play()
     play.looks(healthy(20))
     late = round((0.2 + RESCUES + 0.01) * LOOKS) * SEEN
-    assert play.treatment.rescue(90, late, play.knobs) is None
-    assert play.treatment.rescue(40, round((0.2 + RESCUES - 0.06) * LOOKS) * SEEN, play.knobs) is not None
+    assert play.treatment.propose(At(90, late, broken=True), play.knobs) is None
+    assert (
+        play.treatment.propose(At(40, round((0.2 + RESCUES - 0.06) * LOOKS) * SEEN, broken=True), play.knobs)
+        is not None
+    )
 
 
 def test_what_was_given_up_before_is_not_counted_again():
     play = Play()
     play.looks(healthy(20))
-    assert play.treatment.rescue(20, 20 * SEEN + 5, play.knobs)
+    assert play.treatment.propose(At(20, 20 * SEEN + 5, broken=True), play.knobs)
     lost = play.treatment.given_up
-    assert play.treatment.rescue(20, 20 * SEEN + 69, play.knobs)
+    assert play.treatment.propose(At(20, 20 * SEEN + 69, broken=True), play.knobs)
     assert play.treatment.given_up - lost < 5 * SEEN
 
 
@@ -191,7 +194,7 @@ def test_the_knobs_of_a_remedy_that_diverged_are_taken_back():
     play.looks(healthy(20))
     play.looks(collapsed(3))
     assert play.knobs.loss == "relativistic"
-    change = play.treatment.rescue(play.step, play.step * SEEN + 5, play.knobs)
+    change = play.treatment.propose(At(play.step, play.step * SEEN + 5, broken=True), play.knobs)
     assert change.knobs.loss == "nonsaturating"
     assert change.knobs.g_lr < START.g_lr
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from equipoise.charts import Line
 from equipoise.reports import diagnosis, looks, story
 from equipoise.reports.report import report
 
@@ -57,6 +58,10 @@ def test_changes_are_numbered_in_the_curves_and_told_in_words(recorded):
     assert "2: divergence: other data (back to step 8)" in page
     marks = looks.marks(looks.modes("", [ILL, WELL]), [CHANGE, back])
     assert [(mark.x, mark.name) for mark in marks] == [(1.024, "1"), (2.048, "2")]
+
+
+def test_a_change_where_nothing_falls_short_is_marked_too():
+    assert [mark.y for mark in looks.marks(Line("", [1.024], [0.0]), [CHANGE])] == [0.0]
 
 
 def test_a_run_that_the_guardian_stopped_is_not_fine(recorded):

@@ -245,6 +245,9 @@ def main() -> None:
         screen.fail(f"{error.filename or 'the system'}: {error.strerror or error}. Nothing that was saved is lost.")
         sys.exit(StorageError.exit_code)
     except KeyboardInterrupt:
+        from equipoise.cli import screen
+
+        screen.fail("stopped at once. Nothing that was saved is lost.")
         sys.exit(130)
 
 

@@ -13,7 +13,7 @@ from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.health import recent_shortfall
 from equipoise.diagnosis.remedies import LADDER, PASSING, REMEDIES, Case, Rung, Setting
 from equipoise.diagnosis.watch import Watch
-from equipoise.knobs import Change, Knobs
+from equipoise.knobs import At, Change, Knobs
 
 LOOKS = 3  # at least, until a remedy is judged
 HOLD, LONG_HOLD = 0.05, 0.16  # of a run: the same in images, and for another loss, in which D must find its feet first
@@ -72,23 +72,23 @@ class Treatment:
     def look(self) -> int:
         return len(self.watch.history) - 1
 
-    def propose(self, step: int, seen: int, knobs: Knobs, *, over: bool = False) -> Change | None:
-        """The change to make after a look, if any. `over`: it was the last one."""
+    def propose(self, at: At, knobs: Knobs) -> Change | None:
+        """The change to make after a look, or when numbers are no longer finite, if any."""
+        if at.broken:
+            return self.noted(at.seen, knobs, self.rescue(at.step, at.seen, knobs))
         findings = [f for f in self.watch.findings() if f.severity != "note" and f.symptom in self.ladder]
-        self.remember(step, seen, findings)
-        return self.noted(seen, knobs, self.chosen(step, seen, knobs, findings, over))
+        self.remember(at.step, at.seen, findings)
+        return self.noted(at.seen, knobs, self.chosen(at, knobs, findings))
 
-    def chosen(
-        self, step: int, seen: int, knobs: Knobs, findings: Sequence[Finding], over: bool
-    ) -> Change | None:  # fmt: skip
-        if over:
+    def chosen(self, at: At, knobs: Knobs, findings: Sequence[Finding]) -> Change | None:
+        if at.over:
             return self.settled(knobs, findings)
         if self.trial:
-            return self.judged(step, seen, knobs)
+            return self.judged(at.step, at.seen, knobs)
         if not findings:
             return self.eased(knobs)
         too_soon = self.back_at >= 0 and self.look - self.back_at < LOOKS
-        return None if too_soon or self.is_healing else self.treated(step, seen, knobs, findings)
+        return None if too_soon or self.is_healing else self.treated(at.step, at.seen, knobs, findings)
 
     def noted(self, seen: int, knobs: Knobs, change: Change | None) -> Change | None:
         """A change after which what was seen before does not compare."""
@@ -227,7 +227,7 @@ class Treatment:
             self.trial = None
         for rung in self.order("divergence"):
             if change := self.begun(rung, "divergence", step, seen, knobs):
-                return self.noted(seen, knobs, change)
+                return change
         return None
 
     def given_up_on(self, knobs: Knobs, finding: Finding) -> Change | None:

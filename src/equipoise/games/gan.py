@@ -29,7 +29,7 @@ from equipoise.games.base import (
     nonfinite,
     set_pace,
     weights,
-)  # fmt: skip
+)
 from equipoise.knobs import Knobs
 from equipoise.losses import LOSSES, AdversarialLoss, least_squares, smoothed
 from equipoise.processes import ALONE, Processes

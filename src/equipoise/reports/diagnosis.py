@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.diagnosis import causes, trainer_log
-from equipoise.diagnosis.calibration import Calibration
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.trainer_log import Found
 from equipoise.reports import trainer_csv
-from equipoise.reports.looks import over
+from equipoise.reports.looks import calibrated, of_kind, over
 from equipoise.runs.folder import RunFolder, existing, rows
 
 
@@ -65,12 +64,10 @@ def diverged(row: Mapping[str, Any]) -> Found:
 
 def blind_spots(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What the guardian could not see on this data, in words."""
-    for row in events:
-        if row["kind"] == "calibration":
-            raw = {key: value for key, value in row.items() if key != "kind"}
-            for name, why in Calibration.from_json(raw).unarmed.items():
-                yield f"{name} was not judged: it {why}"
-    if not any(row["kind"] == "look" for row in events):
+    worth = calibrated(events)
+    for name, why in worth.unarmed.items() if worth else ():
+        yield f"{name} was not judged: it {why}"
+    if not of_kind(events, "look"):
         yield "the guardian did not look at this run: train with --guardian watch"
 
 

@@ -68,6 +68,6 @@ def marks(line: Line, changes: Sequence[Row]) -> list[Mark]:
     """A number for each change, at the look after which it was made."""
     found = []
     for i, row in enumerate(changes, 1):
-        if value := next((y for x, y in zip(line.x, line.y, strict=True) if x >= row["seen"] / 1000), None):
-            found.append(Mark(row["seen"] / 1000, value, f"{i}"))
+        if then := [y for x, y in zip(line.x, line.y, strict=True) if x >= row["seen"] / 1000]:
+            found.append(Mark(row["seen"] / 1000, then[0], f"{i}"))
     return found

@@ -47,8 +47,13 @@ class Registry:
         if unknown := sorted(set(state) - expected):
             raise StorageError(f"the checkpoint has unknown entries: {', '.join(unknown)}.")
         for part, owner in self.parts.items():
-            prefix = f"{part}."
-            owner.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+            owner.load_state_dict(entries(state, part))
+
+
+def entries(state: dict[str, Any], part: str) -> dict[str, Any]:
+    """Those of one part, by their names within it."""
+    prefix = f"{part}."
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def save(folder: Path, step: int, state: dict[str, Any], **facts: Any) -> Path:
