@@ -6,9 +6,9 @@ Tasks, each with its success defined before the runs; see `TASKS`. Arms: `off` (
 with the same weights and play the same number of real images, what is played again after going back included.
 
 Endpoints are taken by nets that the guardian never uses: for digits the digits' judge, for images a classifier of
-another seed. At each of LOOKS looks of an `off` run the Frechet distance is noted twice: in the features of a third
-classifier, by which FID-patience chooses its checkpoint (it stops after three looks above 1.25 times the best), and in
-those of the endpoint.
+another seed. At each of LOOKS looks both the endpoint and the Frechet distance in the features of a third classifier
+are noted; by the latter FID-patience chooses its checkpoint of `off` (it stops after three looks above 1.25 times the
+best).
 
 Seeds 0 to 9 of T3 and T4 are for development: the thresholds, the ladder and the tasks were chosen on them. Results are
 of seeds from 100 on.
@@ -37,12 +37,12 @@ from record import Record
 from torch import Tensor, nn
 
 from equipoise import build, launch
-from equipoise.config import TrainConfig, override
+from equipoise.config import Arrays, TrainConfig, override
 from equipoise.controller import Controller
 from equipoise.data.hooks import untracked
 from equipoise.data.source import Splits, scaled, to_uint8
 from equipoise.data.toy import MIXTURES
-from equipoise.encoders.classifier import Classifier, trained_classifier
+from equipoise.encoders.classifier import trained_classifier
 from equipoise.errors import Diverged, GaveUp
 from equipoise.evaluation import Figures
 from equipoise.games.base import Game
@@ -63,12 +63,14 @@ FAR = 1e9  # the distance of a generator that is no longer finite
 
 
 Endpoint = dict[str, float]
+Judging = Callable[[nn.Module, TrainConfig], Endpoint]
 
 
 @dataclass(frozen=True)
 class Task:
     configured: Callable[[Path, int], TrainConfig]  # (folder of data, seed) -> all of it pinned
-    judge: Callable[[Splits], Callable[[nn.Module, TrainConfig], Endpoint]]  # what a generator is worth
+    judge: Callable[[Path, Splits], Judging]  # (folder of data, the run's) -> what a generator is worth
+    fid: Callable[[Path, Splits], Judging]  # by which FID-patience chooses; the judge's nets are not asked
     succeeded: Callable[[Endpoint, Endpoint], bool]  # (its endpoint, the best one in the looks of `off`)
     value: str  # the endpoint that is compared, beside success
     seeds: int
@@ -85,7 +87,7 @@ def drawn(G: nn.Module, z_dim: int, n: int, seed: int = 0) -> Tensor:
 # -- T2 and T3: modes are counted
 
 
-def of_grid(data: Splits) -> Callable[[nn.Module, TrainConfig], Endpoint]:
+def of_grid(shared: Path, data: Splits) -> Judging:
     mixture = MIXTURES["grid"]()
 
     def endpoint(G: nn.Module, config: TrainConfig) -> Endpoint:
@@ -100,7 +102,7 @@ def digits_judge() -> Judge:
     return Judge()
 
 
-def of_stacks(data: Splits) -> Callable[[nn.Module, TrainConfig], Endpoint]:
+def of_stacks(shared: Path, data: Splits) -> Judging:
     def endpoint(G: nn.Module, config: TrainConfig) -> Endpoint:
         return digits_judge().stacks(scaled(to_uint8(drawn(G, config.nets.z_dim, 26_000))))
 
@@ -110,27 +112,46 @@ def of_stacks(data: Splits) -> Callable[[nn.Module, TrainConfig], Endpoint]:
 # -- the others: distance to test images
 
 
-def other_classifier(data: Splits, seed: int) -> Classifier:
-    return trained_classifier(data.train, seed=seed, epochs=1.0, width=16, track=untracked)
+PRACTICE = 60_000  # pictures that the judging classifier is shown, however few there are
 
 
-def of_images(data: Splits, net_seed: int = 4321, n: int = 2000) -> Callable[[nn.Module, TrainConfig], Endpoint]:
-    net = other_classifier(data, net_seed)
+def of_images(shared: Path, data: Splits, net_seed: int = 4321, n: int = 2000) -> Judging:
+    epochs = max(1.0, PRACTICE / len(data.train))
+    net = trained_classifier(data.train, seed=net_seed, epochs=epochs, width=16, track=untracked)
     n = min(n, len(data.test))
     real = net.features(scaled(to_uint8(data.test.take(torch.arange(n))[0])))
 
     def endpoint(G: nn.Module, config: TrainConfig) -> Endpoint:
-        fake = drawn(G, config.nets.z_dim, n)
-        if not torch.isfinite(fake).all():
-            return {"distance": FAR}
-        features = net.features(scaled(to_uint8(fake)))
-        return {"distance": frechet_distance(real, features, groups=0).value}
+        return {"distance": between(real, net.features(scaled(to_uint8(drawn(G, config.nets.z_dim, n)))))}
 
     return endpoint
 
 
+def of_pneumonia(shared: Path, data: Splits, net_seed: int = 4321) -> Judging:
+    """The judge has seen all pictures, also those that the run has not."""
+    return of_images(shared, build.splits(Arrays(path=str(pictures(shared)), size=28)), net_seed)
+
+
 def close(within: float) -> Callable[[Endpoint, Endpoint], bool]:
     return lambda end, best: end["distance"] <= within * best["distance"]
+
+
+def of_points(shared: Path, data: Splits, n: int = 2500) -> Judging:
+    """In their own coordinates."""
+    real = data.train.take(torch.arange(n) % len(data.train))[0].double()
+
+    def endpoint(G: nn.Module, config: TrainConfig) -> Endpoint:
+        return {"distance": between(real, drawn(G, config.nets.z_dim, n).double())}
+
+    return endpoint
+
+
+def between(real: Tensor, fake: Tensor) -> float:
+    return frechet_distance(real, fake, groups=0).value if torch.isfinite(fake).all() else FAR
+
+
+PATIENT = partial(of_images, net_seed=8765)  # the features of a third classifier
+PATIENT_PNEUMONIA = partial(of_pneumonia, net_seed=8765)
 
 
 # -- the configurations
@@ -148,10 +169,12 @@ def pinned(config: TrainConfig, seed: int, *settings: str) -> TrainConfig:
 
 
 def grid_ns(shared: Path, seed: int) -> TrainConfig:
-    """A small pair, the non-saturating loss and no penalty."""
+    """A small pair, the non-saturating loss and no penalty, with Adam as DCGAN has it: modes are lost for good. (With
+    the recipe's two layers and its Adam, the same loss ends at 19 to 25 modes.)"""
     return pinned(
         launch.configured("grid"), seed, "kimg=640", "knobs.loss=nonsaturating", "knobs.r1=0", "knobs.r2=0",
-        "schedules={}", "nets.g_widths=[64,64]", "nets.d_widths=[64,64]", "knobs.g_lr=1e-3", "knobs.d_lr=1e-3",
+        "schedules={}", "nets.g_widths=[128,128,128]", "nets.d_widths=[128,128,128]", "knobs.g_lr=1e-3",
+        "knobs.d_lr=1e-3", "optim.g.betas=[0.5,0.999]", "optim.d.betas=[0.5,0.999]",
     )  # fmt: skip
 
 
@@ -171,24 +194,24 @@ def mnist_ns(shared: Path, seed: int) -> TrainConfig:
 def pneumonia(shared: Path, seed: int) -> TrainConfig:
     """200 X-ray pictures at 28 pixels: D learns them by heart."""
     return pinned(
-        launch.configured("digits", data=str(few_pictures(shared))), seed, "kimg=512", "data.size=28",
+        launch.configured("digits", data=str(pictures(shared, 200))), seed, "kimg=512", "data.size=28",
         "knobs.loss=nonsaturating", "knobs.r1=0", "knobs.r2=0", "schedules={}", "knobs.g_lr=2e-4", "knobs.d_lr=2e-4",
     )  # fmt: skip
 
 
-def few_pictures(shared: Path, n: int = 200) -> Path:
-    """The first n, half of each class, beside all of the held-out ones."""
-    path = Path("runs/guardian-data") / f"pneumonia-{n}.npz"
+def pictures(shared: Path, n: int = 0) -> Path:
+    """The first n, half of each class, or all, beside the held-out ones."""
+    path = Path("runs/guardian-data") / f"pneumonia-{n or 'all'}.npz"
     if not path.exists():
         with np.load(shared / "pneumonia/pneumoniamnist_balanced.npz", allow_pickle=False) as raw:
-            arrays = dict(raw)
-        y = arrays["train_labels"].ravel()
-        chosen = np.sort(np.concatenate([np.flatnonzero(y == c)[: n // 2] for c in (0, 1)]))
+            arrays = {name: array.squeeze() for name, array in raw.items()}
+        y = arrays["train_labels"]
+        chosen = np.sort(np.concatenate([np.flatnonzero(y == c)[: n // 2 if n else None] for c in (0, 1)]))
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(
             path, x_train=arrays["train_images"][chosen], y_train=y[chosen],
-            x_val=arrays["val_images"], y_val=arrays["val_labels"].ravel(),
-            x_test=arrays["test_images"], y_test=arrays["test_labels"].ravel(),
+            x_val=arrays["val_images"], y_val=arrays["val_labels"],
+            x_test=arrays["test_images"], y_test=arrays["test_labels"],
         )  # fmt: skip
     return path
 
@@ -204,22 +227,27 @@ def healthy(recipe: str, shared: Path, seed: int) -> TrainConfig:
     return pinned(launch.configured(recipe), seed)
 
 
+def most_of_the_grid(end: Endpoint, best: Endpoint) -> bool:
+    """22 of 25 modes, and half of the points within 3 sigma."""
+    return end["modes"] >= 22 and end["high_quality"] >= 0.5
+
+
 def most_modes(end: Endpoint, best: Endpoint) -> bool:
     return end["modes"] >= 0.97 * best["modes"]
 
 
 TASKS: Mapping[str, Task] = {
-    # 22 of 25 modes, and half of the points within 3 sigma
-    "T2 grid": Task(grid_ns, of_grid, lambda end, best: end["modes"] >= 22 and end["high_quality"] >= 0.5, "modes", 20),
+    "T2 grid": Task(grid_ns, of_grid, of_points, most_of_the_grid, "modes", 20),
     # 300 of 1,000 modes among 26,000 samples
-    "T3 stacked": Task(stacked_ns, of_stacks, lambda end, best: end["modes"] >= 300, "modes", 20),
-    "T4 MNIST": Task(mnist_ns, of_images, close(1.25), "distance", 12),
-    "T5 pneumonia": Task(pneumonia, of_images, close(1.25), "distance", 12),
-    "T6 digits": Task(partial(healthy, "digits"), of_images, close(1.25), "distance", 10, ("off", "on")),
-    "T6 hinge": Task(partial(healthy, "hinge"), of_images, close(1.25), "distance", 10, ("off", "on")),
-    "T6 stacked": Task(partial(healthy, "stacked-digits"), of_stacks, most_modes, "modes", 10, ("off", "on")),
+    "T3 stacked": Task(stacked_ns, of_stacks, PATIENT, lambda end, best: end["modes"] >= 300, "modes", 20),
+    # with batch norm the same nets come to 10 in the same time, without it and left alone to 39 and 45 (seeds 0, 1)
+    "T4 MNIST": Task(mnist_ns, of_images, PATIENT, lambda end, best: end["distance"] <= 25, "distance", 12),
+    "T5 pneumonia": Task(pneumonia, of_pneumonia, PATIENT_PNEUMONIA, close(1.25), "distance", 12),
+    "T6 digits": Task(partial(healthy, "digits"), of_images, PATIENT, close(1.25), "distance", 10, ("off", "on")),
+    "T6 hinge": Task(partial(healthy, "hinge"), of_images, PATIENT, close(1.25), "distance", 10, ("off", "on")),
+    "T6 stacked": Task(partial(healthy, "stacked-digits"), of_stacks, PATIENT, most_modes, "modes", 10, ("off", "on")),
     **{
-        f"T7 {fault}": Task(injected, of_images, close(1.5), "distance", 6, (*ARMS, "rollback-only"), fault)
+        f"T7 {fault}": Task(injected, of_images, PATIENT, close(1.5), "distance", 6, (*ARMS, "rollback-only"), fault)
         for fault in FAULTS
     },
 }  # fmt: skip
@@ -229,15 +257,16 @@ TASKS: Mapping[str, Task] = {
 
 
 class Looking:
-    """The independent judge: it notes what the averaged generator is worth, and keeps the best one's weights."""
+    """The independent judge: it notes what the averaged generator is worth, and what FID-patience would see of it."""
 
-    def __init__(self, endpoint: Callable[[nn.Module, TrainConfig], Endpoint], config: TrainConfig):
-        self.endpoint, self.config = endpoint, config
+    def __init__(self, endpoint: Judging, fid: Judging, config: TrainConfig):
+        self.endpoint, self.fid, self.config = endpoint, fid, config
         self.looks: list[tuple[int, Endpoint]] = []
 
     def judge(self, game: Game, history: History) -> Verdict:
         assert isinstance(game, GAN)
-        self.looks.append((game.seen, self.endpoint(deployed(game), self.config)))
+        G = deployed(game)
+        self.looks.append((game.seen, self.endpoint(G, self.config) | {"fid": self.fid(G, self.config)["distance"]}))
         return Verdict()
 
     def converged(self, history: History) -> bool:
@@ -255,7 +284,7 @@ def deployed(game: GAN) -> nn.Module:
     return G
 
 
-def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path) -> dict[str, Any]:
+def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path, shared: Path) -> dict[str, Any]:
     shutil.rmtree(out, ignore_errors=True)  # of a benchmark that was killed
     mode = "on" if arm in ("on", "rollback-only") else "watch"
     data = build.splits(config.data)
@@ -265,8 +294,8 @@ def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path) -> 
         config = config.model_copy(update={"knobs": knobs})
     run_folder = folder.create(config.recipe, out)
     launch.describe(run_folder, config)
-    onlookers, endpoint = Onlookers(config, data, torch.device("cpu")), task.judge(data)
-    judge, ended = Looking(endpoint, config), "played"
+    onlookers, endpoint = Onlookers(config, data, torch.device("cpu")), task.judge(shared, data)
+    judge, ended = Looking(endpoint, task.fid(shared, data), config), "played"
     with launch.assembled(config, run_folder, onlookers, controller(arm, config, onlookers, pair)) as run:
         run = replace(run, judge=judge)
         run.events.append("calibration", **run.controller.facts())
@@ -343,7 +372,7 @@ def main() -> None:
             print(f"{key}: its pair was not played yet", flush=True)
             continue
         config, out = task.configured(given.shared, seed), given.work / place(name, arm, seed)
-        found = played(task, arm, config, out, pair)
+        found = played(task, arm, config, out, pair, given.shared)
         record.append(key, **found)
         told = {"end": found["end"], "ended": found["ended"], "changes": len(found["changes"])}
         print(json.dumps(key | told), f"{found['seconds'] or math.nan:.0f} s", flush=True)

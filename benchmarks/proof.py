@@ -40,19 +40,14 @@ def outcome(task: Task, runs: Runs, arm: str, seed: int) -> bool:
     return task.succeeded(runs[arm, seed]["end"], best_look(task, runs["off", seed]["looks"]))
 
 
-def stopped_by_patience(task: Task, looks: Sequence[tuple[int, Endpoint]]) -> Endpoint:
+def stopped_by_patience(looks: Sequence[tuple[int, Endpoint]]) -> Endpoint:
     """The endpoint of the checkpoint that patience would have kept."""
-    better = (lambda a, b: a > b) if task.value == "modes" else (lambda a, b: a < b)
     best, bad = looks[0][1], 0
     for _, end in looks[1:]:
-        value, standard = end[task.value], best[task.value]
-        if better(value, standard):
-            best, bad = end, 0
-            continue
-        far = value < standard / WORSE if task.value == "modes" else value > standard * WORSE
-        bad = bad + 1 if far else 0
+        bad = bad + 1 if end["fid"] > WORSE * best["fid"] else 0
         if bad >= PATIENCE:
             break
+        best = min(best, end, key=lambda end: end["fid"])
     return best
 
 
@@ -110,7 +105,7 @@ def pairs(found: Mapping[str, Runs], names: Sequence[str], other: str) -> list[t
                 continue
             if other == "patience":
                 looks = runs["off", seed]["looks"]
-                theirs = task.succeeded(stopped_by_patience(task, looks), best_look(task, looks))
+                theirs = task.succeeded(stopped_by_patience(looks), best_look(task, looks))
             elif (other, seed) in runs:
                 theirs = outcome(task, runs, other, seed)
             else:

@@ -120,9 +120,9 @@ def test_a_remedy_that_harms_is_undone_with_the_weights():
         if play.look(look.signals):
             break
     step, change = play.changes[0]
-    assert change.reason == "quality loss: lower learning rates"
+    assert change.reason == "quality loss: the relativistic loss with R1 and R2"
     assert step in play.treatment.steps
-    play.looks(collapsed(8))
+    play.looks(collapsed(16))
     undone = play.changes[1][1]
     assert undone.reason.startswith("quality loss: undone")
     assert (undone.back_to, undone.knobs) == (step, START)
