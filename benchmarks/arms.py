@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from equipoise.knobs import At, Change, Knobs
 from equipoise.streams import Stream
 
 Row = Mapping[str, Any]
+Ladder = Mapping[str, Sequence[Rung]]
 
 
 @dataclass
@@ -78,4 +79,23 @@ def always_on(knobs: Knobs, apart2: float, images: bool) -> Knobs:
     return Knobs(**{**knobs.model_dump(), **more, "augment_p": max(knobs.augment_p, 0.3 if images else 0.0)})
 
 
-ONLY_BACK: Mapping[str, Sequence[Rung]] = {symptom: (Rung("as it is", back=True),) for symptom in LADDER}
+OF_SAMPLES = ("total collapse", "partial collapse", "imbalance", "shrinkage", "quality loss", "memorising")
+
+
+def ladder(keep: Callable[[str, Rung], bool]) -> Ladder:
+    """What is left of the guardian's own; a symptom without a rung is not treated."""
+    left = {symptom: [rung for rung in rungs if keep(symptom, rung)] for symptom, rungs in LADDER.items()}
+    return {symptom: rungs for symptom, rungs in left.items() if rungs}
+
+
+ABLATIONS: Mapping[str, Ladder] = {
+    "of samples": ladder(lambda symptom, rung: symptom in OF_SAMPLES),
+    "of the game": ladder(lambda symptom, rung: symptom not in OF_SAMPLES),
+    "no pairing": ladder(lambda symptom, rung: rung.remedy != "paired"),
+    "no going back": ladder(lambda symptom, rung: not rung.back),
+}
+LADDERS: Mapping[str, Ladder] = {
+    "on": LADDER,
+    "rollback-only": {symptom: (Rung("as it is", back=True),) for symptom in LADDER},
+    **ABLATIONS,
+}

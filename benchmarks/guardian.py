@@ -2,8 +2,10 @@
 
 Tasks, each with its success defined before the runs; see `TASKS`. Arms: `off` (watched, nothing is changed), `on`,
 `yoked` (the changes of another seed's `on` run, at its times), `random` (as many, of any kind, at any time),
-`always-on` (relativistic, R1, R2, DiffAugment from the start); on T7 `rollback-only`, too. All arms of a seed begin
-with the same weights and play the same number of real images, what is played again after going back included.
+`always-on` (relativistic, R1, R2, DiffAugment from the start); on T7 `rollback-only`, too; on T2 and T3 `on` with a
+part of its ladder: only what is found in samples or only what is found in the game is treated, no pairing, no going
+back. All arms of a seed begin with the same weights and play the same number of real images, what is played again after
+going back included.
 
 Endpoints are taken by nets that the guardian never uses: for digits the digits' judge, for images a classifier of
 another seed. At each of LOOKS looks both the endpoint and the Frechet distance in the features of a third classifier
@@ -29,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from arms import ONLY_BACK, AtRandom, Yoked, always_on
+from arms import ABLATIONS, LADDERS, AtRandom, Yoked, always_on
 from detection import HINGE
 from injection import FAULTS, SETTINGS, planted_at
 from judge import Judge
@@ -59,6 +61,7 @@ from equipoise.training import train
 LOOKS, WATCHED = 20, 100  # of the independent judge and of the guardian, in a run
 BATCH = 500  # samples drawn at a time
 ARMS = ("off", "on", "yoked", "random", "always-on")
+ABLATED = 6  # seeds of each ablation
 FAR = 1e9  # the distance of a generator that is no longer finite
 
 
@@ -232,14 +235,18 @@ def most_of_the_grid(end: Endpoint, best: Endpoint) -> bool:
     return end["modes"] >= 22 and end["high_quality"] >= 0.5
 
 
+def three_hundred(end: Endpoint, best: Endpoint) -> bool:
+    """Of 1,000 modes, among 26,000 samples."""
+    return end["modes"] >= 300
+
+
 def most_modes(end: Endpoint, best: Endpoint) -> bool:
     return end["modes"] >= 0.97 * best["modes"]
 
 
 TASKS: Mapping[str, Task] = {
-    "T2 grid": Task(grid_ns, of_grid, of_points, most_of_the_grid, "modes", 20),
-    # 300 of 1,000 modes among 26,000 samples
-    "T3 stacked": Task(stacked_ns, of_stacks, PATIENT, lambda end, best: end["modes"] >= 300, "modes", 20),
+    "T2 grid": Task(grid_ns, of_grid, of_points, most_of_the_grid, "modes", 20, (*ARMS, *ABLATIONS)),
+    "T3 stacked": Task(stacked_ns, of_stacks, PATIENT, three_hundred, "modes", 20, (*ARMS, *ABLATIONS)),
     # with batch norm the same nets come to 10 in the same time, without it and left alone to 39 and 45 (seeds 0, 1)
     "T4 MNIST": Task(mnist_ns, of_images, PATIENT, lambda end, best: end["distance"] <= 25, "distance", 12),
     "T5 pneumonia": Task(pneumonia, of_pneumonia, PATIENT_PNEUMONIA, close(1.25), "distance", 12),
@@ -286,7 +293,7 @@ def deployed(game: GAN) -> nn.Module:
 
 def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path, shared: Path) -> dict[str, Any]:
     shutil.rmtree(out, ignore_errors=True)  # of a benchmark that was killed
-    mode = "on" if arm in ("on", "rollback-only") else "watch"
+    mode = "on" if arm in LADDERS else "watch"
     data = build.splits(config.data)
     config = override(config, [f"guardian.mode={mode}"])
     if arm == "always-on":
@@ -301,10 +308,10 @@ def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path, sha
         run.events.append("calibration", **run.controller.facts())
         if task.fault:
             FAULTS[task.fault].act(run, planted_at(config.seed, config.images))
-        if arm == "rollback-only":
+        if arm in LADDERS:
             assert isinstance(run.controller, OfGame)
             assert run.controller.treatment is not None
-            run.controller.treatment.ladder = ONLY_BACK
+            run.controller.treatment.ladder = LADDERS[arm]
         try:
             train(run)
         except (Diverged, GaveUp) as error:
@@ -337,11 +344,11 @@ def controller(arm: str, config: TrainConfig, onlookers: Onlookers, pair: Path) 
 
 def plan(only: str) -> Iterator[tuple[str, int, str]]:
     """(task, seed, arm): `on` and `off` of all seeds first, because the other arms copy `on`."""
-    for stage in (("off", "on"), ("always-on", "yoked", "random", "rollback-only")):
+    for stage in (("off", "on"), ("always-on", "yoked", "random", "rollback-only"), tuple(ABLATIONS)):
         for name, task in TASKS.items():
             if only and not name.startswith(only):
                 continue
-            for seed in range(task.seeds):
+            for seed in range(ABLATED if stage == tuple(ABLATIONS) else task.seeds):
                 yield from ((name, seed, arm) for arm in stage if arm in task.arms)
 
 

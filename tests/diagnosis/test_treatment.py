@@ -129,6 +129,19 @@ def test_a_remedy_that_harms_is_undone_with_the_weights():
     assert play.treatment.given_up > 0
 
 
+def test_a_remedy_that_harms_at_first_has_time_while_the_samples_become_better():
+    play = Play()
+    for look in played(looks=24, at=18, **ILL["quality loss"]):
+        if play.look(look.signals):
+            break
+    play.looks(collapsed(8))
+    ill, well = collapsed(1)[0].signals, mended(1)[0].signals
+    for i in range(20):
+        part = i / 19
+        play.look({name: (1 - part) * value + part * well[name] for name, value in ill.items() if name in well})
+    assert [change.reason for _, change in play.changes] == ["quality loss: the relativistic loss with R1 and R2"]
+
+
 # -- going back
 
 

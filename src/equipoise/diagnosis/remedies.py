@@ -181,7 +181,7 @@ LADDER: Mapping[str, Sequence[Rung]] = {
     "exploding gradients": rungs("slower", "paired", "firmer", "<slower"),
     "total collapse": rungs("paired", "firmer", "noisy", "augmented", "<slower", "<paired"),
     "partial collapse": rungs("paired", "balanced", "firmer", "larger", "slower", "<slower", "<as it is"),
-    "imbalance": rungs("balanced", "paired", "larger"),
+    "imbalance": rungs("paired", "balanced", "larger"),
     "shrinkage": rungs("paired", "firmer", "slower G"),
     "quality loss": rungs("paired", "slower", "firmer", "<slower", "<as it is"),
     "D overfitting": rungs("augmented", "paired", "firmer", "smoothed", "<augmented"),

@@ -135,8 +135,11 @@ class Treatment:
         if not self.is_ripe(trial):
             return None
         now, symptoms = self.shortfall, {f.symptom for f in self.watch.findings()}
+        helped = is_less(now, trial.shortfall)
+        if not helped and trial.before and self.is_healing:
+            return None  # it may have done harm at first: it has time as long as the samples become better
         self.trial = None
-        if is_less(now, trial.shortfall):
+        if helped:
             self.trial = Trial(trial.rung, trial.symptom, step, seen, self.look, now, {}, [])
             return None
         harmed = is_less(trial.shortfall, now)
@@ -168,7 +171,7 @@ class Treatment:
 
     def order(self, symptom: str) -> list[Rung]:
         """As on the ladder, but what failed once comes last, and what failed twice no more."""
-        left = [rung for rung in self.ladder[symptom] if self.failed.get(rung.name, 0) < FAILURES]
+        left = [rung for rung in self.ladder.get(symptom, ()) if self.failed.get(rung.name, 0) < FAILURES]
         return sorted(left, key=lambda rung: self.failed.get(rung.name, 0))
 
     def begun(self, rung: Rung, symptom: str, step: int, seen: int, knobs: Knobs) -> Change | None:
