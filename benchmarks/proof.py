@@ -10,13 +10,18 @@ import argparse
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
 import numpy as np
-from guardian import TASKS, Endpoint, Task
+from arms import ABLATIONS
+from guardian import LOOKS, TASKS, Endpoint, Task
 from record import Record
 from scipy.stats import binomtest
 from tables import Row, table
+
+from equipoise import charts, page
+from equipoise.charts import Line
 
 Runs = Mapping[tuple[str, int], Row]  # by (arm, seed)
 GROUPS = ("T2", "T3", "T4", "T5", "T7")  # that success is compared on
@@ -115,7 +120,7 @@ def pairs(found: Mapping[str, Runs], names: Sequence[str], other: str) -> list[t
 
 
 def successes(found: Mapping[str, Runs]) -> None:
-    arms = ("off", "on", "yoked", "random", "always-on", "rollback-only")
+    arms = ("off", "on", "yoked", "random", "always-on", "rollback-only", *ABLATIONS)
 
     def line(name: str) -> str:
         task, runs = TASKS[name], found[name]
@@ -168,12 +173,70 @@ def differences(found: Mapping[str, Runs]) -> None:
     table("guardian.py: on over off, of the same seeds", header, map(line, some))
 
 
+def costs(found: Mapping[str, Runs]) -> None:
+    """Of the runs of `on` in which something was changed."""
+
+    def line(name: str) -> str:
+        task, runs = TASKS[name], found[name]
+        seeds = [seed for arm, seed in runs if arm == "on" and ("off", seed) in runs and runs["on", seed]["changes"]]
+        if not seeds:
+            return f"{name} | 0 | | | | "
+        times = [recovery(task, runs, seed) for seed in seeds]
+        reached = [t for t in times if t is not None]
+        again = [replayed(runs["on", seed]) for seed in seeds]
+        slower = [runs["on", s]["seconds"] / runs["off", s]["seconds"] for s in seeds if runs["off", s]["seconds"]]
+        first = median(runs["on", seed]["changes"][0]["seen"] / runs["off", seed]["seen"] for seed in seeds)
+        cells = [f"{first:.0%}", f"{median(reached):.0%} ({len(reached)})" if reached else "never"]
+        return " | ".join([name, f"{len(seeds)}", *cells, f"{median(again):.1%}", f"{median(slower):.2f}"])
+
+    header = "task | runs changed | first change | from it to success (runs) | played again | time, on over off"
+    table("guardian.py: medians, parts of a run", header, map(line, sorted(found)))
+
+
+def recovery(task: Task, runs: Runs, seed: int) -> float | None:
+    """From the first change to the first look that succeeds, as a part of the run; None where none does."""
+    best, first = best_look(task, runs["off", seed]["looks"]), runs["on", seed]["changes"][0]["seen"]
+    good = [seen for seen, end in runs["on", seed]["looks"] if seen > first and task.succeeded(end, best)]
+    return (good[0] - first) / runs["off", seed]["seen"] if good else None
+
+
+def replayed(run: Row) -> float:
+    """Images that were given up by going back, as a part of the run."""
+    back = [row for row in run["changes"] if "back_to" in row]
+    return float(sum((row["step"] - row["back_to"]) * row["seen"] / row["step"] for row in back) / run["seen"])
+
+
+SHOWN = ("off", "on", "always-on", "random")
+PAPER = "svg { font: 12px sans-serif; background: var(--paper); } text { fill: var(--ink); }"
+
+
+def plot(found: Mapping[str, Runs], name: str) -> str:
+    """The endpoint over the run, of each arm: the median of the seeds, and its middle half. An SVG."""
+    task, runs = TASKS[name], found[name]
+    lines = []
+    for shown in SHOWN:
+        looks = [row["looks"] for (arm, _), row in runs.items() if arm == shown and len(row["looks"]) == LOOKS]
+        if looks:
+            values = np.array([[end[task.value] for _, end in row] for row in looks])
+            low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0).tolist()
+            seen = [seen / 1000 for seen, _ in looks[0]]
+            lines.append(Line(f"{shown} ({len(looks)})", seen, middle, low, high))
+    svg = charts.curves(f"{name}: {task.value}", lines)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{charts.WIDE}"'
+    return svg.replace("<svg", head, 1).replace(">", f"><style>{page.STYLE}{charts.STYLE}{PAPER}</style>", 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--record", default="guardian")
-    found = by_task(Record(parser.parse_args().record).rows())
-    for part in (successes, tests, differences):
+    parser.add_argument("--plots", type=Path, help="folder for an SVG of each task")
+    given = parser.parse_args()
+    found = by_task(Record(given.record).rows())
+    for part in (successes, tests, differences, costs):
         part(found)
+    for name in found if given.plots else ():
+        path = given.plots / f"guardian_{name.lower().replace(' ', '_')}.svg"
+        path.write_text(plot(found, name) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
