@@ -67,6 +67,7 @@ FAR = 1e9  # the distance of a generator that is no longer finite
 
 Endpoint = dict[str, float]
 Judging = Callable[[nn.Module, TrainConfig], Endpoint]
+Judges = tuple[Judging, Judging]  # of the endpoint, and of what FID-patience goes by
 
 
 @dataclass(frozen=True)
@@ -291,7 +292,7 @@ def deployed(game: GAN) -> nn.Module:
     return G
 
 
-def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path, shared: Path) -> dict[str, Any]:
+def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path, judges: Judges) -> dict[str, Any]:
     shutil.rmtree(out, ignore_errors=True)  # of a benchmark that was killed
     mode = "on" if arm in LADDERS else "watch"
     data = build.splits(config.data)
@@ -301,8 +302,7 @@ def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path, sha
         config = config.model_copy(update={"knobs": knobs})
     run_folder = folder.create(config.recipe, out)
     launch.describe(run_folder, config)
-    onlookers, endpoint = Onlookers(config, data, torch.device("cpu")), task.judge(shared, data)
-    judge, ended = Looking(endpoint, task.fid(shared, data), config), "played"
+    onlookers, judge, ended = Onlookers(config, data, torch.device("cpu")), Looking(*judges, config), "played"
     with launch.assembled(config, run_folder, onlookers, controller(arm, config, onlookers, pair)) as run:
         run = replace(run, judge=judge)
         run.events.append("calibration", **run.controller.facts())
@@ -316,7 +316,7 @@ def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Path, sha
             train(run)
         except (Diverged, GaveUp) as error:
             ended = type(error).__name__
-        end = endpoint(deployed(run.game), config)
+        end = judge.endpoint(deployed(run.game), config)
     rows = folder.rows(run_folder.events)
     changes = [row for row in rows if row["kind"] == "change"]
     clock = folder.rows(run_folder.clock)
@@ -366,6 +366,7 @@ def main() -> None:
     torch.set_num_threads(1)
     record, arms = Record(given.record), given.arms.split(",") if given.arms else None
     k, n = map(int, given.part.split("/"))
+    judges: dict[str, Judges] = {}
     todo = [job for job in plan(given.only) if (arms is None or job[2] in arms)]
     todo = [job for job in todo if not given.seeds or job[1] < given.seeds]
     for name, offset, arm in todo[k::n]:
@@ -379,7 +380,10 @@ def main() -> None:
             print(f"{key}: its pair was not played yet", flush=True)
             continue
         config, out = task.configured(given.shared, seed), given.work / place(name, arm, seed)
-        found = played(task, arm, config, out, pair, given.shared)
+        if name not in judges:
+            data = build.splits(config.data)
+            judges[name] = task.judge(given.shared, data), task.fid(given.shared, data)
+        found = played(task, arm, config, out, pair, judges[name])
         record.append(key, **found)
         told = {"end": found["end"], "ended": found["ended"], "changes": len(found["changes"])}
         print(json.dumps(key | told), f"{found['seconds'] or math.nan:.0f} s", flush=True)
