@@ -100,7 +100,8 @@ def test_while_a_remedy_helps_nothing_else_is_touched():
     for i in range(60):
         part = min(i / 50, 1)
         play.look({name: (1 - part) * value + part * well[name] for name, value in ill.items() if name in well})
-    assert len(play.changes) == 1
+    told = [change.reason for _, change in play.changes]
+    assert [text for text in told if not text.startswith("healthy")] == told[:1]
     assert play.knobs.loss == "relativistic"
 
 
@@ -289,6 +290,28 @@ def test_noise_is_taken_back_by_and_by_once_the_game_is_healthy():
     assert play.knobs.instance_noise == 0.15, "as it was asked for, and no less"
     steps = [step for step, _ in play.changes]
     assert all(b - a >= CALM for a, b in pairwise(steps))
+
+
+def test_rates_and_penalties_go_back_to_where_they_began_or_to_a_tenth():
+    play = Play()
+    gamma = 0.01 * play.setting.apart2
+    rates = {"g_lr": START.g_lr / 9, "d_lr": 2 * START.d_lr}
+    play.knobs = START.model_copy(update=rates | {"r1": gamma, "r2": 0.3 * gamma})
+    play.looks(healthy(60))
+    rates = [change.knobs.g_lr / START.g_lr for _, change in play.changes]
+    assert rates == pytest.approx([2 / 9, 4 / 9, 8 / 9, 1, *[1] * (len(rates) - 4)])
+    assert play.knobs.d_lr == 2 * START.d_lr, "it was not lowered"
+    assert (play.knobs.r1, play.knobs.r2) == pytest.approx((gamma / 10, gamma / 10))
+
+
+def test_what_had_to_be_begun_twice_stays():
+    play = Play(tried={"slower": 1, "back, slower G": 1, "slower D": 1})
+    play.knobs = START.model_copy(update={"g_lr": START.g_lr / 9, "d_lr": START.d_lr / 9})
+    play.looks(healthy(60))
+    assert (play.knobs.g_lr, play.knobs.d_lr) == (START.g_lr / 9, START.d_lr / 9)
+    play.treatment.tried = {"slower": 1}
+    play.looks(healthy(60)[-20:])
+    assert play.knobs.g_lr > START.g_lr / 9
 
 
 def test_the_same_looks_give_the_same_changes_after_a_resume():

@@ -14,6 +14,8 @@ from equipoise.knobs import LABELLED, Knobs
 GAMMA = 0.01
 SLOWER, SLOWEST = 1 / 3, 1 / 30  # of a learning rate at a time, and in all
 FIRMER, FIRMEST = 3.0, 30.0  # the same of R1 and R2
+SOFTEST = 0.1  # of R1 and R2 that a remedy brought
+TRACE = 0.05  # of noise or focus: less is none
 P_STEP, P_MOST = 0.2, 0.8  # augmentation in front of D leaks into samples above (Karras et al. 2020)
 NOISE = 0.25  # of the deviation of reals about their mean
 SMOOTHING = 0.1  # Salimans et al. 2016 (arXiv:1606.03498): reals are labelled .9
@@ -155,7 +157,31 @@ REMEDIES: Mapping[str, Remedy] = {
     "balanced": Remedy("more reals of the bins that are not drawn", balanced),
     "as it is": Remedy("other data and latents", as_it_is),
 }
-PASSING = ("instance_noise", "focus")  # knobs that a remedy turns for a time only
+# Knobs that are turned for a time only, and the remedies that turn them: one that must be begun again has come to stay.
+PASSING: Mapping[str, Sequence[str]] = {
+    "instance_noise": ("noisy",),
+    "focus": ("balanced",),
+    "g_lr": ("slower", "slower G"),
+    "d_lr": ("slower", "slower D"),
+    "r1": ("firmer",),
+    "r2": ("firmer",),
+}
+
+
+def eased(setting: Setting, knobs: Knobs, names: Sequence[str]) -> Knobs | None:
+    """Half of the way back to the start. R1 and R2 that a remedy brought keep a tenth of their weight: while modes are
+    lost they must be strong, and blur the samples (Huang et al. 2024, arXiv:2501.05441, lower them so, too)."""
+    floor = SOFTEST * GAMMA * setting.apart2
+    changes: dict[str, float] = {}
+    for name in names:
+        now, start = float(getattr(knobs, name)), float(getattr(setting.start, name))
+        if name in ("g_lr", "d_lr"):
+            changes[name] = max(now, min(2 * now, start))
+        elif name in ("r1", "r2"):
+            changes[name] = min(now, max(now / 2, start, floor))
+        else:
+            changes[name] = min(now, max(now / 2 if now > TRACE else 0.0, start))
+    return turned(knobs, **changes)
 
 
 class Rung(NamedTuple):
@@ -186,7 +212,7 @@ LADDER: Mapping[str, Sequence[Rung]] = {
     "quality loss": rungs("paired", "slower", "firmer", "<slower", "<as it is"),
     "D overfitting": rungs("augmented", "paired", "firmer", "smoothed", "<augmented"),
     "memorising": rungs("augmented", "firmer", "<augmented"),
-    "D too strong": rungs("firmer", "paired", "slower D", "noisy", "smoothed"),
+    "D too strong": rungs("firmer", "paired", "noisy", "smoothed", "slower D"),
     "D too weak": rungs("slower G", "more D", "softer", "<slower G"),
     "cycling": rungs("paired", "slower", "firmer"),
     "vanishing gradients": rungs("paired", "slower D"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.health import recent_shortfall
-from equipoise.diagnosis.remedies import LADDER, PASSING, REMEDIES, Case, Rung, Setting
+from equipoise.diagnosis.remedies import LADDER, PASSING, REMEDIES, Case, Rung, Setting, eased
 from equipoise.diagnosis.watch import Watch
 from equipoise.knobs import At, Change, Knobs
 
@@ -21,7 +21,8 @@ GAIN, LEAST_GAIN = 0.1, 0.5  # of the shortfall, and in units of what matters: l
 FAILURES = 2  # after so many, a remedy is banned
 CONFIRMED = 2  # looks without a finding, after which a snapshot counts as healthy
 HEALING = 5  # looks, over which samples that become better by themselves are seen to
-CALM = 5  # looks without a finding, after which what is for a time only is taken back by half
+CALM = 5  # looks without a finding, after which what is for a time only goes half of the way back
+LASTING = 2  # times that a remedy must be begun to stay
 RESCUES = 0.25  # of a run: so many images may be given up by going back
 SCALES = ("loss", "r1", "r2", "gp", "frozen_norm", "accumulate")  # knobs on which the size of gradients depends
 REGION, VISITS = 0.05, 3  # snapshots so near to each other, of a run, are one region: it is gone back to so often
@@ -59,6 +60,7 @@ class Treatment:
     images: int | None = None  # of the run, where that is known
     ladder: Mapping[str, Sequence[Rung]] = field(default_factory=lambda: LADDER)
     trial: Trial | None = None
+    tried: dict[str, int] = field(default_factory=dict)  # rungs
     failed: dict[str, int] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
     visited: list[int] = field(default_factory=list)  # `seen` of the snapshots that were gone back to
@@ -187,6 +189,7 @@ class Treatment:
             self.visited.append(snapshot.seen)
             self.given_up += self.lost(seen, snapshot.seen)
         shortfall = snapshot.shortfall if snapshot else self.shortfall
+        self.tried[rung.name] = self.tried.get(rung.name, 0) + 1
         self.trial = Trial(rung.name, symptom, step, seen, self.look, shortfall, before, changed)
         over = 0 if rung.back else self.between_looks
         return Change(
@@ -257,15 +260,18 @@ class Treatment:
     # -- a healthy game
 
     def eased(self, knobs: Knobs) -> Change | None:
-        """What is for a time only is halved now and then, and at last taken back."""
-        start = self.setting.start
-        passing = {name: getattr(knobs, name) for name in PASSING if getattr(knobs, name) > getattr(start, name)}
-        if not passing or self.look - max(self.ill_at, self.eased_at) < CALM:
+        """What is for a time only goes half of the way back now and then. What had to be done twice stays."""
+        if self.look - max(self.ill_at, self.eased_at) < CALM:
+            return None
+        passing = [knob for knob, remedies in PASSING.items() if sum(map(self.begun_so_often, remedies)) < LASTING]
+        if (new := eased(self.setting, knobs, passing)) is None:
             return None
         self.eased_at = self.look
-        halved = {k: max(v / 2 if v > 0.05 else 0.0, getattr(start, k)) for k, v in passing.items()}
-        new = Knobs(**{**knobs.model_dump(), **halved})
-        return Change(knobs=new, reason="healthy: what was for a time only is halved", over=self.between_looks)
+        return Change(knobs=new, reason="healthy: half of the way back", over=self.between_looks)
+
+    def begun_so_often(self, remedy: str) -> int:
+        """With or without going back."""
+        return self.tried.get(remedy, 0) + self.tried.get(f"back, {remedy}", 0)
 
     @property
     def steps(self) -> list[int]:
@@ -274,7 +280,7 @@ class Treatment:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "trial": asdict(self.trial) if self.trial else None, "failed": dict(self.failed),
+            "trial": asdict(self.trial) if self.trial else None, "tried": dict(self.tried), "failed": dict(self.failed),
             "snapshots": [asdict(s) for s in self.snapshots], "visited": list(self.visited),
             "given_up": self.given_up, "back_at": self.back_at, "back_seen": self.back_seen,
             "ill_at": self.ill_at, "eased_at": self.eased_at,
@@ -282,7 +288,7 @@ class Treatment:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.trial = Trial(**state["trial"]) if state["trial"] else None
-        self.failed, self.visited = dict(state["failed"]), list(state["visited"])
+        self.tried, self.failed, self.visited = dict(state["tried"]), dict(state["failed"]), list(state["visited"])
         self.snapshots = [Snapshot(**raw) for raw in state["snapshots"]]
         self.given_up, self.back_at, self.back_seen = state["given_up"], state["back_at"], state["back_seen"]
         self.ill_at, self.eased_at = state["ill_at"], state["eased_at"]

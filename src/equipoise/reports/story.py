@@ -267,7 +267,8 @@ def interventions(story: Story) -> str:
 
 def changed(row: Row) -> str:
     """A change in words: why, which knobs, and back to where."""
-    done = [*assignments(row["knobs"]), *([f"back to step {row['back_to']:,}"] if "back_to" in row else [])]
+    done = [f"{name}={number(to) if isinstance(to, float) else to}" for name, to in row["knobs"].items()]
+    done += [f"back to step {row['back_to']:,}"] if "back_to" in row else []
     return f"{row['reason']} ({', '.join(done)})" if done else str(row["reason"])
 
 
