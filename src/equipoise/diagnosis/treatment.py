@@ -263,7 +263,7 @@ class Treatment:
         """What is for a time only goes half of the way back now and then. What had to be done twice stays."""
         if self.look - max(self.ill_at, self.eased_at) < CALM:
             return None
-        passing = [knob for knob, remedies in PASSING.items() if sum(map(self.begun_so_often, remedies)) < LASTING]
+        passing = [knob for knob, remedies in PASSING.items() if max(map(self.begun_so_often, remedies)) < LASTING]
         if (new := eased(self.setting, knobs, passing)) is None:
             return None
         self.eased_at = self.look
