@@ -170,7 +170,7 @@ PASSING: Mapping[str, Sequence[str]] = {
 
 def eased(setting: Setting, knobs: Knobs, names: Sequence[str]) -> Knobs | None:
     """Half of the way back to the start. R1 and R2 that a remedy brought keep a tenth of their weight: while modes are
-    lost they must be strong, and blur the samples (Huang et al. 2024, arXiv:2501.05441, lower them so, too)."""
+    lost they must be strong; later they blur (Huang et al. 2024, arXiv:2501.05441, lower them on a schedule)."""
     floor = SOFTEST * GAMMA * setting.apart2
     changes: dict[str, float] = {}
     for name in names:
