@@ -120,6 +120,12 @@ def of_stacks(shared: Path, data: Splits) -> Judging:
 PRACTICE = 60_000  # pictures that the judging classifier is shown, however few there are
 
 
+def between(real: Tensor, fake: Tensor, see: Callable[[Tensor], Tensor]) -> float:
+    """Frechet distance of features to what is seen of samples; those that are not finite, which as bytes would be black
+    pictures, are far."""
+    return frechet_distance(real, see(fake), groups=0).value if torch.isfinite(fake).all() else FAR
+
+
 def of_images(shared: Path, data: Splits, net_seed: int = 4321, n: int = 2000) -> Judging:
     epochs = max(1.0, PRACTICE / len(data.train))
     net = trained_classifier(data.train, seed=net_seed, epochs=epochs, width=16, track=untracked)
@@ -127,10 +133,8 @@ def of_images(shared: Path, data: Splits, net_seed: int = 4321, n: int = 2000) -
     real = net.features(scaled(to_uint8(data.test.take(torch.arange(n))[0])))
 
     def endpoint(G: nn.Module, config: TrainConfig) -> Endpoint:
-        fake = drawn(G, config.nets.z_dim, n)
-        if not torch.isfinite(fake).all():  # as bytes they would be black pictures
-            return {"distance": FAR}
-        return {"distance": frechet_distance(real, net.features(scaled(to_uint8(fake))), groups=0).value}
+        seen = between(real, drawn(G, config.nets.z_dim, n), lambda fake: net.features(scaled(to_uint8(fake))))
+        return {"distance": seen}
 
     return endpoint
 
@@ -149,8 +153,7 @@ def of_points(shared: Path, data: Splits, n: int = 2500) -> Judging:
     real = data.train.take(torch.arange(n) % len(data.train))[0].double()
 
     def endpoint(G: nn.Module, config: TrainConfig) -> Endpoint:
-        fake = drawn(G, config.nets.z_dim, n).double()
-        return {"distance": frechet_distance(real, fake, groups=0).value if torch.isfinite(fake).all() else FAR}
+        return {"distance": between(real, drawn(G, config.nets.z_dim, n), Tensor.double)}
 
     return endpoint
 
