@@ -26,6 +26,7 @@ TINY = {
     "mlp": ["nets.g_widths=[12,12]", "nets.d_widths=[12,12]"],
     "dcgan": ["nets.g_width=4", "nets.d_width=4"],
     "r3gan": ["nets.width=16", "nets.blocks=1"],
+    "resnet": ["nets.g_width=4", "nets.g_max_width=4", "nets.d_width=4", "nets.d_max_width=4"],
 }
 
 
