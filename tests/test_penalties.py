@@ -13,6 +13,7 @@ from equipoise.penalties import (
     l1,
     l2,
     one_centered,
+    orthogonal,
     scored,
     scored_by_euler,
     zero_centered,
@@ -150,6 +151,20 @@ def test_l2_is_half_the_sum_of_squares_and_its_gradient_is_the_weight():
     assert l2(weights).item() == 10.625
     for g, w in zip(torch.autograd.grad(l2(weights), weights), weights, strict=True):
         assert_close(g, w.detach())
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (7, 3), (4, 4)])
+def test_the_orthogonal_penalty_is_what_different_filters_overlap(shape):
+    w = randn(shape, requires_grad=True)
+    overlaps = [(a @ b) ** 2 for i, a in enumerate(w) for j, b in enumerate(w) if i != j]
+    assert_close(orthogonal([w]), sum(overlaps))
+    (ours,), (theirs,) = torch.autograd.grad(orthogonal([w, w]), w), torch.autograd.grad(2 * sum(overlaps), w)
+    assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_the_orthogonal_penalty_is_nothing_for_orthogonal_filters_of_any_length_and_counts_parallel_ones_twice():
+    assert orthogonal([torch.diag(torch.tensor([1.0, 2.0, 3.0]))]).item() == 0
+    assert orthogonal([torch.tensor([[3.0, 0.0], [2.0, 0.0]])]).item() == 2 * 36
 
 
 def test_clip_weights_projects_onto_the_box_and_leaves_the_inside_alone():

@@ -25,8 +25,9 @@ from equipoise.errors import ConfigError, MachineError
 from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
 from equipoise.knobs import Knobs
-from equipoise.nets import dcgan, mlp, r3gan
-from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
+from equipoise.nets import dcgan, mlp, r3gan, resnet
+from equipoise.nets.checkpointing import Through, kept, recomputed
+from equipoise.nets.layers import MAPS, Conditioning, Output, with_spectral_norm
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
@@ -94,6 +95,7 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # spectral norm draws its first vector from the global generator
         G = with_spectral_norm(G) if nets.g_norm == "spectral" else G
+        G = with_spectral_norm(G, MAPS) if nets.g_norm == "batch+spectral" else G  # tables of classes are left free
         D = with_spectral_norm(D) if nets.d_norm == "spectral" else D
     return G, D
 
@@ -121,9 +123,21 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
         case c.R3GAN():
             require_power_of_two(nets.kind, shape, smallest=8)
             return (
-                r3gan.Generator(shape, z_dim=nets.z_dim, width=nets.width, blocks=nets.blocks, classes=classes),
-                r3gan.Discriminator(shape, width=nets.width, blocks=nets.blocks, classes=classes),
-            )
+                r3gan.Generator(shape, z_dim=nets.z_dim, width=nets.width, blocks=nets.blocks, classes=classes,
+                                through=through(nets)),
+                r3gan.Discriminator(shape, width=nets.width, blocks=nets.blocks, classes=classes,
+                                    through=through(nets)),
+            )  # fmt: skip
+        case c.ResNet():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            require_parts(nets, shape[1])
+            return (
+                resnet.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.g_max_width,
+                                 classes=classes, embedding=nets.embedding, skip_z=nets.skip_z,
+                                 attention=nets.attention, through=through(nets)),
+                resnet.Discriminator(shape, width=nets.d_width, max_width=nets.d_max_width, classes=classes,
+                                     attention=nets.attention, through=through(nets)),
+            )  # fmt: skip
         case other:
             assert_never(other)
 
@@ -139,6 +153,25 @@ def require_power_of_two(kind: str, shape: Shape, smallest: int) -> None:
             f"nets.kind={kind} makes square images of {smallest}, {2 * smallest}, ... pixels, not {height} x {width}: "
             "set data.size."
         )
+
+
+def require_parts(nets: c.ResNet, size: int) -> None:
+    sides, parts = resnet.common_sides(size), len(resnet.generator_sides(size))
+    if nets.attention is not None and nets.attention not in sides:
+        raise ConfigError(
+            f"nets.attention={nets.attention}: for images of {size} pixels both players have maps of "
+            f"{', '.join(map(str, sides))} pixels. Set nets.attention to one of these, or to null."
+        )
+    if nets.skip_z and nets.z_dim < parts:
+        raise ConfigError(
+            f"nets.z_dim={nets.z_dim} is too short for nets.skip_z: the start and each of {parts - 1} blocks take a "
+            f"part of z. Set nets.z_dim to {parts} or more."
+        )
+
+
+def through(nets: c.R3GAN | c.ResNet) -> Through:
+    """How the residual blocks are run."""
+    return recomputed if nets.checkpointing else kept
 
 
 def optimizer(choice: c.Optimizer, net: nn.Module, lr: float) -> optim.Optimizer:
@@ -222,7 +255,7 @@ def layout(nets: c.Nets) -> torch.memory_format:
     match nets:
         case c.MLP():
             return torch.contiguous_format
-        case c.DCGAN() | c.R3GAN():
+        case c.DCGAN() | c.R3GAN() | c.ResNet():
             return torch.channels_last
         case other:
             assert_never(other)

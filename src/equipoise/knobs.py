@@ -37,6 +37,7 @@ class Knobs(BaseModel):
     d_l2: float = Field(0.0, ge=0)  # sum w^2 / 2
     g_l1: float = Field(0.0, ge=0)
     g_l2: float = Field(0.0, ge=0)
+    g_orthogonal: float = Field(0.0, ge=0)  # beta of BigGAN's orthogonal regularization of G's weights
     clip_weights: float = Field(0.0, ge=0)  # D's weights are projected onto [-c, c]; 0 is off
 
     clip_norm: float = Field(0.0, ge=0)  # gradients of each player, by their total norm; 0 is off

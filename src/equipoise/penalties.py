@@ -74,6 +74,24 @@ def l2(weights: Iterable[Tensor]) -> Tensor:
     return torch.stack([w.square().sum() for w in weights]).sum() / 2
 
 
+def orthogonal(weights: Iterable[Tensor]) -> Tensor:
+    """||W W^T * (1 - I)||_F^2 of matrices [filters, values], summed: filters that point in different directions.
+
+    Brock et al. 2019 (arXiv:1809.11096), eq. 3, which holds filters as columns. Returns a scalar.
+    """
+    return torch.stack([squared_overlaps(w) for w in weights]).sum()
+
+
+def squared_overlaps(w: Tensor) -> Tensor:
+    """Of more filters than values, ||W W^T||_F = ||W^T W||_F spares the larger product: from z to the first maps it
+    would have billions of numbers. Such filters cannot be orthogonal, so that the difference does not cancel out."""
+    lengths2 = w.square().sum(1)
+    if len(w) > w.shape[1]:
+        return (w.T @ w).square().sum() - lengths2.square().sum()
+    overlaps = w @ w.T
+    return (overlaps - overlaps.diagonal().diag()).square().sum()
+
+
 @torch.no_grad()
 def clip_weights(weights: Iterable[Tensor], limit: float) -> None:
     """Projects every weight onto [-limit, limit], in place, after D's step.

@@ -31,6 +31,7 @@ from equipoise.config.model import Norm as Norm
 from equipoise.config.model import Optim as Optim
 from equipoise.config.model import Optimizer as Optimizer
 from equipoise.config.model import Pictures as Pictures
+from equipoise.config.model import ResNet as ResNet
 from equipoise.config.model import RMSprop as RMSprop
 from equipoise.config.model import Save as Save
 from equipoise.config.model import Section as Section

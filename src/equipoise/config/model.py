@@ -133,9 +133,35 @@ class R3GAN(Section):
     width: int = Field(384, ge=16, multiple_of=16)
     blocks: int = Field(2, ge=1)  # residual blocks at each resolution
     conditioning: Literal["none", "projection"] = "none"
+    checkpointing: bool = False  # blocks are worked out again in the backward pass: less memory, more time
 
 
-Nets = Annotated[MLP | DCGAN | R3GAN, Field(discriminator="kind")]
+class ResNet(Section):
+    """The residual nets of SNGAN, SAGAN and BigGAN. Widths double towards the small maps."""
+
+    kind: Literal["resnet"] = "resnet"
+    z_dim: int = Field(128, ge=1)
+    g_width: int = Field(256, ge=1)  # channels at the full size
+    g_max_width: int = Field(256, ge=1)
+    d_width: int = Field(128, ge=1)  # channels of the first block
+    d_max_width: int = Field(128, ge=1)
+    g_norm: Literal["batch", "batch+spectral"] = "batch"  # of maps, and of weights
+    d_norm: Literal["none", "spectral"] = "spectral"
+    attention: int | None = Field(None, ge=4)  # side in pixels of the maps that have it, in both players
+    conditioning: Literal["none", "projection"] = "none"
+    embedding: Literal["each-norm", "shared"] = "each-norm"  # of the class, in G
+    skip_z: bool = False  # each block of G is told a part of z of its own
+    init: Init = "xavier"
+    checkpointing: bool = False  # blocks are worked out again in the backward pass: less memory, more time
+
+    @model_validator(mode="after")
+    def parts_fit(self) -> ResNet:
+        if self.skip_z and self.embedding != "shared":
+            raise ValueError("skip_z stands beside an embedding that all norms share: set nets.embedding=shared")
+        return self
+
+
+Nets = Annotated[MLP | DCGAN | R3GAN | ResNet, Field(discriminator="kind")]
 
 
 class SGD(Section):

@@ -145,6 +145,14 @@ def weights(net: nn.Module) -> list[Tensor]:
     return [p for p in net.parameters() if p.ndim > 1]
 
 
+def filters(net: nn.Module) -> Iterator[Tensor]:
+    """The weights of each output of linear maps and convolutions, [outputs, weights]; no embeddings."""
+    for layer in net.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            w = next(p for p in layer.parameters() if p.ndim > 1)  # with spectral norm, the weight under it
+            yield (w.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else w).flatten(1)
+
+
 def nonfinite(*values: Tensor) -> Tensor:
     """How many of these scalars are NaN or infinite."""
     return (~torch.isfinite(torch.stack([v.detach() for v in values]))).sum()

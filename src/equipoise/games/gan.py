@@ -23,6 +23,7 @@ from equipoise.games.base import (
     Signals,
     descend,
     detached,
+    filters,
     frozen,
     keep_statistics,
     means,
@@ -143,7 +144,7 @@ class GAN:
             # the real logits matter to relativistic losses alone
             real_logits = self.judge(hand.real, y, "real", self.D_of_G) if loss.relativistic else fake_logits
             g_loss = loss.generator(real_logits, fake_logits).mean()
-            penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
+            penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2, knobs.g_orthogonal)
         told.append(detached(g_loss=g_loss, g_penalty=penalty))
         return g_loss + penalty
 
@@ -228,11 +229,13 @@ def adversarial_loss(knobs: Knobs) -> AdversarialLoss:
     return smoothed(loss, knobs.smooth_real, knobs.smooth_fake)
 
 
-def weight_penalty(net: nn.Module, l1: float, l2: float) -> Tensor:
-    """l1 sum |w| + l2 sum w^2 / 2 over the weights of a network."""
+def weight_penalty(net: nn.Module, l1: float, l2: float, orthogonal: float = 0.0) -> Tensor:
+    """l1 sum |w| + l2 sum w^2 / 2 over the weights of a network, and what its filters overlap."""
     total = torch.zeros((), device=next(net.parameters()).device)
     if l1:
         total = total + l1 * penalties.l1(weights(net))
     if l2:
         total = total + l2 * penalties.l2(weights(net))
+    if orthogonal:
+        total = total + orthogonal * penalties.orthogonal(filters(net))
     return total

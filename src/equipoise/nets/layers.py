@@ -13,6 +13,8 @@ Norm = Literal["none", "batch", "instance", "layer", "spectral"]
 Output = Literal["tanh", "linear"]
 Conditioning = Literal["projection", "concatenation"]
 
+MAPS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+
 
 def activation(name: Activation | Output) -> nn.Module:
     match name:
@@ -46,15 +48,45 @@ def norm(name: Norm, channels: int, *, spatial: bool) -> nn.Module:
             assert_never(other)
 
 
-def with_spectral_norm(net: nn.Module) -> nn.Module:
+def with_spectral_norm(net: nn.Module, kinds: tuple[type[nn.Module], ...] = (*MAPS, nn.Embedding)) -> nn.Module:
     """Divides each weight by its largest singular value (Miyato et al. 2018, arXiv:1802.05957, eq. 8), in place.
 
     Apply it after initialisation: the power iteration starts from the weights that it finds.
     """
     for layer in list(net.modules()):
-        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)):
+        if isinstance(layer, kinds):
             spectral_norm(layer)
     return net
+
+
+class UnconditionalBatchNorm(nn.Module):
+    """BatchNorm where nothing is told: the condition is left aside."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        y: Tensor = self.norm(x)
+        return y
+
+
+class ConditionalBatchNorm(nn.Module):
+    """(1 + gain(c)) x' + bias(c) for x' of mean 0 and variance 1 over the batch; x [B, C, H, W].
+
+    De Vries et al. 2017 (arXiv:1707.00683), section 3. `gain` and `bias` map a condition c, classes [B] or vectors
+    [B, F], to [B, C].
+    """
+
+    def __init__(self, channels: int, gain: nn.Module, bias: nn.Module):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.gain, self.bias = gain, bias
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        gain, bias = self.gain(condition)[:, :, None, None], self.bias(condition)[:, :, None, None]
+        y: Tensor = (1 + gain) * self.norm(x) + bias
+        return y
 
 
 class NoLabel(nn.Module):

@@ -221,7 +221,7 @@ def asked(story: Story) -> str:
 
 
 def nets(config: TrainConfig) -> str:
-    return {"mlp": "an MLP", "dcgan": "a DCGAN", "r3gan": "an R3GAN"}[config.nets.kind]
+    return {"mlp": "an MLP", "dcgan": "a DCGAN", "r3gan": "an R3GAN", "resnet": "a ResNet"}[config.nets.kind]
 
 
 def data(config: TrainConfig) -> str:
