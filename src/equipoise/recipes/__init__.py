@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from equipoise.config import TrainConfig, nearest
 from equipoise.errors import ConfigError
-from equipoise.recipes import classic, digits, r3gan, toy
+from equipoise.recipes import auxiliary, classic, digits, r3gan, toy
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "ring": toy.ring,
@@ -21,6 +21,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "wgan": classic.wgan,
     "wgan-gp": classic.wgan_gp,
     "hinge": classic.hinge,
+    "acgan": auxiliary.acgan,
+    "reacgan": auxiliary.reacgan,
     "r3gan-xs": r3gan.r3gan_xs,
     "r3gan-s": r3gan.r3gan_s,
     "r3gan-b": r3gan.r3gan_b,
