@@ -14,7 +14,6 @@ from equipoise.penalties import (
     l2,
     one_centered,
     orthogonal,
-    scored,
     scored_by_euler,
     zero_centered,
 )  # fmt: skip
@@ -195,7 +194,11 @@ def penalised(D, scored):
 
 
 def by_definition(augment):
-    return lambda D, x, y: scored(lambda x: D(augment(x), y), x)
+    def scored(D, x, y):
+        logits = D(augment(x), y)
+        return logits, zero_centered(x, logits)
+
+    return scored
 
 
 def by_euler(augment):

@@ -151,6 +151,12 @@ def diff_augment(x: Tensor, table: Tensor, p: float, kinds: Collection[str]) -> 
     return x
 
 
+def seen_again(x: Tensor, table: Tensor, p_flip: float) -> Tensor:
+    """Each sample shifted by up to 1/8 of the side, and every other one mirrored with probability `p_flip`: what D
+    should not mind (Zhang et al. 2020, arXiv:1910.12027). [B, C, H, W]; `table` [B, COLUMNS] from `draws`."""
+    return carried(x, named(table, D_LAYOUT), 1, p_flip)
+
+
 def recolored(x: Tensor, u: dict[str, Tensor]) -> Tensor:
     """Brightness plus U(-.5, .5), saturation times U(0, 2), contrast times U(.5, 1.5), as in the paper's code.
     Saturation is about the mean of a pixel's channels, contrast about the mean of the image."""

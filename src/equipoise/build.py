@@ -22,12 +22,15 @@ from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Shape, Splits, near, to_uint8
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError, MachineError
+from equipoise.games.answers import Levels
 from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
 from equipoise.knobs import Knobs
+from equipoise.losses import CLASS_LOSSES
 from equipoise.nets import dcgan, mlp, r3gan, resnet
 from equipoise.nets.checkpointing import Through, kept, recomputed
 from equipoise.nets.layers import MAPS, Conditioning, Output, with_spectral_norm
+from equipoise.nets.packing import packed, shape_of
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
@@ -101,7 +104,7 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
 
 
 def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
-    labels: Conditioning = "concatenation" if nets.conditioning == "none" else nets.conditioning
+    labels = told_by(nets)
     output: Output = "tanh" if form.is_images else "linear"
     shape, classes = form.shape, form.classes
     match nets:
@@ -109,16 +112,18 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
             return (
                 mlp.Generator(shape, z_dim=nets.z_dim, widths=nets.g_widths, classes=classes, act=nets.g_act,
                               norms=nets.g_norm, output=output),
-                mlp.Discriminator(shape, widths=nets.d_widths, classes=classes, conditioning=labels, act=nets.d_act,
-                                  norms=nets.d_norm),
+                packed(mlp.Discriminator(shape_of(shape, nets.pack), widths=nets.d_widths, classes=classes,
+                                         conditioning=labels, act=nets.d_act, norms=nets.d_norm,
+                                         mixing=nets.minibatch), nets.pack),
             )  # fmt: skip
         case c.DCGAN():
             require_power_of_two(nets.kind, shape, smallest=8)
             return (
                 dcgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width, classes=classes,
                                 act=nets.g_act, norms=nets.g_norm, upsample=nets.upsample, output=output),
-                dcgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes,
-                                    conditioning=labels, act=nets.d_act, norms=nets.d_norm),
+                packed(dcgan.Discriminator(shape_of(shape, nets.pack), width=nets.d_width, max_width=nets.max_width,
+                                           classes=classes, conditioning=labels, act=nets.d_act, norms=nets.d_norm,
+                                           mixing=nets.minibatch), nets.pack),
             )  # fmt: skip
         case c.R3GAN():
             require_power_of_two(nets.kind, shape, smallest=8)
@@ -140,6 +145,18 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
             )  # fmt: skip
         case other:
             assert_never(other)
+
+
+def told_by(nets: c.Nets) -> Conditioning:
+    """How D is told the class, or tells it; without classes it makes no difference."""
+    match nets.conditioning:
+        case "none":
+            return "concatenation"
+        case "auxiliary":
+            assert not isinstance(nets, c.R3GAN)
+            return nets.evidence
+        case told:
+            return told
 
 
 def require_power_of_two(kind: str, shape: Shape, smallest: int) -> None:
@@ -196,6 +213,10 @@ def optimizer(choice: c.Optimizer, net: nn.Module, lr: float) -> optim.Optimizer
 
 def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE) -> GAN:
     """The game at its start. Raises ConfigError when its parts do not fit together."""
+    if config.knobs.unroll and processes.count > 1:
+        raise ConfigError(
+            "knobs.unroll looks ahead on one process's samples alone: set machine.devices=1, or unroll=0."
+        )
     G, D = networks(config.nets, form, config.seed)
     for net in (G, D):
         net.to(device)
@@ -215,10 +236,14 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
         chords=Stream(config.seed, "chords", str(device)),
         knobs=config.knobs,
         augment=in_front_of_D(config, device, processes),
+        vary=seen_again(config, device, processes),
+        class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
+        pack=config.nets.pack if isinstance(config.nets, c.MLP | c.DCGAN) else 1,
         precision=precision(config.machine, device),
         homogeneous_D=isinstance(config.nets, c.R3GAN),
         shared_fakes=config.shared_fakes,
         processes=processes,
+        levels=Levels(device),
     )
 
 
@@ -235,6 +260,17 @@ def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Proces
         return x
 
     return augmented
+
+
+def seen_again(config: c.TrainConfig, device: torch.device, processes: Processes) -> Augment:
+    """Shifted; mirrored too where `augment` names flips, for not all data may be."""
+
+    def varied(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
+        generator = Stream(config.seed, f"again/{call}", str(device)).at(drawn)
+        whole = augment.draws(len(x) * processes.count, generator)
+        return augment.seen_again(x, processes.part(whole), float("flip" in config.augment))
+
+    return varied
 
 
 def compiled(net: nn.Module) -> nn.Module:

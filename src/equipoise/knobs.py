@@ -33,6 +33,15 @@ class Knobs(BaseModel):
     r1: float = Field(0.0, ge=0)  # gamma of R1; its half is inside, as the papers write it
     r2: float = Field(0.0, ge=0)  # gamma of R2
     gp: float = Field(0.0, ge=0)  # lambda of WGAN-GP
+    lecam: float = Field(0.0, ge=0)  # D's logits keep near where those of the other kind lie of late
+    consistency_real: float = Field(0.0, ge=0)  # D's logits of reals that are seen again, shifted
+    consistency_fake: float = Field(0.0, ge=0)
+    z_consistency_d: float = Field(0.0, ge=0)  # D's logits of fakes whose latents were nudged
+    z_consistency_g: float = Field(0.0, ge=0)  # how far G's samples move then, which is rewarded
+    mode_seeking: float = Field(0.0, ge=0)  # G is fined for making the same of different latents
+    auxiliary: float = Field(0.0, ge=0)  # the loss of the class, for both players; needs nets.conditioning=auxiliary
+    top_k: float = Field(1.0, gt=0, le=1)  # share of the fakes that G learns from: those that D takes for most real
+    unroll: int = Field(0, ge=0)  # updates of D that G looks ahead; for small networks
     d_l1: float = Field(0.0, ge=0)  # weight decay of D: sum |w|
     d_l2: float = Field(0.0, ge=0)  # sum w^2 / 2
     g_l1: float = Field(0.0, ge=0)
@@ -60,6 +69,11 @@ class Knobs(BaseModel):
             raise ValueError(f"label smoothing needs a loss with labels ({', '.join(LABELLED)}), not {self.loss}")
         if self.smooth_real + self.smooth_fake >= 1:
             raise ValueError("smooth_real + smooth_fake must stay below 1, or the labels cross")
+        if self.lecam and self.loss == "relativistic":
+            raise ValueError(
+                "lecam holds D's logits near a level, and those of the relativistic loss have none: set knobs.lecam to "
+                "0, or choose another loss"
+            )
         a, b, c = self.ls_targets
         if a in (b, c):
             raise ValueError(
@@ -171,7 +185,7 @@ class Phases(BaseModel):
 
 # A schedule is a factor on a knob over the run: turning the knob, by hand or by an intervention, keeps its shape.
 Schedule = Annotated[Constant | Slope | Phases, Field(discriminator="kind")]
-WHOLE = frozenset({"d_steps", "g_steps", "accumulate"})
+WHOLE = frozenset({"d_steps", "g_steps", "accumulate", "unroll"})
 SCHEDULABLE = frozenset(name for name, field in Knobs.model_fields.items() if field.annotation in (int, float))
 
 

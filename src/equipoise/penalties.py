@@ -1,4 +1,4 @@
-"""Penalties on D's gradient and on weights, and the projection of WGAN.
+"""Penalties on D's gradient, on logits and samples, and on weights, and the projection of WGAN.
 
 Penalties of D are functions of tensors that D has just scored and return one value per sample, so that R1 and
 R2 reuse the graph of D's own step. They belong in the *same* backward pass as D's loss: in a pass of their own
@@ -12,27 +12,24 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.functional import relu
 
 
 def zero_centered(samples: Tensor, logits: Tensor) -> Tensor:
     """||grad_x D(x)||^2, summed over all dimensions of a sample: R1 on reals, R2 on fakes. Returns [B].
 
     Mescheder et al. 2018 (arXiv:1801.04406), eq. 9-10, without their factor gamma/2. `samples` [B, ...] must
-    require grad before D scores them; `logits` is [B] or a PatchGAN map [B, ...], whose patches are summed.
+    require grad before D scores them; `logits` is [B] or a PatchGAN map [B, ...], whose patches are summed. Where D
+    judges packs of samples, [B / pack]: a pack is then D's sample.
     """
-    return input_gradient(logits, samples).square().flatten(1).sum(1)
-
-
-def scored(judge: Callable[[Tensor], Tensor], samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits, and `zero_centered` of them."""
-    logits = judge(samples)
-    return logits, zero_centered(samples, logits)
+    return input_gradient(logits, samples).square().reshape(len(logits), -1).sum(1)
 
 
 def scored_by_euler(
     D: nn.Module, augment: Callable[[Tensor], Tensor], samples: Tensor, *rest: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """As `scored`, for a D without norm layers whose only curves are the kinks of (leaky) ReLUs, in 2/3 of the time.
+    """Logits, and `zero_centered` of them, in 2/3 of the time: for a D without norm layers whose only curves are the
+    kinks of (leaky) ReLUs.
 
     Such a D is homogeneous in the samples and biases together, so D(x) = x . dD/dx + sum of b . dD/db (Euler). The
     logits' gradient by the weights is taken through the right-hand side: through the graph of the first derivative,
@@ -50,12 +47,41 @@ def scored_by_euler(
 def one_centered(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
     """(||grad_x D(x)|| - 1)^2 at x = real + t (fake - real): the WGAN gradient penalty. Returns [B].
 
-    Gulrajani et al. 2017 (arXiv:1704.00028), eq. 3 and Algorithm 1; t ~ U(0, 1) [B], one for each sample.
+    Gulrajani et al. 2017 (arXiv:1704.00028), eq. 3 and Algorithm 1; t ~ U(0, 1) [B], one for each sample, or the same
+    for those of a pack.
     """
     t = t.view(-1, *[1] * (real.ndim - 1))
     mixed = real.detach().lerp(fake.detach(), t).requires_grad_()
-    norm: Tensor = torch.linalg.vector_norm(input_gradient(judge(mixed), mixed).flatten(1), dim=1)  # [B]
+    logits = judge(mixed)
+    norm: Tensor = torch.linalg.vector_norm(input_gradient(logits, mixed).reshape(len(logits), -1), dim=1)  # [B]
     return (norm - 1).square()
+
+
+def lecam(real_logits: Tensor, fake_logits: Tensor, real_level: Tensor, fake_level: Tensor) -> Tensor:
+    """(D(x) - a_F)_+^2 + (a_R - D(G(z)))_+^2: D's logits of reals may not rise far above where those of fakes lie of
+    late, nor those of fakes sink below those of reals. One value per logit.
+
+    Tseng et al. 2021 (arXiv:2104.03310), eq. 7, one-sided as in the authors' code. Levels are scalars without graph.
+    """
+    return relu(real_logits - fake_level).square() + relu(real_level - fake_logits).square()
+
+
+def consistency(seen: Tensor, again: Tensor) -> Tensor:
+    """The squared difference of what was made of a sample and of its changed copy.
+
+    Zhang et al. 2020 (arXiv:1910.12027), eq. 3, of D's logits; Zhao et al. 2020 (arXiv:2002.04724): of both players'
+    samples (section 3.1), and of latents that were nudged (section 3.2).
+    """
+    return (seen - again).square()
+
+
+def mode_seeking(moved: Tensor, apart: Tensor) -> Tensor:
+    """1 / (moved / apart + 1e-5): large where G makes much the same of latents that lie apart.
+
+    Mao et al. 2019 (arXiv:1903.05628), eq. 3, as the reciprocal that their code minimises. `moved` is the mean distance
+    |G(z1, y) - G(z2, y)| of all numbers of the samples, `apart` that of the latents. Scalars.
+    """
+    return 1 / (moved / apart + 1e-5)
 
 
 def input_gradient(logits: Tensor, samples: Tensor) -> Tensor:

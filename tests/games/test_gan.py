@@ -94,12 +94,17 @@ def game(knobs=PLAIN, players=None, optimizer=torch.optim.SGD, **more):
     )  # fmt: skip
 
 
+def hand(players, real, y, graph):
+    z = players.z(len(y))
+    return Hand(real, players.made(z, y, graph), y, z)
+
+
 def update_D(players, real, y):
-    return players.update_D([Hand(real, players.generate(y, graph=False), y)])
+    return players.update_D([hand(players, real, y, graph=False)])
 
 
 def update_G(players, real, y):
-    return players.update_G([Hand(real, players.generate(y, graph=True), y)])
+    return players.update_G([hand(players, real, y, graph=True)])
 
 
 def adam(params, lr):
@@ -215,8 +220,8 @@ def test_gradients_of_several_batches_are_those_of_one_that_holds_them_all(knobs
     real, y = torch.cat([next(Reals())[0] for _ in range(3)]), torch.zeros(3 * B).long()
     for update, z in ((GAN.update_D, torch.randn(3 * B, 3)), (GAN.update_G, torch.randn(3 * B, 3))):
         pieces = zip(real.split(B), z.split(B), y.split(B), strict=True)
-        a = update(parts, [Hand(x, parts.G(latent, c), c) for x, latent, c in pieces])
-        b = update(whole, [Hand(real, whole.G(z, y), y)])
+        a = update(parts, [Hand(x, parts.G(latent, c), c, latent) for x, latent, c in pieces])
+        b = update(whole, [Hand(real, whole.G(z, y), y, z)])
         assert a.keys() == b.keys()
         for name in a.keys() - {"real_input_grad", "fake_input_grad"}:  # a root of the mean of squares
             assert_close(a[name], b[name], msg=name)
@@ -490,7 +495,7 @@ def test_losing_any_entry_of_the_state_changes_what_follows(lost):
 
 
 def test_the_state_names_every_entry():
-    assert set(game().state_dict()) == {"G", "D", "G_ema", "g_opt", "d_opt", "seen", "drawn"}
+    assert set(game().state_dict()) == {"G", "D", "G_ema", "g_opt", "d_opt", "seen", "drawn", "levels"}
 
 
 def test_a_loaded_game_shares_nothing_with_the_one_it_came_from():

@@ -21,11 +21,13 @@ from equipoise.config.model import Data as Data
 from equipoise.config.model import Digits as Digits
 from equipoise.config.model import Evaluate as Evaluate
 from equipoise.config.model import Every as Every
+from equipoise.config.model import Evidence as Evidence
 from equipoise.config.model import Guardian as Guardian
 from equipoise.config.model import Images as Images
 from equipoise.config.model import Init as Init
 from equipoise.config.model import Machine as Machine
 from equipoise.config.model import Metrics as Metrics
+from equipoise.config.model import Minibatch as Minibatch
 from equipoise.config.model import Nets as Nets
 from equipoise.config.model import Norm as Norm
 from equipoise.config.model import Optim as Optim

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from equipoise.config import rules
 from equipoise.config.dotted import holds, json_copy, nearest, put, take
 from equipoise.knobs import SCHEDULABLE, WHOLE, Knobs, Schedule, scheduled
 
@@ -84,7 +85,9 @@ Data = Annotated[Toy | Digits | StackedDigits | Pictures | Arrays, Field(discrim
 Activation = Literal["relu", "leaky-relu", "tanh", "silu"]
 Norm = Literal["none", "batch", "instance", "layer", "spectral"]
 Init = Literal["torch", "xavier", "he", "orthogonal", "normal02"]
-Conditioning = Literal["none", "projection", "concatenation"]
+Conditioning = Literal["none", "projection", "concatenation", "auxiliary"]  # auxiliary: D names the class itself
+Evidence = Literal["cross-entropy", "data-to-data"]  # how, where it does: AC-GAN's classifier, or ReACGAN's proxies
+Minibatch = Literal["none", "std", "discrimination"]
 
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
@@ -102,6 +105,9 @@ class MLP(Section):
     d_norm: Norm = "none"
     init: Init = "torch"
     conditioning: Conditioning = "none"
+    evidence: Evidence = "cross-entropy"
+    minibatch: Minibatch = "none"  # what D sees of the other samples of a batch
+    pack: int = Field(1, ge=1)  # samples that D judges at once
 
     @model_validator(mode="after")
     def norms_fit(self) -> MLP:
@@ -123,6 +129,9 @@ class DCGAN(Section):
     upsample: Literal["resize", "transposed"] = "resize"
     init: Init = "normal02"
     conditioning: Conditioning = "none"
+    evidence: Evidence = "cross-entropy"
+    minibatch: Minibatch = "none"  # what D sees of the other samples of a batch
+    pack: int = Field(1, ge=1)  # samples that D judges at once
 
 
 class R3GAN(Section):
@@ -332,9 +341,18 @@ class TrainConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def mechanisms_fit(self) -> TrainConfig:
+        rules.naming(self)
+        if isinstance(self.nets, MLP | DCGAN):
+            rules.mixing(self, self.nets)
+            rules.packing(self, self.nets)
+        return self
+
+    @model_validator(mode="after")
     def augmentation_fits(self) -> TrainConfig:
-        if self.knobs.augment_p and not isinstance(self.data, Images):
-            raise ValueError(f"knobs.augment_p is for images, and data.kind={self.data.kind} has points: set it to 0")
+        for name in ("augment_p", "consistency_real", "consistency_fake"):
+            if getattr(self.knobs, name) and not isinstance(self.data, Images):
+                raise ValueError(f"knobs.{name} is for images, and data.kind={self.data.kind} has points: set it to 0")
         return self
 
     @model_validator(mode="after")

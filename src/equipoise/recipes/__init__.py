@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from equipoise.config import TrainConfig, nearest
 from equipoise.errors import ConfigError
-from equipoise.recipes import classic, conditional, digits, r3gan, residual, toy
+from equipoise.recipes import auxiliary, classic, conditional, digits, r3gan, residual, toy
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "ring": toy.ring,
@@ -23,6 +23,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "hinge": classic.hinge,
     "cgan": conditional.cgan,
     "cgan-projection": conditional.cgan_projection,
+    "acgan": auxiliary.acgan,
+    "reacgan": auxiliary.reacgan,
     "sngan": residual.sngan,
     "sagan": residual.sagan,
     "biggan": residual.biggan,
