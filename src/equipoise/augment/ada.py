@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from equipoise.augment.colour import colours, recombined
-from equipoise.augment.draws import centred, named, per_sample, require_images, signed
+from equipoise.augment.draws import named, per_sample, require_images, signed
 from equipoise.augment.resampling import mirrored, resampled
 
 ADA_COLUMNS = 32  # some are spare
@@ -41,12 +42,13 @@ def ada_augment(x: Tensor, table: Tensor, p: float, kinds: Collection[str]) -> T
     """
     require_images(x)
     u = named(table, ADA_LAYOUT)
-    if "ada-blit" in kinds:
-        x = blitted(x, u, p)
-    if "ada-geometric" in kinds:
-        x = warped(x, u, p)
-    if "ada-color" in kinds:
-        x = regraded(x, u, p)
+    with torch.autocast(x.device.type, enabled=False):  # places would be rounded to pixels
+        if "ada-blit" in kinds:
+            x = blitted(x, u, p)
+        if "ada-geometric" in kinds:
+            x = warped(x, u, p)
+        if "ada-color" in kinds:
+            x = regraded(x, u, p)
     return x
 
 
@@ -72,26 +74,23 @@ def blitted(x: Tensor, u: dict[str, Tensor], p: float) -> Tensor:
 
 def warped(x: Tensor, u: dict[str, Tensor], p: float) -> Tensor:
     """Scaled, turned anticlockwise, stretched along one axis as much as shrunk along the other, turned again, and
-    moved, in one resampling."""
-    _, _, h, w = x.shape
+    moved, in one resampling; what is uncovered is mirrored in."""
+    b, _, h, w = x.shape
     p_turn = 1 - (1 - p) ** 0.5  # so that at least one of the two turns happens with probability p
-    back = undone(u, p, p_turn)
-    right, down = (fallen(u, "move", p, MOVE * n * normal(u[f"move_{k}"]), 0) for k, n in (("x", w), ("y", h)))
-    column = centred(2 * w, x.device) / 2 - per_sample(right, 3)  # [B, 1, 2W], in pixels from the middle
-    row = centred(2 * h, x.device)[:, None] / 2 - per_sample(down, 3)  # [B, 2H, 1]
-    from_column, from_row = (per_sample(of, 3) * column + per_sample(too, 3) * row for of, too in back)
-    places = torch.stack((from_column * 2 / w, from_row * 2 / h), 3)  # [B, 2H, 2W, 2]
+    halves = torch.tensor((w / 2, h / 2), device=x.device)  # torch counts places in halves of the sides
+    moves = [fallen(u, "move", p, 2 * MOVE * normal(u[f"move_{axis}"]), 0) for axis in "xy"]
+    back = way_back(u, p, p_turn) * halves / halves[:, None]
+    theta = torch.cat((back, -back @ torch.stack(moves, 1)[:, :, None]), 2)  # [B, 2, 3]
+    places = F.affine_grid(theta, [b, 1, 2 * h, 2 * w], align_corners=False)
     moved = touched(u, {"scale": p, "before": p_turn, "stretch": p, "after": p_turn, "move": p})
     return torch.where(moved, resampled(x, places), x)
 
 
-def undone(u: dict[str, Tensor], p: float, p_turn: float) -> list[tuple[Tensor, Tensor]]:
-    """The way back through scale, turn, stretch and turn: what of (column, row) makes the column that a pixel comes
-    from, and what its row. Each [B]."""
+def way_back(u: dict[str, Tensor], p: float, p_turn: float) -> Tensor:
+    """[B, 2, 2]: where (column, row) comes from, before it was scaled, turned, stretched and turned."""
     scale, stretch = (fallen(u, name, p, octaves(u[name], SIZE), 1) for name in ("scale", "stretch"))
     before, after = (turn(fallen(u, name, p_turn, torch.pi * signed(u[name]), 0)) for name in ("before", "after"))
-    back = before / torch.stack((scale * stretch, scale / stretch), 1)[:, None] @ after  # [B, 2, 2]
-    return [(back[:, i, 0], back[:, i, 1]) for i in (0, 1)]
+    return before / torch.stack((scale * stretch, scale / stretch), 1)[:, None] @ after
 
 
 def regraded(x: Tensor, u: dict[str, Tensor], p: float) -> Tensor:

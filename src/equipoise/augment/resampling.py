@@ -22,11 +22,10 @@ BILINEAR, REFLECTION, WHOLE_PIXELS = 0, 2, False  # as torch's operators count t
 
 def resampled(x: Tensor, places: Tensor) -> Tensor:
     """x [B, C, H, W] at `places` [B, 2H, 2W, 2], which says of each pixel of the fine grid where it comes from:
-    (column, row), -1 and 1 at the edges of the image. [B, C, H, W], whatever the networks compute in."""
-    with torch.autocast(x.device.type, enabled=False):
-        _, _, h, w = x.shape
-        (up, down), (up_w, down_w) = finer(h, x.dtype, x.device), finer(w, x.dtype, x.device)
-        return down @ looked_up(up @ (x @ up_w.T), places.to(x.dtype)) @ down_w.T
+    (column, row), -1 and 1 at the edges of the image. [B, C, H, W]."""
+    _, _, h, w = x.shape
+    (up, down), (up_w, down_w) = finer(h, x.dtype, x.device), finer(w, x.dtype, x.device)
+    return down @ looked_up(up @ (x @ up_w.T), places.to(x.dtype)) @ down_w.T
 
 
 @lru_cache(maxsize=16)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from equipoise import penalties
 from equipoise.ema import EMA
+from equipoise.games.adaptive import Adaptive, Steady
 from equipoise.games.base import (
     Batch,
     Signals,
@@ -64,6 +65,7 @@ class GAN:
     chords: Stream  # where the gradient penalty looks, by samples seen
     knobs: Knobs
     augment: Augment = identity
+    pace: Adaptive | Steady = field(default_factory=Steady)  # of the augmentation
     precision: Precision = nullcontext  # what the networks compute in; losses and weights are always float32
     homogeneous_D: bool = False  # D takes a bias for each sample and has no norms: see penalties.scored_by_euler
     shared_fakes: bool = False  # G's first step is judged on the fakes, reals and graph of D's last
@@ -86,7 +88,8 @@ class GAN:
             g_signals = self.update_G(last if last and i == 0 else self.deal(reals, graph=True))
         with span("average of G"):
             self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
-        return d_signals | g_signals | {"d_nonfinite": lost}
+        paced = self.pace.hear(d_signals["paired_sign"], self.seen - before, knobs, self.processes)
+        return d_signals | g_signals | {"d_nonfinite": lost} | paced
 
     def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hand]:
         """What one update is made on: `accumulate` batches of reals, and fakes of their classes, as they are needed."""
@@ -172,7 +175,7 @@ class GAN:
     def augmented(self, x: Tensor, call: Call) -> Tensor:
         """Latents are drawn for each batch of fakes, so (drawn, call) is a new index for each; fakes that both players
         share are augmented alike for both."""
-        return self.augment(x, self.knobs, call, self.drawn)
+        return self.augment(x, self.pace.turned(self.knobs), call, self.drawn)
 
     def penalty_D(
         self, real: Tensor, fake: Tensor, y: Tensor, real_slope2: Tensor, fake_slope2: Tensor
@@ -211,7 +214,7 @@ class GAN:
             "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.ema.state_dict(),
             "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(),
             "seen": self.seen, "drawn": self.drawn,
-        }  # fmt: skip
+        } | self.pace.state_dict()  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.G.load_state_dict(state["G"])
@@ -219,6 +222,7 @@ class GAN:
         self.ema.load_state_dict(state["G_ema"])
         self.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
         self.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
+        self.pace.load_state_dict(state)
         self.seen, self.drawn = state["seen"], state["drawn"]
 
 
