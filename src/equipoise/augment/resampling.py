@@ -53,7 +53,8 @@ def looked_up(x: Tensor, places: Tensor) -> Tensor:
 
 
 class LookUp(Function):
-    """Linear in x: its gradient is its transpose, whose gradient is the look-up again. torch's own has none."""
+    """Linear in x: its gradient is its transpose, whose gradient is the look-up again. Older releases of torch cannot
+    differentiate the gradient of theirs."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, places: Tensor) -> Tensor:

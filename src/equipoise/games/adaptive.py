@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from equipoise.games.base import Signals
@@ -54,7 +53,7 @@ class Adaptive:
     def hear(self, paired_sign: Tensor, shown: int, knobs: Knobs, processes: Processes) -> Signals:
         """Takes note of a round in which `shown` reals were shown to D, and tells its p. Waits for the device once in
         `ROUNDS` rounds. With `knobs.augment_target` at 0 what was added stays."""
-        played: Signals = {"augment_p": torch.tensor(self.turned(knobs).augment_p)}
+        played: Signals = {"augment_p": paired_sign.new_tensor(self.turned(knobs).augment_p)}
         processes.average([whole := paired_sign.detach().clone()])
         self.heard.append(whole)
         self.shown += shown
