@@ -1,5 +1,5 @@
-"""The pipeline of adaptive augmentation in front of D (Karras et al. 2020, arXiv:2006.06676, appendix B), without its
-filters and corruptions, which the paper found to gain nothing. Written from the paper; no code was copied.
+"""The pipeline of adaptive augmentation in front of D (Karras et al. 2020, arXiv:2006.06676, appendix B), without the
+filters and corruptions, which its main experiments leave out. Written from the paper; no code was copied.
 
 Blits move pixels without touching their values; what is geometric resamples them once, by one composed transform;
 colours are one matrix. Each transform has a coin of its own, which falls with probability p for each sample.
