@@ -294,11 +294,6 @@ UNUSUAL = {
         "augment=[color, translation, cutout, flip]",
         "schedules.augment_p={kind: linear, start: .2, end: 1}",
     ],
-    "p that follows a target": [
-        "knobs.augment_target=.5",
-        "knobs.augment_speed_kimg=.4",
-        "augment=[ada-blit, ada-geometric, ada-color, cutout]",
-    ],
     "instance noise": ["knobs.instance_noise=.2", "schedules.instance_noise={kind: linear, end: 0}"],
     "augmentation of the data": ["data.augment={flip_x: true, turn_degrees: 10, shift: .2, brightness: .1}"],
     "two phases": [

@@ -30,7 +30,7 @@ def test_p_is_moved_every_four_rounds_at_the_speed_of_the_paper():
     assert ps == pytest.approx([0, 0, 0, step, step, step, step, 2 * step, 2 * step])
 
 
-@pytest.mark.parametrize("shown", [16, 500])
+@pytest.mark.parametrize("shown", [125, 500])
 def test_from_nothing_to_one_it_takes_500_kimg_whatever_the_batch(shown):
     rounds = 250_000 // shown // ROUNDS * ROUNDS
     assert told(Adaptive(), [1.0] * rounds, shown=shown)[-1] == pytest.approx(0.5, abs=ROUNDS * shown / 500_000)
@@ -110,9 +110,9 @@ def played(config, steps=12):
 @pytest.mark.parametrize(("settings", "way"), [(["knobs.g_lr=0", "knobs.d_lr=.01"], 1), (["knobs.d_lr=0"], -1)])
 def test_in_a_game_p_rises_where_D_wins_and_sinks_where_it_knows_nothing(settings, way, tiny):
     rule = ["knobs.augment_p=.4", "knobs.augment_target=.6", "knobs.augment_speed_kimg=1", "knobs.r1=0", "knobs.r2=0"]
-    asked, recorded, _ = played(tiny("digits", *rule, *settings, steps=60), steps=60)
+    asked, recorded, _ = played(tiny("digits", *rule, *settings), steps=40)
     assert [float(p) for p in recorded] == pytest.approx(asked[:: len(asked) // len(recorded)])
-    assert (asked[-1] - 0.4) * way > 0.2
+    assert (asked[-1] - 0.4) * way > 0.15
     assert 0 <= min(asked) <= max(asked) <= P_MOST
 
 
