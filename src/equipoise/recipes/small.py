@@ -20,7 +20,7 @@ def small_ada() -> TrainConfig:
     """ADA (Karras et al. 2020, arXiv:2006.06676): blits, geometry and colour, of as many samples as it takes until D
     no longer tells nearly all reals from fakes; at five times the paper's speed, for a shorter run. Not measured."""
     kinds: tuple[AugmentKind, ...] = ("ada-blit", "ada-geometric", "ada-color")
-    return small("small-ada", kinds, Knobs(augment_target=0.75, augment_speed_kimg=100))
+    return small("small-ada", kinds, Knobs(augment_target=0.6, augment_speed_kimg=100))
 
 
 def small(name: str, kinds: tuple[AugmentKind, ...], knobs: Knobs) -> TrainConfig:
