@@ -8,8 +8,9 @@ r_t = .6 is r = .77. Written from the paper; no code was copied.
 
 r sees that D wins, not why. Measured on 2026-11-25 with narrow DCGANs under the relativistic loss with R1 and R2, one
 seed each, beside r_v (the paper's other figure, which asks D about held-out reals; 0: no overfitting, 1: nothing else):
-r = .74 and sinking where D had 18,000 digits (r_v = .04), .96 where it had 270 (r_v = .57), but .69 and sinking where it
-had 180 X-rays (r_v = .59). So a target of .6 is wiser than .77.
+r = .74 and sinking where D had 18,000 digits (r_v = .04), .96 where it had 270 (r_v = .57), but .69 and sinking where
+it had 180 X-rays (r_v = .59). So a target of .6 is wiser than .77. With it p rose to .16 on these X-rays, and sank to
+.03 as G caught up: r_v = .44. Held-out data would tell the rule better; the game has none.
 """
 
 from __future__ import annotations
