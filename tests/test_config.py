@@ -384,6 +384,9 @@ def test_all_kinds_of_images_can_be_augmented(data):
     [
         (["knobs.augment_p=1.1"], "knobs.augment_p"),
         (["augment=[blur]"], "augment"),
+        (["augment=[ada-blur]"], "augment"),
+        (["knobs.augment_target=1"], "knobs.augment_target"),
+        (["knobs.augment_speed_kimg=0"], "knobs.augment_speed_kimg"),
         (["augment=[]"], "augment"),
         (["data.augment.hue=.6"], "data.augment.hue"),
         (["data.augment.crop=1"], "data.augment.crop"),
@@ -399,5 +402,7 @@ def test_augmentation_that_does_not_fit_is_refused(assignments, words):
 def test_points_are_not_augmented():
     with pytest.raises(ConfigError, match=r"knobs\.augment_p is for images, and data\.kind=grid has points"):
         override(PLAIN, ["data.kind=grid", "knobs.augment_p=.1"])
+    with pytest.raises(ConfigError, match=r"knobs\.augment_target is for images"):
+        override(PLAIN, ["data.kind=grid", "knobs.augment_target=.7"])
     with pytest.raises(ConfigError, match=r"data\.augment"):
         override(PLAIN, ["data.kind=grid", "data.augment.flip_x=true"])

@@ -27,7 +27,17 @@ NORM_FREE = {
     "mlp": ("digits", []),
     "dcgan": ("hinge", ["nets.g_norm=none", "nets.d_norm=none", "nets.init=he"]),
     "r3gan": ("digits", ["nets.kind=r3gan", "nets.width=16", "nets.blocks=1"]),
-    "everything drawn": ("digits", ["knobs.gp=1", "knobs.augment_p=0.5", "data.augment.shift=0.2"]),
+    "everything drawn": (
+        "digits",
+        [
+            "knobs.gp=1",
+            "data.augment.shift=0.2",
+            "knobs.augment_p=0.5",
+            "knobs.augment_target=.45",
+            "augment=[color, translation, cutout, ada-blit, ada-geometric, ada-color]",
+            "knobs.augment_speed_kimg=5",
+        ],
+    ),
 }
 ONE_BACKWARD = ["knobs.loss=relativistic", "knobs.r1=1", "knobs.r2=1", "batch=32"]
 

@@ -22,6 +22,7 @@ from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Shape, Splits, near, to_uint8
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError, MachineError
+from equipoise.games.adaptive import Adaptive, Steady
 from equipoise.games.answers import Levels
 from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
@@ -239,6 +240,7 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
         vary=seen_again(config, device, processes),
         class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
         pack=config.nets.pack if isinstance(config.nets, c.MLP | c.DCGAN) else 1,
+        pace=Adaptive() if config.knobs.augment_target else Steady(),
         precision=precision(config.machine, device),
         homogeneous_D=isinstance(config.nets, c.R3GAN),
         shared_fakes=config.shared_fakes,
@@ -251,6 +253,9 @@ def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Proces
     def augmented(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
         count = len(x) * processes.count
         if knobs.augment_p:
+            generator = Stream(config.seed, f"ada/{call}", str(device)).at(drawn)
+            whole = augment.draws(count, generator, augment.ADA_COLUMNS)
+            x = augment.ada_augment(x, processes.part(whole), knobs.augment_p, config.augment)
             whole = augment.draws(count, Stream(config.seed, f"augment/{call}", str(device)).at(drawn))
             x = augment.diff_augment(x, processes.part(whole), knobs.augment_p, config.augment)
         if knobs.instance_noise:  # Sonderby et al. 2017 (arXiv:1610.04490)

@@ -212,7 +212,7 @@ class RMSprop(Section):
     weight_decay: float = Field(0.0, ge=0)
 
 
-AugmentKind = Literal["color", "translation", "cutout", "flip"]
+AugmentKind = Literal["color", "translation", "cutout", "flip", "ada-blit", "ada-geometric", "ada-color"]
 Optimizer = Annotated[SGD | Adam | AdamW | RMSprop, Field(discriminator="kind")]
 
 
@@ -350,7 +350,7 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def augmentation_fits(self) -> TrainConfig:
-        for name in ("augment_p", "consistency_real", "consistency_fake"):
+        for name in ("augment_p", "augment_target", "consistency_real", "consistency_fake"):
             if getattr(self.knobs, name) and not isinstance(self.data, Images):
                 raise ValueError(f"knobs.{name} is for images, and data.kind={self.data.kind} has points: set it to 0")
         return self

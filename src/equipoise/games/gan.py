@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from equipoise import penalties
 from equipoise.ema import EMA
 from equipoise.games import terms
+from equipoise.games.adaptive import Adaptive, Steady
 from equipoise.games.answers import Answer, Levels, heard
 from equipoise.games.base import (
     Batch,
@@ -73,6 +74,7 @@ class GAN:
     vary: Augment = identity  # what a sample is like when D sees it again, for consistency
     class_loss: ClassLoss = class_cross_entropy
     pack: int = 1  # samples that D judges at once
+    pace: Adaptive | Steady = field(default_factory=Steady)  # of the augmentation
     precision: Precision = nullcontext  # what the networks compute in; losses and weights are always float32
     homogeneous_D: bool = False  # D takes a bias for each sample and has no norms: see penalties.scored_by_euler
     shared_fakes: bool = False  # G's first step is judged on the fakes, reals and graph of D's last
@@ -96,7 +98,8 @@ class GAN:
             g_signals = self.update_G(last if last and i == 0 else self.deal(reals, graph=True))
         with span("average of G"):
             self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
-        return d_signals | g_signals | {"d_nonfinite": lost}
+        paced = self.pace.hear(d_signals["paired_sign"], self.seen - before, knobs, self.processes)
+        return d_signals | g_signals | {"d_nonfinite": lost} | paced
 
     def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hand]:
         """What one update is made on: `accumulate` batches of reals, and fakes of their classes, as they are needed."""
@@ -204,7 +207,7 @@ class GAN:
     def augmented(self, x: Tensor, call: Call) -> Tensor:
         """Latents are drawn for each batch of fakes, so (drawn, call) is a new index for each; fakes that both players
         share are augmented alike for both."""
-        return self.augment(x, self.knobs, call, self.drawn)
+        return self.augment(x, self.pace.turned(self.knobs), call, self.drawn)
 
     def penalty_D(
         self, real: Tensor, fake: Tensor, y: Tensor, real_slope2: Tensor, fake_slope2: Tensor
@@ -244,7 +247,7 @@ class GAN:
             "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.ema.state_dict(),
             "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(),
             "seen": self.seen, "drawn": self.drawn, "levels": self.levels.state_dict(),
-        }  # fmt: skip
+        } | self.pace.state_dict()  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.G.load_state_dict(state["G"])
@@ -252,6 +255,7 @@ class GAN:
         self.ema.load_state_dict(state["G_ema"])
         self.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
         self.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
+        self.pace.load_state_dict(state)
         self.seen, self.drawn = state["seen"], state["drawn"]
         self.levels.load_state_dict(state["levels"])
 
