@@ -26,6 +26,8 @@ TINY = {
     "mlp": ["nets.g_widths=[12,12]", "nets.d_widths=[12,12]"],
     "dcgan": ["nets.g_width=4", "nets.d_width=4"],
     "r3gan": ["nets.width=16", "nets.blocks=1"],
+    "stylegan2": ["nets.w_dim=8", "nets.capacity=64", "nets.max_width=8"],
+    "fastgan": ["nets.g_width=4", "nets.d_width=4", "nets.max_width=8"],
 }
 
 

@@ -32,7 +32,11 @@ class Knobs(BaseModel):
 
     r1: float = Field(0.0, ge=0)  # gamma of R1; its half is inside, as the papers write it
     r2: float = Field(0.0, ge=0)  # gamma of R2
+    r1_every: int = Field(1, ge=1)  # rounds; R1 is felt in one of them, as many times over (lazy regularisation)
     gp: float = Field(0.0, ge=0)  # lambda of WGAN-GP
+    path_length: float = Field(0.0, ge=0)  # of G with styles: deviation of the lengths of its paths
+    path_every: int = Field(1, ge=1)  # rounds, as r1_every
+    reconstruction: float = Field(0.0, ge=0)  # of D with decoders: what it draws of reals again
     d_l1: float = Field(0.0, ge=0)  # weight decay of D: sum |w|
     d_l2: float = Field(0.0, ge=0)  # sum w^2 / 2
     g_l1: float = Field(0.0, ge=0)
@@ -59,6 +63,11 @@ class Knobs(BaseModel):
             raise ValueError(f"label smoothing needs a loss with labels ({', '.join(LABELLED)}), not {self.loss}")
         if self.smooth_real + self.smooth_fake >= 1:
             raise ValueError("smooth_real + smooth_fake must stay below 1, or the labels cross")
+        if self.r1_every > 1 and self.r2:
+            raise ValueError(
+                "r1_every > 1 beside r2 is worse than both in each round, and fatal on small sets (Huang et al. 2024, "
+                "arXiv:2501.05441): set r1_every to 1, or r2 to 0"
+            )
         a, b, c = self.ls_targets
         if a in (b, c):
             raise ValueError(
@@ -170,7 +179,7 @@ class Phases(BaseModel):
 
 # A schedule is a factor on a knob over the run: turning the knob, by hand or by an intervention, keeps its shape.
 Schedule = Annotated[Constant | Slope | Phases, Field(discriminator="kind")]
-WHOLE = frozenset({"d_steps", "g_steps", "accumulate"})
+WHOLE = frozenset({"d_steps", "g_steps", "accumulate", "r1_every", "path_every"})
 SCHEDULABLE = frozenset(name for name, field in Knobs.model_fields.items() if field.annotation in (int, float))
 
 

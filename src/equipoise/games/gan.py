@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,7 @@ from equipoise.losses import LOSSES, AdversarialLoss, least_squares, smoothed
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
+PATH_MOVES = 0.01  # of the way from the running mean of the lengths of paths to that of a batch: the paper's decay .99
 Precision = Callable[[], AbstractContextManager[Any]]
 Call = Literal["real", "fake", "mixed"]  # what D is asked about; each has augmentations of its own
 Augment = Callable[[Tensor, Knobs, Call, int], Tensor]  # (x, knobs, call, latents drawn so far) -> x
@@ -42,6 +43,18 @@ Augment = Callable[[Tensor, Knobs, Call, int], Tensor]  # (x, knobs, call, laten
 
 def identity(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
     return x
+
+
+class StyledG(penalties.Styled, Protocol):
+    """What `path_length` asks of G beside its halves: to keep the running mean of its lengths, as a norm layer does."""
+
+    path_mean: Tensor
+
+
+class Decoding(Protocol):
+    """What `reconstruction` asks of D."""
+
+    def reconstruction(self, x: Tensor, first: int) -> Tensor: ...  # reals, the place of x[0] in the batch -> [B]
 
 
 class Hand(NamedTuple):
@@ -108,7 +121,7 @@ class GAN:
     def loss_of_D(self, hand: Hand, told: list[Signals]) -> Tensor:
         """With its penalties. Its signals are added to `told`."""
         knobs, loss, y = self.knobs, adversarial_loss(self.knobs), hand.y
-        real = hand.real.clone().requires_grad_(knobs.r1 > 0)
+        real = hand.real.clone().requires_grad_(knobs.r1 > 0 and self.due(knobs.r1_every, hand))
         fake = hand.fake.detach().requires_grad_(knobs.r2 > 0)
         with span("D judges, penalties"):
             real_logits, real_slope2 = self.scored(real, y, "real")
@@ -137,14 +150,14 @@ class GAN:
 
     def loss_of_G(self, hand: Hand, told: list[Signals]) -> Tensor:
         """With its penalties. Its signals are added to `told`."""
-        knobs, loss, y = self.knobs, adversarial_loss(self.knobs), hand.y
+        loss, y = adversarial_loss(self.knobs), hand.y
         with span("D judges for G"):
             fake_logits = self.judge(hand.fake, y, "fake", self.D_of_G)
             # the real logits matter to relativistic losses alone
             real_logits = self.judge(hand.real, y, "real", self.D_of_G) if loss.relativistic else fake_logits
             g_loss = loss.generator(real_logits, fake_logits).mean()
-            penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
-        told.append(detached(g_loss=g_loss, g_penalty=penalty))
+            penalty, lengths = self.penalty_G(hand)
+        told.append(lengths | detached(g_loss=g_loss, g_penalty=penalty))
         return g_loss + penalty
 
     def generate(self, y: Tensor, graph: bool) -> Tensor:
@@ -180,8 +193,8 @@ class GAN:
         """All penalties of D with their weights, and the slopes that they measured."""
         knobs, signals = self.knobs, {}
         total = weight_penalty(self.D, knobs.d_l1, knobs.d_l2)
-        if knobs.r1:
-            total, signals["real_input_grad"] = total + knobs.r1 / 2 * real_slope2, real_slope2.sqrt()
+        if real.requires_grad:
+            total, signals["real_input_grad"] = total + knobs.r1_every * knobs.r1 / 2 * real_slope2, real_slope2.sqrt()
         if knobs.r2:
             total, signals["fake_input_grad"] = total + knobs.r2 / 2 * fake_slope2, fake_slope2.sqrt()
         if knobs.gp:
@@ -189,7 +202,42 @@ class GAN:
             t = self.processes.part(torch.rand(whole, generator=self.chords.at(self.seen), device=real.device))
             off = penalties.one_centered(lambda x: self.judge(x, y, "mixed"), real, fake, t).mean()
             total, signals["chord_grad_off_one"] = total + knobs.gp * off, off.sqrt()
+        if knobs.reconstruction:
+            off = self.drawn_again(real.detach())
+            total, signals["reconstruction"] = total + knobs.reconstruction * off, off
         return total, detached(**signals)
+
+    def drawn_again(self, real: Tensor) -> Tensor:
+        """How far D's decoders are off the reals as D sees them."""
+        x, first = self.augmented(real, "real"), self.processes.rank * len(real)
+        with self.precision():
+            return cast(Decoding, self.D).reconstruction(x, first).mean()
+
+    def penalty_G(self, hand: Hand) -> tuple[Tensor, Signals]:
+        """All penalties of G with their weights, and the lengths that they measured."""
+        knobs, total = self.knobs, weight_penalty(self.G, self.knobs.g_l1, self.knobs.g_l2)
+        if not knobs.path_length or not self.due(knobs.path_every, hand):
+            return total, {}
+        G, lengths = cast(StyledG, self.G), self.path_lengths(hand)
+        mean = lengths.detach().mean()
+        self.processes.average([mean])
+        G.path_mean.lerp_(mean, PATH_MOVES)
+        off = (lengths - G.path_mean).square().mean()
+        return total + knobs.path_every * knobs.path_length * off, detached(path_length=mean)
+
+    def path_lengths(self, hand: Hand) -> Tensor:
+        """Of new latents, half as many as the hand has fakes: as the paper saves memory. [B / 2]."""
+        y = hand.y[: max(1, len(hand.y) // 2)]
+        z, stream = self.z(len(y)), Stream(self.latents.seed, "paths", self.latents.device)
+        whole = (len(y) * self.processes.count, *hand.fake.shape[1:])
+        noise = torch.randn(whole, generator=stream.at(self.drawn), device=z.device)
+        with self.precision():
+            return penalties.path_lengths(cast(StyledG, self.G), z, y, self.processes.part(noise))
+
+    def due(self, every: int, hand: Hand) -> bool:
+        """Whether this round is the one of `every` that feels a lazy penalty: by what was seen, which is state."""
+        a_round = len(hand.y) * self.processes.count * self.knobs.d_steps * self.knobs.accumulate
+        return self.seen // a_round % every == 0
 
     def z(self, n: int) -> Tensor:
         """Latents N(0, 1) [n, z_dim] of this process, a function of (seed, how many all have drawn before)."""

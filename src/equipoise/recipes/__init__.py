@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from equipoise.config import TrainConfig, nearest
 from equipoise.errors import ConfigError
-from equipoise.recipes import classic, digits, r3gan, toy
+from equipoise.recipes import classic, digits, r3gan, small, style, toy
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "ring": toy.ring,
@@ -24,6 +24,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "r3gan-xs": r3gan.r3gan_xs,
     "r3gan-s": r3gan.r3gan_s,
     "r3gan-b": r3gan.r3gan_b,
+    "stylegan2": style.stylegan2,
+    "fastgan": small.fastgan,
 }
 
 
