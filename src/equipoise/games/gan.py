@@ -221,7 +221,8 @@ class GAN:
         G, lengths = cast(StyledG, self.G), self.path_lengths(hand)
         mean = lengths.detach().mean()
         self.processes.average([mean])
-        G.path_mean.lerp_(mean, PATH_MOVES)
+        moved = G.path_mean.lerp(mean, PATH_MOVES)
+        G.path_mean.copy_(torch.where(G.path_mean == 0, mean, moved))  # from 0 it would shrink all paths at first
         off = (lengths - G.path_mean).square().mean()
         return total + knobs.path_every * knobs.path_length * off, detached(path_length=mean)
 

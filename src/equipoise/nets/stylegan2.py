@@ -226,7 +226,8 @@ class MinibatchStd(nn.Module):
     """Karras et al. 2018 (arXiv:1710.10196), section 3: one feature map more, that holds how far the samples of a group
     lie apart, as the mean of the deviations of all numbers. [B, C, H, H] -> [B, C + 1, H, H].
 
-    A group has the greatest number of samples up to `group` that divides the batch; alone in it, a sample sees 0.
+    A group is of neighbours, so that processes may share a batch: as many, up to `group`, as divide it. One that is
+    alone sees 0.
     """
 
     def __init__(self, group: int):
@@ -235,9 +236,9 @@ class MinibatchStd(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = max(n for n in range(1, self.group + 1) if len(x) % n == 0)
-        groups = x.float().view(size, -1, *x.shape[1:])  # [size, B / size, C, H, H]
-        spread = (groups.var(0, correction=0) + EPSILON).sqrt().mean((1, 2, 3))  # [B / size]
-        maps = spread.repeat(size).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
+        groups = x.float().unflatten(0, (-1, size))  # [B / size, size, C, H, H]
+        spread = (groups.var(1, correction=0) + EPSILON).sqrt().mean((1, 2, 3))  # [B / size]
+        maps = spread.repeat_interleave(size).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
         return torch.cat([x, maps.to(x.dtype)], dim=1)
 
 
@@ -284,7 +285,7 @@ def starts(net: nn.Module) -> list[tuple[Tensor, float]]:
 
 def stages(size: int, capacity: int, max_width: int) -> list[int]:
     """Channels at 4, 8, ... `size` pixels."""
-    return [min(capacity // (SMALLEST << i), max_width) for i in range((size // SMALLEST).bit_length())]
+    return [min(max(capacity // (SMALLEST << i), 1), max_width) for i in range((size // SMALLEST).bit_length())]
 
 
 def at_once(block: Callable[..., Any], *inputs: Tensor) -> Any:
