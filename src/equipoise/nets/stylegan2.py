@@ -236,7 +236,7 @@ class MinibatchStd(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = max(n for n in range(1, self.group + 1) if len(x) % n == 0)
-        groups = x.float().unflatten(0, (-1, size))  # [B / size, size, C, H, H]
+        groups = x.float().view(-1, size, *x.shape[1:])  # [B / size, size, C, H, H]
         spread = (groups.var(1, correction=0) + EPSILON).sqrt().mean((1, 2, 3))  # [B / size]
         maps = spread.repeat_interleave(size).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
         return torch.cat([x, maps.to(x.dtype)], dim=1)
