@@ -27,6 +27,8 @@ TINY = {
     "dcgan": ["nets.g_width=4", "nets.d_width=4"],
     "r3gan": ["nets.width=16", "nets.blocks=1"],
     "resnet": ["nets.g_width=4", "nets.g_max_width=4", "nets.d_width=4", "nets.d_max_width=4", "nets.attention=4"],
+    "stylegan2": ["nets.w_dim=8", "nets.capacity=64", "nets.max_width=8"],
+    "fastgan": ["nets.g_width=4", "nets.d_width=4", "nets.max_width=8"],
 }
 
 

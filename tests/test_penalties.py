@@ -14,6 +14,7 @@ from equipoise.penalties import (
     l2,
     one_centered,
     orthogonal,
+    path_lengths,
     scored_by_euler,
     zero_centered,
 )  # fmt: skip
@@ -226,3 +227,47 @@ def test_eulers_way_is_wrong_for_a_D_that_is_not_homogeneous():
     *_, gradients = penalised(D, by_definition(AUGMENTS["none"]))
     *_, other = penalised(D, by_euler(AUGMENTS["none"]))
     assert max((a - b).norm() / b.norm() for a, b in zip(other, gradients, strict=True)) > 1e-4
+
+
+class Paths(nn.Module):
+    """Styles are bent latents, images w_1 A_1 + w_2 A_2 + ..., which the class scales."""
+
+    def __init__(self, layers, w_dim, pixels):
+        super().__init__()
+        self.layers = layers
+        self.A = nn.Parameter(randn(layers, w_dim, pixels).double())
+        self.scale = nn.Parameter(torch.ones(w_dim).double())
+
+    def mapping(self, z, y):
+        return (self.scale * z).tanh() * (y[:, None] + 1)
+
+    def synthesis(self, w):
+        return torch.einsum("blw,lwp->bp", w, self.A).view(len(w), 2, 3, -1)
+
+
+@pytest.mark.parametrize("layers", [1, 5])
+def test_the_paths_of_a_linear_synthesis_are_as_long_as_its_matrices_make_them(layers):
+    G, noise = Paths(layers, 4, 2 * 3 * 3), randn(7, 2, 3, 3).double()
+    lengths = path_lengths(G, randn(7, 4).double(), torch.arange(7), noise)
+    slopes = torch.einsum("bp,lwp->blw", noise.flatten(1), G.A)
+    assert_close(lengths, (slopes.square().sum(2).mean(1) / 9).sqrt())
+    loss = (lengths - 1).square().sum()
+    (gradient,) = torch.autograd.grad(loss, G.A)
+    assert gradient.abs().sum() > 0
+
+
+def test_the_mean_squared_length_is_the_squared_norm_of_the_derivative_by_pixel_and_layer():
+    """E ||J^T n||^2 = ||J||^2 for white noise n: ten thousand draws."""
+    G = Paths(3, 4, 2 * 3 * 3)
+    noise = randn(10_000, 2, 3, 3).double()
+    lengths = path_lengths(G, randn(1, 4).double().expand(10_000, -1), torch.zeros(10_000), noise)
+    assert lengths.square().mean().item() == pytest.approx(G.A.square().sum().item() / (3 * 9), rel=0.03)
+
+
+def test_a_generator_that_ignores_its_styles_has_paths_without_length_and_a_gradient_that_is_finite():
+    G = Paths(2, 4, 18)
+    nn.init.zeros_(G.A)
+    lengths = path_lengths(G, randn(3, 4).double(), torch.zeros(3), randn(3, 2, 3, 3).double())
+    assert lengths.max() < 1e-9
+    (gradient,) = torch.autograd.grad((lengths - 1).square().sum(), G.A)
+    assert torch.isfinite(gradient).all()

@@ -27,6 +27,10 @@ NORM_FREE = {
     "mlp": ("digits", []),
     "dcgan": ("hinge", ["nets.g_norm=none", "nets.d_norm=none", "nets.init=he"]),
     "r3gan": ("digits", ["nets.kind=r3gan", "nets.width=16", "nets.blocks=1"]),
+    "stylegan2": (
+        "digits",
+        ["nets.kind=stylegan2", "nets.capacity=64", "nets.w_dim=8", "nets.style_mixing=0.5", "knobs.path_length=1"],
+    ),
     "everything drawn": (
         "digits",
         [
@@ -44,7 +48,11 @@ ONE_BACKWARD = ["knobs.loss=relativistic", "knobs.r1=1", "knobs.r2=1", "batch=32
 
 def config_of(case: str) -> TrainConfig:
     name, settings = NORM_FREE[case]
-    slim = [] if "nets.kind=r3gan" in settings else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
+    slim = (
+        []
+        if settings[:1] in (["nets.kind=r3gan"], ["nets.kind=stylegan2"])
+        else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
+    )
     slim = ["nets.g_width=8", "nets.d_width=8"] if case == "dcgan" else slim
     return override(recipe(name), [*settings, *slim, *ONE_BACKWARD])
 

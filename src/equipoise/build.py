@@ -28,7 +28,7 @@ from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
 from equipoise.knobs import Knobs
 from equipoise.losses import CLASS_LOSSES
-from equipoise.nets import dcgan, mlp, r3gan, resnet
+from equipoise.nets import dcgan, fastgan, mlp, r3gan, resnet, stylegan2
 from equipoise.nets.checkpointing import Through, kept, recomputed
 from equipoise.nets.layers import MAPS, Conditioning, Output, with_spectral_norm
 from equipoise.nets.packing import packed, shape_of
@@ -93,6 +93,10 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
             init.lecun(net, generator)
             init.fixup(r3gan.branches(net), generator)
         return G, D
+    if isinstance(nets, c.StyleGAN2):
+        for net in (G, D):
+            init.normal(stylegan2.starts(net), generator)
+        return G, D
     initialize = init.INITIALIZERS[nets.init]
     initialize(G, generator)
     initialize(D, generator)
@@ -143,6 +147,23 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
                                  attention=nets.attention, through=through(nets)),
                 resnet.Discriminator(shape, width=nets.d_width, max_width=nets.d_max_width, classes=classes,
                                      attention=nets.attention, through=through(nets)),
+            )  # fmt: skip
+        case c.StyleGAN2():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            return (
+                stylegan2.Generator(shape, z_dim=nets.z_dim, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
+                                    capacity=nets.capacity, max_width=nets.max_width, classes=classes,
+                                    style_mixing=nets.style_mixing, checkpointing=nets.checkpointing),
+                stylegan2.Discriminator(shape, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
+                                        capacity=nets.capacity, max_width=nets.max_width, classes=classes,
+                                        group=nets.group, checkpointing=nets.checkpointing),
+            )  # fmt: skip
+        case c.FastGAN():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            return (
+                fastgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width,
+                                  classes=classes),
+                fastgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes),
             )  # fmt: skip
         case other:
             assert_never(other)
@@ -296,7 +317,7 @@ def layout(nets: c.Nets) -> torch.memory_format:
     match nets:
         case c.MLP():
             return torch.contiguous_format
-        case c.DCGAN() | c.R3GAN() | c.ResNet():
+        case c.DCGAN() | c.R3GAN() | c.ResNet() | c.StyleGAN2() | c.FastGAN():
             return torch.channels_last
         case other:
             assert_never(other)

@@ -32,6 +32,7 @@ class Knobs(BaseModel):
 
     r1: float = Field(0.0, ge=0)  # gamma of R1; its half is inside, as the papers write it
     r2: float = Field(0.0, ge=0)  # gamma of R2
+    r1_every: int = Field(1, ge=1)  # rounds; R1 is felt in one of them, as many times over (lazy regularisation)
     gp: float = Field(0.0, ge=0)  # lambda of WGAN-GP
     lecam: float = Field(0.0, ge=0)  # D's logits keep near where those of the other kind lie of late
     consistency_real: float = Field(0.0, ge=0)  # D's logits of reals that are seen again, shifted
@@ -42,6 +43,9 @@ class Knobs(BaseModel):
     auxiliary: float = Field(0.0, ge=0)  # the loss of the class, for both players; needs nets.conditioning=auxiliary
     top_k: float = Field(1.0, gt=0, le=1)  # share of the fakes that G learns from: those that D takes for most real
     unroll: int = Field(0, ge=0)  # updates of D that G looks ahead; for small networks
+    path_length: float = Field(0.0, ge=0)  # of G with styles: deviation of the lengths of its paths
+    path_every: int = Field(1, ge=1)  # rounds, as r1_every
+    reconstruction: float = Field(0.0, ge=0)  # of D with decoders: what it draws of reals again
     d_l1: float = Field(0.0, ge=0)  # weight decay of D: sum |w|
     d_l2: float = Field(0.0, ge=0)  # sum w^2 / 2
     g_l1: float = Field(0.0, ge=0)
@@ -75,6 +79,11 @@ class Knobs(BaseModel):
             raise ValueError(
                 "lecam holds D's logits near a level, and those of the relativistic loss have none: set knobs.lecam to "
                 "0, or choose another loss"
+            )
+        if self.r1_every > 1 and self.r2:
+            raise ValueError(
+                "r1_every > 1 beside r2 is worse than both in each round, and fatal on small sets (Huang et al. 2024, "
+                "arXiv:2501.05441): set r1_every to 1, or r2 to 0"
             )
         a, b, c = self.ls_targets
         if a in (b, c):
@@ -187,7 +196,7 @@ class Phases(BaseModel):
 
 # A schedule is a factor on a knob over the run: turning the knob, by hand or by an intervention, keeps its shape.
 Schedule = Annotated[Constant | Slope | Phases, Field(discriminator="kind")]
-WHOLE = frozenset({"d_steps", "g_steps", "accumulate", "unroll"})
+WHOLE = frozenset({"d_steps", "g_steps", "accumulate", "unroll", "r1_every", "path_every"})
 SCHEDULABLE = frozenset(name for name, field in Knobs.model_fields.items() if field.annotation in (int, float))
 
 

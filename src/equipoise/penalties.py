@@ -1,4 +1,4 @@
-"""Penalties on D's gradient, on logits and samples, and on weights, and the projection of WGAN.
+"""Penalties on D's gradient, on logits and samples, on G's paths and on weights, and the projection of WGAN.
 
 Penalties of D are functions of tensors that D has just scored and return one value per sample, so that R1 and
 R2 reuse the graph of D's own step. They belong in the *same* backward pass as D's loss: in a pass of their own
@@ -8,6 +8,7 @@ the processes of a distributed run drift apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +83,29 @@ def mode_seeking(moved: Tensor, apart: Tensor) -> Tensor:
     |G(z1, y) - G(z2, y)| of all numbers of the samples, `apart` that of the latents. Scalars.
     """
     return 1 / (moved / apart + 1e-5)
+
+
+class Styled(Protocol):
+    """A generator in two halves: latents to styles, and styles, one for each layer, to images."""
+
+    layers: int
+
+    def mapping(self, z: Tensor, y: Tensor) -> Tensor: ...  # [B, w_dim]
+
+    def synthesis(self, w: Tensor) -> Tensor: ...  # [B, layers, w_dim] -> [B, C, H, W]
+
+
+def path_lengths(G: Styled, z: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+    """||J^T noise|| over the root of layers x pixels, J the derivative of the image by the styles of all layers. [B].
+
+    Karras et al. 2020 (arXiv:1912.04958), eq. 4, whose penalty is (length - a)^2 with a running mean a of the lengths;
+    noise ~ N(0, 1) [B, C, H, W]. In these units the paper's weight ln 2 / (r^2 (ln r - ln 2)) is 2 at any resolution r.
+    """
+    w = G.mapping(z, y)[:, None].expand(-1, G.layers, -1)
+    towards = (G.synthesis(w).float() * noise).sum()
+    slope: Tensor = torch.autograd.grad(towards, w, create_graph=True)[0]  # [B, layers, w_dim]
+    square = slope.square().sum((1, 2)) / (G.layers * noise.shape[2] * noise.shape[3])
+    return square.clamp(min=1e-20).sqrt()  # a G that ignores w has no slope, rather than one of 0 / 0
 
 
 def input_gradient(logits: Tensor, samples: Tensor) -> Tensor:

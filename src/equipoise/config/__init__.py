@@ -22,6 +22,7 @@ from equipoise.config.model import Digits as Digits
 from equipoise.config.model import Evaluate as Evaluate
 from equipoise.config.model import Every as Every
 from equipoise.config.model import Evidence as Evidence
+from equipoise.config.model import FastGAN as FastGAN
 from equipoise.config.model import Guardian as Guardian
 from equipoise.config.model import Images as Images
 from equipoise.config.model import Init as Init
@@ -38,5 +39,6 @@ from equipoise.config.model import RMSprop as RMSprop
 from equipoise.config.model import Save as Save
 from equipoise.config.model import Section as Section
 from equipoise.config.model import StackedDigits as StackedDigits
+from equipoise.config.model import StyleGAN2 as StyleGAN2
 from equipoise.config.model import Toy as Toy
 from equipoise.config.model import TrainConfig as TrainConfig

@@ -170,7 +170,43 @@ class ResNet(Section):
         return self
 
 
-Nets = Annotated[MLP | DCGAN | R3GAN | ResNet, Field(discriminator="kind")]
+class StyleGAN2(Section):
+    """At a side of s pixels the nets have capacity / s channels, at most max_width."""
+
+    kind: Literal["stylegan2"] = "stylegan2"
+    z_dim: int = Field(512, ge=1)
+    w_dim: int = Field(512, ge=1)
+    mapping_layers: int = Field(8, ge=1)
+    capacity: int = Field(16384, ge=1)
+    max_width: int = Field(512, ge=1)
+    group: int = Field(4, ge=1)  # samples that D compares (minibatch standard deviation); 1: none
+    style_mixing: float = Field(0.0, ge=0, le=1)  # share of G's samples with the styles of two latents
+    checkpointing: bool = False  # feature maps are computed again instead of kept: less memory, a third more time
+    conditioning: Literal["none", "projection"] = "none"
+
+    @property
+    def d_norm(self) -> Norm:
+        return "none"
+
+
+class FastGAN(Section):
+    """Nets for small sets; the widths are those at full size."""
+
+    kind: Literal["fastgan"] = "fastgan"
+    z_dim: int = Field(256, ge=1)
+    g_width: int = Field(32, ge=1)
+    d_width: int = Field(32, ge=1)
+    max_width: int = Field(512, ge=1)
+    d_norm: Literal["none", "spectral"] = "spectral"
+    init: Init = "normal02"
+    conditioning: Literal["none", "projection"] = "none"
+
+    @property
+    def g_norm(self) -> Norm:
+        return "batch"
+
+
+Nets = Annotated[MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN, Field(discriminator="kind")]
 
 
 class SGD(Section):
@@ -346,6 +382,14 @@ class TrainConfig(Section):
         if isinstance(self.nets, MLP | DCGAN):
             rules.mixing(self, self.nets)
             rules.packing(self, self.nets)
+        return self
+
+    @model_validator(mode="after")
+    def penalties_fit(self) -> TrainConfig:
+        if self.knobs.path_length and not isinstance(self.nets, StyleGAN2):
+            raise ValueError("knobs.path_length needs a G with styles: set nets.kind=stylegan2, or path_length to 0")
+        if self.knobs.reconstruction and not isinstance(self.nets, FastGAN):
+            raise ValueError("knobs.reconstruction needs a D with decoders: set nets.kind=fastgan, or it to 0")
         return self
 
     @model_validator(mode="after")

@@ -51,7 +51,7 @@ def paired(case: Case) -> Knobs | None:
     knobs, gamma = case.knobs, GAMMA * case.setting.apart2
     return turned(
         knobs, loss="relativistic", smooth_real=0.0, smooth_fake=0.0, gp=0.0, clip_weights=0.0, lecam=0.0, top_k=1.0,
-        r1=knobs.r1 or gamma, r2=knobs.r2 or gamma, frozen_norm=case.setting.batch_norm,
+        r1=knobs.r1 or gamma, r2=knobs.r2 or gamma, r1_every=1, frozen_norm=case.setting.batch_norm,
     )  # fmt: skip
 
 

@@ -121,8 +121,10 @@ def detached(**values: Tensor) -> Signals:
 
 
 def means(told: list[Signals]) -> Signals:
-    """Of the signals of several batches."""
-    return told[0] if len(told) == 1 else {name: torch.stack([one[name] for one in told]).mean() for name in told[0]}
+    """Of the signals of several batches; a lazy penalty may be told by some of them alone."""
+    names = dict.fromkeys(name for one in told for name in one)
+    every = {name: [one[name] for one in told if name in one] for name in names}
+    return told[0] if len(told) == 1 else {name: torch.stack(values).mean() for name, values in every.items()}
 
 
 def set_pace(optimizer: Optimizer, lr: float, beta2: float = 0.0) -> None:

@@ -125,7 +125,7 @@ class GAN:
     def loss_of_D(self, hand: Hand, told: list[Signals]) -> Tensor:
         """With its penalties. Its signals are added to `told`."""
         knobs, loss, y = self.knobs, self.adversarial, hand.y
-        real = hand.real.clone().requires_grad_(knobs.r1 > 0)
+        real = hand.real.clone().requires_grad_(knobs.r1 > 0 and self.due(knobs.r1_every, hand))
         fake = hand.fake.detach().requires_grad_(knobs.r2 > 0)
         with span("D judges, penalties"):
             of_real, real_slope2 = self.scored(real, y, "real")
@@ -215,8 +215,8 @@ class GAN:
         """All penalties of D with their weights, and the slopes that they measured."""
         knobs, signals = self.knobs, {}
         total = weight_penalty(self.D, knobs.d_l1, knobs.d_l2)
-        if knobs.r1:
-            total, signals["real_input_grad"] = total + knobs.r1 / 2 * real_slope2, real_slope2.sqrt()
+        if real.requires_grad:
+            total, signals["real_input_grad"] = total + knobs.r1_every * knobs.r1 / 2 * real_slope2, real_slope2.sqrt()
         if knobs.r2:
             total, signals["fake_input_grad"] = total + knobs.r2 / 2 * fake_slope2, fake_slope2.sqrt()
         if knobs.gp:
@@ -226,6 +226,11 @@ class GAN:
             off = penalties.one_centered(lambda x: self.judge(x, y, "mixed"), real, fake, t).mean()
             total, signals["chord_grad_off_one"] = total + knobs.gp * off, off.sqrt()
         return total, detached(**signals)
+
+    def due(self, every: int, hand: Hand) -> bool:
+        """Whether this round is the one of `every` that feels a lazy penalty: by what was seen, which is state."""
+        a_round = len(hand.y) * self.processes.count * self.knobs.d_steps * self.knobs.accumulate
+        return self.seen // a_round % every == 0
 
     def z(self, n: int) -> Tensor:
         """Latents N(0, 1) [n, z_dim] of this process, a function of (seed, how many all have drawn before)."""

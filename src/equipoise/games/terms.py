@@ -8,7 +8,7 @@ the augmentation in front of D of the sample itself, so that the two differ by n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
     from equipoise.games.gan import GAN, Hand
 
 NUDGE = 0.05  # deviation of the noise on z (Zhao et al. 2020, arXiv:2002.04724, section 3.2)
+PATH_MOVES = 0.01  # of the way from the running mean of the lengths of paths to that of a batch: the paper's decay .99
+
+
+class StyledG(penalties.Styled, Protocol):
+    """What `path_length` asks of G beside its halves: to keep the running mean of its lengths, as a norm layer does."""
+
+    path_mean: Tensor
+
+
+class Decoding(Protocol):
+    """What `reconstruction` asks of D."""
+
+    def reconstruction(self, x: Tensor, first: int) -> Tensor: ...  # reals, the place of x[0] in the batch -> [B]
 
 
 class Term(NamedTuple):
@@ -47,6 +60,8 @@ def of_D(game: GAN, hand: Hand, real: Answer, fake: Answer) -> Iterator[Term]:
         yield Term("z_consistency_d", knobs.z_consistency_d, penalties.consistency(fake.logits, again).mean())
     if knobs.auxiliary:
         yield Term("d_class_loss", knobs.auxiliary, game.class_loss(real.evidence, real.classes, y).mean())
+    if knobs.reconstruction:
+        yield Term("reconstruction", knobs.reconstruction, drawn_again(game, hand.real))
 
 
 def of_G(game: GAN, hand: Hand, fake: Answer) -> Iterator[Term]:
@@ -62,6 +77,35 @@ def of_G(game: GAN, hand: Hand, fake: Answer) -> Iterator[Term]:
         yield Term("z_moves", -knobs.z_consistency_g, penalties.consistency(hand.fake, again).mean())
     if knobs.auxiliary:
         yield Term("g_class_loss", knobs.auxiliary, game.class_loss(fake.evidence, fake.classes, y).mean())
+    if knobs.path_length and game.due(knobs.path_every, hand):
+        yield Term("path_off", knobs.path_every * knobs.path_length, path_off(game, hand))
+
+
+def drawn_again(game: GAN, real: Tensor) -> Tensor:
+    """How far D's decoders are off the reals as D sees them."""
+    x, first = game.augmented(real, "real"), game.processes.rank * len(real)
+    with game.precision():
+        return cast(Decoding, game.D).reconstruction(x, first).mean()
+
+
+def path_off(game: GAN, hand: Hand) -> Tensor:
+    """(length - a)^2 of the paths of new latents, whose running mean a moves before; begun with the first lengths, or
+    it would shrink all paths at first."""
+    G, lengths = cast(StyledG, game.G), path_lengths(game, hand)
+    mean = game.processes.mean(lengths.detach().mean())
+    moved = G.path_mean.lerp(mean, PATH_MOVES)
+    G.path_mean.copy_(torch.where(G.path_mean == 0, mean, moved))
+    return (lengths - G.path_mean).square().mean()
+
+
+def path_lengths(game: GAN, hand: Hand) -> Tensor:
+    """Of half as many latents as the hand has fakes: as the paper saves memory. [B / 2]."""
+    y = hand.y[: max(1, len(hand.y) // 2)]
+    z, stream = game.z(len(y)), Stream(game.latents.seed, "paths", game.latents.device)
+    whole = (len(y) * game.processes.count, *hand.fake.shape[1:])
+    noise = torch.randn(whole, generator=stream.at(game.drawn), device=z.device)
+    with game.precision():
+        return penalties.path_lengths(cast(StyledG, game.G), z, y, game.processes.part(noise))
 
 
 def nudged(game: GAN, z: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from equipoise.config import TrainConfig, nearest
 from equipoise.errors import ConfigError
-from equipoise.recipes import auxiliary, classic, conditional, digits, r3gan, residual, small, toy
+from equipoise.recipes import auxiliary, classic, conditional, digits, r3gan, residual, small, style, toy
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "ring": toy.ring,
@@ -39,6 +39,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "r3gan-1024": r3gan.r3gan_1024,
     "small-diffaugment": small.small_diffaugment,
     "small-ada": small.small_ada,
+    "stylegan2": style.stylegan2,
+    "fastgan": small.fastgan,
 }
 
 
