@@ -34,7 +34,8 @@ def stepped(**turned):
         Stream(0, "latents"), Stream(0, "chords"), Knobs(loss="hinge", g_lr=0.1, **turned),
     )  # fmt: skip
     y = torch.tensor([0, 1])
-    signals = players.update_G([Hand(torch.zeros(2, 2), players.generate(y, graph=True), y)])
+    z = players.z(2)
+    signals = players.update_G([Hand(torch.zeros(2, 2), players.made(z, y, graph=True), y, z)])
     return start, [w.detach() for w in filters(G)], signals["g_penalty"]
 
 
