@@ -127,7 +127,9 @@ def test_nudged_latents_move_samples_and_logits_by_as_much_as_the_nudge():
 def test_mode_seeking_by_hand():
     players = game(turned(PLAIN, mode_seeking=3.0), (Scaled(0.5), First()))
     signals = update_G(players, torch.zeros(B, 3), torch.zeros(B).long())
-    assert signals["mode_seeking"].item() == pytest.approx(1 / 0.5, rel=1e-3), "samples lie half as far apart as latents"
+    assert signals["mode_seeking"].item() == pytest.approx(1 / 0.5, rel=1e-3), (
+        "samples lie half as far apart as latents"
+    )
     assert signals["g_penalty"].item() == pytest.approx(6, rel=1e-3)
 
 
