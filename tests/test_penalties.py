@@ -9,9 +9,12 @@ from torch.testing import assert_close
 from equipoise.nets import r3gan
 from equipoise.penalties import (
     clip_weights,
+    consistency,
     input_gradient,
     l1,
     l2,
+    lecam,
+    mode_seeking,
     one_centered,
     orthogonal,
     path_lengths,
@@ -271,3 +274,15 @@ def test_a_generator_that_ignores_its_styles_has_paths_without_length_and_a_grad
     assert lengths.max() < 1e-9
     (gradient,) = torch.autograd.grad((lengths - 1).square().sum(), G.A)
     assert torch.isfinite(gradient).all()
+
+
+def test_lecam_fines_logits_beyond_the_level_of_the_others_by_hand():
+    real, fake = torch.tensor([3.0, -2, 1]), torch.tensor([-4.0, 5, 1])
+    fines = lecam(real, fake, real_level=torch.tensor(2.0), fake_level=torch.tensor(-1.0))
+    assert_close(fines, torch.tensor([16.0 + 36, 0 + 0, 4 + 1]))
+
+
+def test_consistency_and_mode_seeking_by_hand():
+    assert_close(consistency(torch.tensor([1.0, 2]), torch.tensor([4.0, 2])), torch.tensor([9.0, 0]))
+    assert mode_seeking(torch.tensor(0.5), torch.tensor(2.0)).item() == pytest.approx(4, rel=1e-4)
+    assert mode_seeking(torch.tensor(0.0), torch.tensor(2.0)).item() == pytest.approx(1e5), "finite where G ignores z"

@@ -34,12 +34,14 @@ NORM_FREE = {
     "everything drawn": (
         "digits",
         [
-            "knobs.gp=1",
-            "data.augment.shift=0.2",
-            "knobs.augment_p=0.5",
-            "knobs.augment_target=.45",
+            *("knobs.gp=1", "knobs.augment_p=0.5", "data.augment.shift=0.2", "nets.pack=2"),
+            *("knobs.augment_target=.45", "knobs.augment_speed_kimg=5"),
             "augment=[color, translation, cutout, ada-blit, ada-geometric, ada-color]",
-            "knobs.augment_speed_kimg=5",
+            *("knobs.loss=hinge", "knobs.lecam=1", "knobs.top_k=.4", "knobs.mode_seeking=.1"),
+            *(
+                f"knobs.{name}=.5"
+                for name in ("consistency_real", "consistency_fake", "z_consistency_d", "z_consistency_g")
+            ),
         ],
     ),
 }
@@ -48,13 +50,10 @@ ONE_BACKWARD = ["knobs.loss=relativistic", "knobs.r1=1", "knobs.r2=1", "batch=32
 
 def config_of(case: str) -> TrainConfig:
     name, settings = NORM_FREE[case]
-    slim = (
-        []
-        if settings[:1] in (["nets.kind=r3gan"], ["nets.kind=stylegan2"])
-        else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
-    )
+    other = settings[:1] in (["nets.kind=r3gan"], ["nets.kind=stylegan2"])
+    slim = [] if other else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
     slim = ["nets.g_width=8", "nets.d_width=8"] if case == "dcgan" else slim
-    return override(recipe(name), [*settings, *slim, *ONE_BACKWARD])
+    return override(recipe(name), [*ONE_BACKWARD, *slim, *settings])
 
 
 def played(case: str, steps: int, processes: Processes) -> dict[str, list[torch.Tensor]]:

@@ -21,7 +21,7 @@ def test_a_group_is_consecutive_samples_and_those_left_over_join_the_last():
     x = torch.tensor([0.0, 2, 0, 10, 7])[:, None]
     assert_close(MinibatchStd(2)(x)[:, 1], torch.tensor([1.0, 1, 5, 5, 5]))
     assert torch.equal(MinibatchStd(2)(x)[:2], MinibatchStd(2)(x[:2])), "a process's share has the groups of the whole"
-    assert_close(MinibatchStd(4)(x[:1])[:, 1], torch.tensor([1e-4])), "one sample does not differ"
+    assert_close(MinibatchStd(4)(x[:1])[:, 1], torch.tensor([1e-4]))  # one sample does not differ from others
 
 
 def test_the_deviation_can_be_differentiated_twice_even_where_all_samples_are_equal():

@@ -59,7 +59,7 @@ def test_slopes_are_those_of_whole_packs():
 
 @pytest.mark.parametrize(("pack", "sees"), [(1, False), (2, True)])
 def test_packs_show_a_collapse_that_single_samples_cannot(pack, sees):
-    """Reals are -1 or 1. A batch of fakes is all -1 or all 1, with chance 1/2: one fake is as good as one real."""
+    """Reals are -1 or 1, either with chance 1/2; so are fakes, but those of a pack are always equal."""
     torch.manual_seed(0)
     D = packed(mlp.Discriminator(shape_of((1,), pack), widths=(16,)), pack)
     optimizer, y = torch.optim.Adam(D.parameters(), 0.02), torch.zeros(64).long()

@@ -25,7 +25,9 @@ def unrolled(game: GAN, hand: Hand, steps: int) -> Callable[[Tensor, Tensor], Te
     for _ in range(steps):
         D = asked(game.D, state | weights)
         logits = game.judge(hand.real, hand.y, "real", D), game.judge(hand.fake, hand.y, "fake", D)
-        slopes = torch.autograd.grad(loss(*logits).mean(), list(weights.values()), create_graph=True)
+        slopes = torch.autograd.grad(
+            loss(*logits).mean(), list(weights.values()), create_graph=True, materialize_grads=True
+        )  # a head that names classes has weights that logits do not depend on
         moved = zip(weights.items(), slopes, strict=True)
         weights = {name: w - game.knobs.d_lr * slope for (name, w), slope in moved}
     return asked(game.D, state | weights)

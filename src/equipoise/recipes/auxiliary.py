@@ -1,5 +1,5 @@
-"""D that is not told the class and names it itself, on the digits, with the loss, nets and penalties of `digits`: only
-how G learns which class is meant differs from `digits` with nets.conditioning=projection.
+"""D that is not told the class and names it itself, on the digits, with the loss, nets and penalties of `digits`: from
+`digits` with nets.conditioning=projection it differs only in how G learns which class is meant.
 
 D learns the classes from reals alone, as in ReACGAN; in the first AC-GAN from fakes, too.
 """
