@@ -1,7 +1,7 @@
 """Directions in the space of latents along which samples change, found without labels.
 
-`pca`: where a generator's inner values vary most over many latents (Harkonen et al. 2020, arXiv:2004.02546): of styles w
-themselves; elsewhere of the values behind the first activation, with the latents regressed on them (section 2.2).
+`pca`: where a generator's inner values vary most over many latents (Harkonen et al. 2020, arXiv:2004.02546): styles w
+themselves; elsewhere the values behind the first activation, with the latents regressed on them (section 2.2).
 `sefa`: what the first weights amplify most: the eigenvectors of A^T A with the largest eigenvalues, A the weights that
 turn z, or w at every layer, into features (Shen & Zhou 2021, arXiv:2007.06600, eq. 5). Written from the papers.
 """
@@ -81,12 +81,12 @@ def principal(trained: TrainedGenerator, codes: Codes) -> Tensor:
     along = features @ axes(features)[: codes.at.shape[1]].T  # [N, n]
     latents = by_class(codes.at, codes.y)
     regressed = torch.linalg.lstsq(along, latents).solution  # [n, dim]: how z moves with each
-    return regressed / torch.linalg.vector_norm(regressed, dim=1, keepdim=True)
+    return nn.functional.normalize(regressed, dim=1)
 
 
 def axes(x: Tensor) -> Tensor:
     """Principal axes of x [N, d], the widest first: [d, d]."""
-    return torch.linalg.eigh(torch.cov(x.T.double())).eigenvectors.T.flip(0).to(x.dtype)
+    return descending(torch.cov(x.T.double())).to(x.dtype)
 
 
 def by_class(x: Tensor, y: Tensor) -> Tensor:
@@ -98,7 +98,13 @@ def by_class(x: Tensor, y: Tensor) -> Tensor:
 
 def amplified(A: Tensor) -> Tensor:
     """Eigenvectors of A^T A, the largest eigenvalue first; A [features, dim] -> [dim, dim]."""
-    return torch.linalg.eigh(A.T.double() @ A.double()).eigenvectors.T.flip(0).to(A.dtype)
+    return descending(A.T.double() @ A.double()).to(A.dtype)
+
+
+def descending(symmetric: Tensor) -> Tensor:
+    """Its eigenvectors as rows, those of the largest eigenvalues first."""
+    vectors: Tensor = torch.linalg.eigh(symmetric).eigenvectors
+    return vectors.T.flip(0)
 
 
 def first_weights(trained: TrainedGenerator, codes: Codes) -> Tensor:
@@ -129,8 +135,9 @@ class Call:
     def reads(self, dim: int) -> bool:
         """Whether it is a linear layer that was given vectors of codes, alone or with their classes behind."""
         weight, x = getattr(self.layer, "weight", None), self.input
-        linear = isinstance(weight, Tensor) and weight.ndim == 2 and not isinstance(self.layer, nn.Embedding)
-        return linear and isinstance(x, Tensor) and x.ndim == 2 and x.shape[1] == weight.shape[1] >= dim
+        if not isinstance(weight, Tensor) or isinstance(self.layer, nn.Embedding) or weight.ndim != 2:
+            return False
+        return isinstance(x, Tensor) and x.ndim == 2 and x.shape[1] == weight.shape[1] >= dim
 
 
 @contextmanager
@@ -139,7 +146,9 @@ def watching(net: nn.Module, kinds: type[nn.Module] | tuple[type[nn.Module], ...
     seen: list[Call] = []
     layers = [layer for layer in net.modules() if isinstance(layer, kinds) and layer is not net]
     hooks = [
-        layer.register_forward_hook(lambda layer, inputs, output: seen.append(Call(layer, next(iter(inputs), None), output)))
+        layer.register_forward_hook(
+            lambda layer, inputs, output: seen.append(Call(layer, next(iter(inputs), None), output))
+        )
         for layer in layers
     ]
     try:

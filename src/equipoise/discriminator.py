@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -80,11 +81,18 @@ class Judgment:
     told: str  # what `real` is, in words
 
 
-def judged(D: TrainedDiscriminator, x: Tensor, reals: Source, label: int | None = None) -> Judgment:
-    """What D makes of pictures x [N, *shape]; `reals` were never shown to it. Raises as `TrainedDiscriminator.logits`."""
+def judged(
+    D: TrainedDiscriminator, x: Tensor, held_out: Callable[[], Source], label: int | None = None
+) -> Judgment:  # fmt: skip
+    """What D makes of pictures x [N, *shape]; reals that were held out from it are opened where they are needed.
+
+    Raises:
+        ConfigError: for a class that D does not know, or of which no real is held out.
+    """
     logits = D.logits(x, label)
     if D.meaning == "probability":
         return Judgment(logits, D.probability(logits), D.meaning, TOLD[D.meaning])
+    reals = held_out()
     held, y = reals.take(torch.arange(len(reals)))
     known = D.logits(held if label is None else held[y == label], label).sort().values
     if not len(known):
@@ -93,7 +101,7 @@ def judged(D: TrainedDiscriminator, x: Tensor, reals: Source, label: int | None 
     return Judgment(logits, torch.searchsorted(known, logits) / len(known), D.meaning, told)
 
 
-def held_out(config: TrainConfig, track: Track = untracked, warn: Warn = unheard) -> Source:
+def validation(config: TrainConfig, track: Track = untracked, warn: Warn = unheard) -> Source:
     """Reals of a run that D never saw. Raises DataError when its data cannot be read."""
     return build.splits(config.data, track, warn).validation
 

@@ -91,8 +91,9 @@ def to_safetensors(trained: TrainedGenerator, out: Path) -> str:
 def programmed(trained: TrainedGenerator) -> ExportedProgram:
     net, given = entrance(trained)
     with torch.no_grad(), unwarned():
-        program = torch.export.export(net, given, dynamic_shapes=({0: Dim("n")},) * len(given))
-        return program.run_decompositions({})  # without operations that overwrite their input
+        program: ExportedProgram = torch.export.export(net, given, dynamic_shapes=({0: Dim("n")},) * len(given))
+        program = program.run_decompositions({})  # without operations that overwrite their input
+    return program
 
 
 def entrance(trained: TrainedGenerator) -> tuple[nn.Module, tuple[Tensor, ...]]:

@@ -48,8 +48,7 @@ def inverted(
     Raises:
         ConfigError: for a generator of points, or a class that it does not have.
     """
-    if not trained.form.is_images:
-        raise ConfigError("project looks for pictures, and this generator makes points.")
+    require_pictures(trained)
     candidates = trained.codes(max(CANDIDATES, starts), seed, label)
     with torch.no_grad():
         x = trained.space.samples(candidates)
@@ -67,6 +66,11 @@ def inverted(
     )
 
 
+def require_pictures(trained: TrainedGenerator) -> None:
+    if not trained.form.is_images:
+        raise ConfigError("project looks for pictures, and this generator makes points.")
+
+
 def descended(
     trained: TrainedGenerator, start: Codes, target: Tensor, spread: float, track: Track, steps: int
 ) -> Codes:  # fmt: skip
@@ -75,7 +79,7 @@ def descended(
     pace = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in track(range(steps), "descending", steps):
         optimizer.zero_grad()
-        distances(trained.space.samples(Codes(at, start.y)), target).sum().backward()
+        distances(trained.space.samples(Codes(at, start.y)), target).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         pace.step()
     return Codes(at.detach(), start.y)

@@ -1,7 +1,7 @@
 """What a generator makes its samples of: latents z, or styles w where it has them.
 
-`Latents` and `Styles` are the two spaces; whoever draws, walks, projects or looks for directions asks for one of them by
-`space_of` and need not know which it is. In them a sample has a code: z [z_dim], or w [1, w_dim] for all layers alike,
+`Latents` and `Styles` are the two spaces; whoever draws, walks, projects or looks for directions asks for one of them
+by `space_of` and need not know which it is. In them a sample has a code: z [z_dim], or w [1, w_dim] for all layers alike,
 or w [layers, w_dim].
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -119,8 +119,8 @@ def space_of(G: nn.Module) -> Latents | Styles:
 
 
 def pulled_in(z: Tensor, limit: float) -> Tensor:
-    """z ~ N(0, 1) as N(0, 1) within [-limit, limit]: what BigGAN gets by drawing values beyond the limit again (Brock et
-    al. 2019, arXiv:1809.11096, section 3.1), here by quantiles, so that each sample stays near the one that it was.
+    """z ~ N(0, 1) as N(0, 1) within [-limit, limit]: what BigGAN gets by drawing values beyond the limit again (Brock
+    et al. 2019, arXiv:1809.11096, section 3.1), here by quantiles, so that each sample stays near the one that it was.
 
     Raises:
         ConfigError: for a limit that leaves nothing.
@@ -129,7 +129,8 @@ def pulled_in(z: Tensor, limit: float) -> Tensor:
         raise ConfigError(f"truncation {limit:g} leaves no latents: give a number above 0, such as 0.7.")
     edge = torch.special.ndtr(torch.tensor(-limit, dtype=torch.float64))
     quantile = edge + torch.special.ndtr(z.double()) * (1 - 2 * edge)
-    return torch.special.ndtri(quantile).clamp(-limit, limit).to(z.dtype)
+    within: Tensor = torch.special.ndtri(quantile)
+    return within.clamp(-limit, limit).to(z.dtype)
 
 
 def arc(a: Tensor, b: Tensor, t: float) -> Tensor:
@@ -139,13 +140,17 @@ def arc(a: Tensor, b: Tensor, t: float) -> Tensor:
     whole = torch.where(straight, 1.0, angle.sin())
     share_a = torch.where(straight, 1 - t, ((1 - t) * angle).sin() / whole)
     share_b = torch.where(straight, t, (t * angle).sin() / whole)
-    return share_a * a + share_b * b if 0 < t < 1 else a if t <= 0 else b
+    if not 0 < t < 1:
+        return a if t <= 0 else b
+    between: Tensor = share_a * a + share_b * b
+    return between
 
 
 def save(codes: Codes, space: Space, path: Path) -> None:
     """As an .npz of `z` or `w`, and `y`. Raises StorageError when it cannot be written."""
     try:
-        np.savez(path, **{space.name: codes.at.numpy(), "y": codes.y.numpy()})
+        held: dict[str, Any] = {space.name: codes.at.numpy(), "y": codes.y.numpy()}
+        np.savez(path, **held)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}.") from error
 
@@ -166,7 +171,9 @@ def read(path: Path, space: Space, like: Codes, classes: int) -> Codes:
     wanted = like.at.shape[-1]
     if at is None or y is None or at.ndim != like.at.ndim or at.shape[-1] != wanted or len(at) != len(y):
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in held.items())
-        raise ConfigError(f"{path} holds no latents of this generator, {space.name} of {wanted} numbers and y: {shapes}.")
+        raise ConfigError(
+            f"{path} holds no latents of this generator, {space.name} of {wanted} numbers and y: {shapes}."
+        )
     if len(y) and not 0 <= y.min() <= y.max() < max(classes, 1):
         raise ConfigError(f"{path} holds classes that this generator does not have: it has {classes}.")
     return Codes(torch.from_numpy(at).float(), torch.from_numpy(y).long())

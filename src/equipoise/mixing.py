@@ -15,8 +15,8 @@ from equipoise.latents import Codes, Styles
 
 
 def table(trained: TrainedGenerator, n: int, seed: int, label: int | None, coarse: int) -> Image.Image:
-    """Rows give the first `coarse` styles and columns the others: about `n` pictures. The first row and the first column
-    show the samples themselves; the rows' are those of `seed`, the columns' those of the seed after it.
+    """Rows give the first `coarse` styles and columns the others: about `n` pictures. The first row and the first
+    column show the samples themselves; the rows' are those of `seed`, the columns' those of the seed after it.
 
     Raises:
         ConfigError: for a generator without styles, without so many, or without that class.

@@ -28,6 +28,13 @@ def stops(trained: TrainedGenerator, n: int, seconds: float, seed: int, label: i
     return [*drawn, drawn[0]]
 
 
+def require_alike(passed: Sequence[Codes]) -> None:
+    """Raises ConfigError for stops of different numbers of samples, or of other classes."""
+    first, *others = passed
+    if any(stop.at.shape[0] != first.at.shape[0] or stop.y.tolist() != first.y.tolist() for stop in others):
+        raise ConfigError("a walk goes between as many samples of the same classes: project with the same --class.")
+
+
 def along(space: Space, passed: Sequence[Codes], count: int) -> Iterator[Codes]:
     """`count` codes, evenly spaced in time, from the first to the last of those `passed` (two or more)."""
     legs = list(pairwise(passed))

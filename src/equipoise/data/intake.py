@@ -14,7 +14,6 @@ from torch import Tensor
 from equipoise.data import arrays
 from equipoise.data.decode import SUFFIXES, Pixels, Unreadable, decoded
 from equipoise.data.hooks import Track, untracked
-from equipoise.data.layout import layout
 from equipoise.data.places import Folder, Listing, Place, place_at
 from equipoise.data.source import Shape, scaled
 from equipoise.errors import DataError

@@ -1,1 +1,1 @@
-"""What `equipoise export` writes beside a generator: programs that draw from it without Equipoise. Nobody imports them."""
+"""Programs that draw from an exported generator without Equipoise: `export` writes them, and nobody imports them."""

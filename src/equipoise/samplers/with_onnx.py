@@ -24,7 +24,7 @@ def samples(n: int, seed: int = 0, label: int | None = None) -> NDArray[Any]:
     session = onnxruntime.InferenceSession(str(MODEL), providers=["CPUExecutionProvider"])
     classes = int(session.get_modelmeta().custom_metadata_map["classes"])
     z_dim = session.get_inputs()[0].shape[1]
-    given = {"z": np.random.default_rng(seed).standard_normal((n, z_dim), np.float32)}
+    given: dict[str, NDArray[Any]] = {"z": np.random.default_rng(seed).standard_normal((n, z_dim), np.float32)}
     if classes:
         given["y"] = np.arange(n) % classes if label is None else np.full(n, label)
     x: NDArray[np.float32] = session.run(None, given)[0]
