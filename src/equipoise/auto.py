@@ -77,8 +77,8 @@ def labels(facts: Facts) -> tuple[list[str], str]:
         return [], "no classes: the pictures lie in one folder, or have no labels."
     if facts.samples < LEAST_A_CLASS * facts.classes:
         return [], (
-            f"no classes, though there are {facts.classes}: {facts.samples / facts.classes:.0f} pictures each, and fewer "
-            f"than {LEAST_A_CLASS} do not teach a class (nets.conditioning=projection uses them all the same)."
+            f"no classes, though there are {facts.classes}: {facts.samples / facts.classes:.0f} pictures each, and "
+            f"fewer than {LEAST_A_CLASS} do not teach a class (nets.conditioning=projection uses them all the same)."
         )
     return ["nets.conditioning=projection"], (
         f"nets.conditioning=projection: {facts.classes} classes, so that samples of each can be asked for."

@@ -138,7 +138,7 @@ def to_onnx(trained: TrainedGenerator, out: Path) -> str:
     """The text of the sampler."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise MachineError(
-            f"--to onnx needs {' and '.join(missing)}, which is not installed: pip install 'equipoise[export]'."
+            f"--to onnx needs {' and '.join(missing)}, not installed here: pip install 'equipoise[export]'."
         )
     net, given = entrance(trained)
     names = ["z", "y"][: len(given)]

@@ -82,7 +82,7 @@ def checked(config: c.TrainConfig, form: build.Form) -> Trained | None:
             f"{config.start.path} makes samples of {described(found.form)}, and this run of {described(form)}.\n"
             "Give data of the same size, channels and classes (data.size, nets.conditioning)."
         )
-    if different := departures(found.nets, config.nets):
+    if different := departures(found, config.nets):
         raise ConfigError(
             f"{config.start.path} holds the weights of other nets than this run's.\n"
             f"Give this run the same: {' '.join(different)}"
@@ -96,11 +96,12 @@ def described(form: build.Form) -> str:
     return f"{'x'.join(map(str, form.shape))} with {form.classes or 'no'} classes"
 
 
-def departures(wanted: c.Nets, here: c.Nets) -> list[str]:
-    """The settings that make the nets `here` those that are `wanted`."""
-    there, ours = wanted.model_dump(mode="json"), here.model_dump(mode="json")
-    same = ours if there["kind"] == ours["kind"] else type(wanted)().model_dump(mode="json") | {"kind": ours["kind"]}
-    return [f"--set nets.{key}={spelled(value)}" for key, value in there.items() if value != same.get(key)]
+def departures(found: Trained, here: c.Nets) -> list[str]:
+    """The settings that make the nets `here` those whose weights were found."""
+    there, ours = found.nets.model_dump(mode="json"), here.model_dump(mode="json")
+    usual = ours if there["kind"] == ours["kind"] else type(found.nets)().model_dump(mode="json") | {"kind": None}
+    matters = [key for key in there if key != "init" and (found.D is not None or not key.startswith("d_"))]
+    return [f"--set nets.{key}={spelled(there[key])}" for key in matters if there[key] != usual[key]]
 
 
 def spelled(value: Any) -> str:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from equipoise import build, latents, pictures
+from equipoise import build, foreign, latents, pictures
 from equipoise.config import Nets, read
 from equipoise.data.hooks import Track, untracked
 from equipoise.errors import ConfigError, StorageError
@@ -121,14 +121,18 @@ class TrainedGenerator:
 
 
 def from_file(path: Path) -> TrainedGenerator:
-    """A generator written by `save`.
+    """A generator written by `save`, or the weights of somebody else's StyleGAN2.
 
     Raises:
-        StorageError: for a file that is not there, is damaged, or was not made by Equipoise.
+        StorageError: for a file that is not there, is damaged, or holds something else.
     """
     try:
+        if path.suffix != ".safetensors":
+            return from_others(path)
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("equipoise", "{}"))
+            if not about:
+                return from_others(path)
             names = [name for name in file.keys() if not name.startswith(CONSTANT)]  # noqa: SIM118 - not a mapping
             state = {name: file.get_tensor(name) for name in names}
         nets: Nets = TypeAdapter(Nets).validate_python(about["nets"])
@@ -138,6 +142,13 @@ def from_file(path: Path) -> TrainedGenerator:
         raise StorageError(f"{path} cannot be read: {error}.") from error
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # pydantic's is a ValueError
         raise StorageError(f"{path} is not a generator that Equipoise saved.") from error
+
+
+def from_others(path: Path) -> TrainedGenerator:
+    """Raises StorageError for files that hold no such generator."""
+    found = foreign.stylegan2(path)
+    nets: Nets = TypeAdapter(Nets).validate_python(found.nets)
+    return with_weights(nets, build.Form(found.shape, found.classes), found.state)
 
 
 def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, list[str]]:

@@ -18,6 +18,7 @@ from equipoise.data.hooks import Track, untracked
 from equipoise.errors import ConfigError
 from equipoise.generator import TrainedGenerator
 from equipoise.latents import Codes
+from equipoise.streams import Stream
 
 CANDIDATES = 256  # drawn; the descents start at those that are nearest
 STARTS, STEPS = 8, 300
@@ -49,12 +50,13 @@ def inverted(
         ConfigError: for a generator of points, or a class that it does not have.
     """
     require_pictures(trained)
-    candidates = trained.codes(max(CANDIDATES, starts), seed, label)
+    candidates = drawn(trained, max(CANDIDATES, starts), seed, label)
     with torch.no_grad():
         x = trained.space.samples(candidates)
     nearest = distances(x, target).argsort()[:starts]
     started = Codes(candidates.at[nearest], candidates.y[nearest])
-    found = descended(trained, started, target, candidates.at.std().item(), track, steps)
+    ended = descended(trained, started, target, candidates.at.std().item(), track, steps)
+    found = Codes(torch.cat([started.at, ended.at]), started.y.repeat(2))
     with torch.no_grad():
         ends = trained.space.samples(found)
     best = distances(ends, target).argmin()
@@ -64,6 +66,13 @@ def inverted(
         distance=rms(ends[best], target),
         drawn=rms(x[nearest[0]], target),
     )
+
+
+@torch.no_grad()
+def drawn(trained: TrainedGenerator, n: int, seed: int, label: int | None) -> Codes:
+    """Codes of a stream of their own: what `sample` drew by the same seed shall not be among them."""
+    z, y = torch.randn(n, trained.nets.z_dim, generator=Stream(seed, "project").at(0)), trained.labels(n, label)
+    return Codes(trained.space.codes(z, y), y)
 
 
 def require_pictures(trained: TrainedGenerator) -> None:

@@ -1,7 +1,7 @@
 """What a generator makes its samples of: latents z, or styles w where it has them.
 
 `Latents` and `Styles` are the two spaces; whoever draws, walks, projects or looks for directions asks for one of them
-by `space_of` and need not know which it is. In them a sample has a code: z [z_dim], or w [1, w_dim] for all layers alike,
+by `space_of` and need not know which it is. A sample has a code there: z [z_dim], or w [1, w_dim] for all layers alike,
 or w [layers, w_dim].
 """
 
