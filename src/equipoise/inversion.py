@@ -23,6 +23,7 @@ from equipoise.streams import Stream
 CANDIDATES = 256  # drawn; the descents start at those that are nearest
 STARTS, STEPS = 8, 300
 LR = 0.1  # of Adam, in standard deviations of the codes, sinking to nothing on a cosine
+WHITE = 1 - 1 / 255  # or black, in a picture of 8 bits
 SMALLEST = 4  # pixels a side of the coarsest picture that is compared
 
 
@@ -97,7 +98,8 @@ def descended(
 def distances(x: Tensor, target: Tensor) -> Tensor:
     """Mean squared differences [N] of x [N, C, H, W] from target [C, H, W], at full size, half of it, ... added up: the
     coarse ones lead to where the fine ones can help."""
-    difference = x - target
+    beyond = (target.abs() > WHITE) & (x * target.sign() > 1)  # what is whiter than white is white
+    difference = torch.where(beyond, 0.0, x - target)
     total = difference.square().flatten(1).mean(1)
     while difference.shape[2] >= 2 * SMALLEST:
         difference = avg_pool2d(difference, 2)
