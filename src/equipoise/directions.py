@@ -8,7 +8,7 @@ turn z, or w at every layer, into features (Shen & Zhou 2021, arXiv:2007.06600, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from equipoise import pictures
 from equipoise.errors import ConfigError, StorageError
-from equipoise.generator import TrainedGenerator
+from equipoise.generator import CHUNK, TrainedGenerator
 from equipoise.latents import Codes, Styles
 from equipoise.nets.r3gan import BiasedLeakyReLU
 
@@ -73,15 +73,23 @@ def principal(trained: TrainedGenerator, codes: Codes) -> Tensor:
     """[dim or less, dim]"""
     if isinstance(trained.space, Styles):
         return axes(codes.at[:, 0])
-    with watching(trained.G, ACTIVATIONS) as seen:
-        trained.G(codes.at, codes.y)
-    if not seen:
-        raise ConfigError(f"nets.kind={trained.nets.kind} has no activation that --method pca knows: use sefa.")
-    features = by_class(seen[0].output.flatten(1), codes.y)
+    parts = zip(torch.split(codes.at, CHUNK), torch.split(codes.y, CHUNK), strict=True)
+    features = by_class(torch.cat([first_values(trained, at, y) for at, y in parts]), codes.y)
     along = features @ axes(features)[: codes.at.shape[1]].T  # [N, n]
     latents = by_class(codes.at, codes.y)
     regressed = torch.linalg.lstsq(along, latents).solution  # [n, dim]: how z moves with each
     return nn.functional.normalize(regressed, dim=1)
+
+
+def first_values(trained: TrainedGenerator, at: Tensor, y: Tensor) -> Tensor:
+    """Behind the first activation [N, d]. The generator is stopped there: the rest takes nearly all of the time."""
+    try:
+        with watching(trained.G, ACTIVATIONS, stop_at_first):
+            trained.G(at, y)
+    except Enough as enough:
+        values: Tensor = enough.call.output
+        return values.flatten(1)
+    raise ConfigError(f"nets.kind={trained.nets.kind} has no activation that --method pca knows: use sefa.")
 
 
 def axes(x: Tensor) -> Tensor:
@@ -110,7 +118,8 @@ def descending(symmetric: Tensor) -> Tensor:
 def first_weights(trained: TrainedGenerator, codes: Codes) -> Tensor:
     """[features, dim]: the weights that meet the codes, of all layers that take a style."""
     dim, some = codes.at.shape[-1], Codes(codes.at[:2], codes.y[:2])
-    with watching(trained.G, nn.Module) as seen:
+    seen: list[Call] = []
+    with watching(trained.G, (nn.Module,), seen.append):
         trained.space.samples(some)
     readers = [call for call in seen if call.reads(dim)]
     if not readers:
@@ -140,19 +149,26 @@ class Call:
         return isinstance(x, Tensor) and x.ndim == 2 and x.shape[1] == weight.shape[1] >= dim
 
 
+class Enough(Exception):
+    def __init__(self, call: Call):
+        super().__init__()
+        self.call = call
+
+
+def stop_at_first(call: Call) -> None:
+    raise Enough(call)
+
+
 @contextmanager
-def watching(net: nn.Module, kinds: type[nn.Module] | tuple[type[nn.Module], ...]) -> Iterator[list[Call]]:
-    """The calls of its layers of some kinds, in order; nothing is left behind."""
-    seen: list[Call] = []
-    layers = [layer for layer in net.modules() if isinstance(layer, kinds) and layer is not net]
+def watching(net: nn.Module, kinds: tuple[type[nn.Module], ...], told: Callable[[Call], None]) -> Iterator[None]:
+    """Tells of the calls of its layers of some kinds; nothing is left behind."""
     hooks = [
-        layer.register_forward_hook(
-            lambda layer, inputs, output: seen.append(Call(layer, next(iter(inputs), None), output))
-        )
-        for layer in layers
+        layer.register_forward_hook(lambda layer, inputs, output: told(Call(layer, next(iter(inputs), None), output)))
+        for layer in net.modules()
+        if isinstance(layer, kinds) and layer is not net
     ]
     try:
-        yield seen
+        yield
     finally:
         for hook in hooks:
             hook.remove()

@@ -66,6 +66,8 @@ def exported(trained: TrainedGenerator, kind: Kind, out: Path) -> list[Path]:
     beside = out.with_name("sampler.py")
     if beside.exists() and "a generator that Equipoise trained" not in beside.read_text(encoding="utf-8"):
         raise ConfigError(f"{beside} is no sampler of ours, and would be overwritten: choose another folder with -o.")
+    if not out.parent.is_dir():
+        raise StorageError(f"cannot write {out}: there is no folder {out.parent}.")
     try:
         match kind:
             case "safetensors":
