@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+from equipoise import build, launch
 from equipoise.config import TrainConfig, override
+from equipoise.generator import TrainedGenerator
 from equipoise.recipes import RECIPES, recipe
 from equipoise.runs.folder import RunFolder
 
@@ -99,3 +102,59 @@ def recorded(tmp_path: Path) -> Callable[..., RunFolder]:
         return run
 
     return write
+
+
+@pytest.fixture
+def untrained() -> Callable[..., TrainedGenerator]:
+    """The generator of a recipe with narrow nets, as it is before training, with weights that are not small."""
+
+    def make(name: str, *settings: str, shape: tuple[int, ...] = (1, 8, 8), classes: int = 0) -> TrainedGenerator:
+        config = tiny(name, "nets.z_dim=8", *settings)
+        G, _ = build.networks(config.nets, build.Form(shape, classes), seed=0)
+        with torch.no_grad():
+            for p in G.parameters():
+                p.mul_(2)
+        return TrainedGenerator(G.eval().requires_grad_(False), config.nets, build.Form(shape, classes))
+
+    return make
+
+
+class FakeStyled(nn.Module):
+    """The interface of a net with styles: each of its layers adds what its style says of its own part of a picture."""
+
+    layers = 4
+    w_mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.to_w, self.affine = nn.Linear(8, 6), nn.Linear(6, 16)
+        for p in self.parameters():
+            nn.init.normal_(p, 0, 0.5, generator=generator)
+        self.register_buffer("w_mean", torch.full((6,), 0.1))
+
+    def mapping(self, z: Tensor, y: Tensor) -> Tensor:
+        w: Tensor = self.to_w(z).tanh() + 0.1 * y[:, None]
+        return w
+
+    def synthesis(self, w: Tensor) -> Tensor:
+        rows = torch.stack([self.affine(w[:, i]) for i in range(self.layers)], 1)  # [B, 4, 16]
+        return rows.reshape(-1, 1, 8, 8).tanh()
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.synthesis(self.mapping(z, y)[:, None].expand(-1, self.layers, -1))
+
+
+@pytest.fixture
+def styled() -> TrainedGenerator:
+    G = FakeStyled().eval().requires_grad_(False)
+    return TrainedGenerator(G, tiny("digits", "nets.z_dim=8").nets, build.Form((1, 8, 8), 0))
+
+
+UNWATCHED = ("guardian.mode=off", "evaluate.metrics=[]")
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A short run of the digits, for all who only read it."""
+    return launch.start(tiny("digits", *UNWATCHED, steps=12), tmp_path_factory.mktemp("runs") / "small")

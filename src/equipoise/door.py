@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from equipoise import generator, launch
+from equipoise import generator, launch, walks
 from equipoise.config import Arrays, Augmentation, Images
 from equipoise.errors import ConfigError, StorageError
+from equipoise.facts import of_images
 from equipoise.progress import bar
 from equipoise.runs.folder import RunFolder, fresh_path, refuse_existing
 
@@ -27,6 +28,7 @@ class GAN:
     """
 
     def __init__(self, recipe: str = "digits"):
+        """`auto` chooses by the data."""
         self.recipe = recipe
         self.run: RunFolder | None = None
         self._generator: generator.TrainedGenerator | None = None
@@ -40,13 +42,14 @@ class GAN:
         steps: int | None = None,
         seed: int = 0,
         out: str | Path | None = None,
+        start: str | Path | None = None,
         settings: Iterable[str] = (),
         progress: bool = True,
     ) -> GAN:
         """Trains on `data`: a path or a built-in name as for --data, or uint8 images [N, H, W(, C)].
 
         `time` ("30m") replaces the recipe's length; `settings` are "key.path=value" as for --set. The run is kept
-        in `out`, or in runs/; `self.run` says where.
+        in `out`, or in runs/; `self.run` says where. It begins with the weights of `start`, a run or a file of `save`.
 
         Raises:
             ConfigError, DataError, MachineError: before training.
@@ -56,25 +59,42 @@ class GAN:
         path = fresh_path(self.recipe, Path(out) if out else None)
         refuse_existing(path)
         named = str(data) if isinstance(data, (str, Path)) else None
-        config = launch.configured(self.recipe, data=named, steps=steps, kimg=kimg, seed=seed, settings=settings)
+        console = Console(stderr=True, quiet=not progress)
+
+        def say(text: str) -> None:
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        config = launch.configured(
+            self.recipe, data=named, steps=steps, kimg=kimg, seed=seed, settings=settings, tell=say,
+            start=Path(start) if start else None, facts=of_images(data) if isinstance(data, np.ndarray) else None,
+        )  # fmt: skip
         if isinstance(data, np.ndarray):
             augment = config.data.augment if isinstance(config.data, Images) else Augmentation()
             arrays = Arrays(path=str(kept(data, path).resolve()), augment=augment)
             config = config.model_copy(update={"data": launch.of_same_size(arrays, config.data)})
-        console = Console(stderr=True, quiet=not progress)
         self.run = launch.start(
             config,
             path,
             time_s=launch.seconds(time) if time else None,
             watch=lambda label, total, done: bar(console, label, total, done),
-            warn=lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True),
+            warn=say,
         )
         self._generator = generator.from_file(self.run.model)
         return self
 
-    def sample(self, n: int = 16, *, seed: int = 0, label: int | None = None) -> NDArray[Any]:
-        """Images uint8 [n, H, W, C], or points float32 [n, d]: a function of (generator, n, seed, label)."""
-        return self.fitted.sample(n, seed, label)
+    def sample(
+        self, n: int = 16, *, seed: int = 0, label: int | None = None, truncation: float | None = None
+    ) -> NDArray[Any]:
+        """Images uint8 [n, H, W, C], or points float32 [n, d]: a function of (generator, n, seed, label, truncation).
+
+        `truncation`, such as 0.7, gives variety away for quality.
+        """
+        return self.fitted.sample(n, seed, label, truncation=truncation)
+
+    def walk(self, path: str | Path, n: int = 16, *, seconds: float = 8, fps: int = 20, seed: int = 0) -> None:
+        """Writes `n` samples that change into others, as .gif, .webp, or .mp4 where ffmpeg is installed."""
+        passed = walks.stops(self.fitted, n, seconds, seed, None)
+        walks.write(walks.walk(self.fitted, passed, round(seconds * fps)), Path(path), fps)
 
     def save(self, path: str | Path) -> None:
         """Writes the generator as safetensors: weights and shape, no code."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -15,10 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from equipoise import build, pictures
+from equipoise import build, foreign, latents, pictures
 from equipoise.config import Nets, read
 from equipoise.data.hooks import Track, untracked
 from equipoise.errors import ConfigError, StorageError
+from equipoise.latents import Codes, Latents, Styles, space_of
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder, existing
 from equipoise.streams import Stream
@@ -27,6 +31,7 @@ Samples = NDArray[np.uint8] | NDArray[np.float32]
 
 CHUNK = 256  # samples at a time: bounds the memory, changes no sample
 FORMAT = "equipoise-generator-1"
+CONSTANT = "constant:"  # before the names of what a sampler needs beside the weights, and a net makes by itself
 
 
 @dataclass(frozen=True)
@@ -35,19 +40,58 @@ class TrainedGenerator:
     nets: Nets
     form: build.Form
 
-    @torch.no_grad()
-    def sample(self, n: int, seed: int = 0, label: int | None = None, track: Track = untracked) -> Samples:
-        """Images as uint8 [n, H, W, C], points as float32 [n, d]; a function of (weights, n, seed, label).
+    @cached_property
+    def space(self) -> Latents | Styles:
+        return space_of(self.G)
 
-        Classes are taken in turn unless `label` asks for one.
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        label: int | None = None,
+        track: Track = untracked,
+        *,
+        truncation: float | None = None,
+    ) -> Samples:
+        """Images as uint8 [n, H, W, C], points as float32 [n, d]; a function of (weights, n, seed, label, truncation).
+
+        Classes are taken in turn unless `label` asks for one. `truncation` gives variety away for quality: see
+        `codes`.
 
         Raises:
-            ConfigError: for a class that the generator does not have.
+            ConfigError: for a class that the generator does not have, or a truncation that it cannot take.
         """
-        y = torch.split(self.labels(n, label), CHUNK)
-        parts = track(enumerate(y), "drawing samples", len(y))
-        x = torch.cat([self.G(self.latents(seed, i)[: len(part)], part) for i, part in parts])
+        return self.drawn(self.codes(n, seed, label, truncation), track)
+
+    @torch.no_grad()
+    def codes(self, n: int, seed: int = 0, label: int | None = None, truncation: float | None = None) -> Codes:
+        """What `sample` makes its samples of. A truncation brings styles so much nearer to their mean (0: all there),
+        or draws latents from within so much of 0.
+
+        Raises: as `sample`.
+        """
+        if truncation is not None and not self.form.is_images:
+            raise ConfigError(
+                "truncation is for pictures: this generator makes points, and would leave some of them out."
+            )
+        y = self.labels(n, label)
+        parts = [
+            self.space.codes(self.latents(seed, i)[: len(part)], part, truncation)
+            for i, part in enumerate(torch.split(y, CHUNK))
+        ]
+        return Codes(torch.cat(parts), y)
+
+    @torch.no_grad()
+    def drawn(self, codes: Codes, track: Track = untracked) -> Samples:
+        """Samples of codes, as from `sample`."""
+        parts = list(zip(torch.split(codes.at, CHUNK), torch.split(codes.y, CHUNK), strict=True))
+        tracked = track(parts, "drawing samples", len(parts))
+        x = torch.cat([self.space.samples(Codes(at, y)) for at, y in tracked])
         return build.as_pixels(x) if self.form.is_images else x.numpy()
+
+    def kept_codes(self, path: Path) -> Codes:
+        """From a file that `latents.save` wrote. Raises StorageError, and ConfigError when they do not fit."""
+        return latents.read(path, self.space, self.codes(1), self.form.classes)
 
     def latents(self, seed: int, chunk: int) -> Tensor:
         """Always a whole chunk, so that the first samples do not depend on how many follow."""
@@ -61,7 +105,7 @@ class TrainedGenerator:
             raise ConfigError(f"class {label} was asked for, and this generator has {known}.")
         return torch.full((n,), label)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, constants: Mapping[str, Tensor] = MappingProxyType({})) -> None:
         """Weights as safetensors, with all that rebuilding the network needs in the header."""
         about = {
             "format": FORMAT,
@@ -71,21 +115,26 @@ class TrainedGenerator:
         }
         try:
             weights = {name: tensor.contiguous() for name, tensor in self.G.state_dict().items()}
-            save_file(weights, path, metadata={"equipoise": json.dumps(about)})
+            save_file(weights | dict(constants), path, metadata={"equipoise": json.dumps(about)})
         except (OSError, SafetensorError) as error:
             raise StorageError(f"cannot write {path}: {error}.") from error
 
 
 def from_file(path: Path) -> TrainedGenerator:
-    """A generator written by `save`.
+    """A generator written by `save`, or the weights of somebody else's StyleGAN2.
 
     Raises:
-        StorageError: for a file that is not there, is damaged, or was not made by Equipoise.
+        StorageError: for a file that is not there, is damaged, or holds something else.
     """
     try:
+        if path.suffix != ".safetensors":
+            return from_others(path)
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("equipoise", "{}"))
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            if not about:
+                return from_others(path)
+            names = [name for name in file.keys() if not name.startswith(CONSTANT)]  # noqa: SIM118 - not a mapping
+            state = {name: file.get_tensor(name) for name in names}
         nets: Nets = TypeAdapter(Nets).validate_python(about["nets"])
         form = build.Form(tuple(about["shape"]), about["classes"])
         return with_weights(nets, form, state)
@@ -93,6 +142,13 @@ def from_file(path: Path) -> TrainedGenerator:
         raise StorageError(f"{path} cannot be read: {error}.") from error
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # pydantic's is a ValueError
         raise StorageError(f"{path} is not a generator that Equipoise saved.") from error
+
+
+def from_others(path: Path) -> TrainedGenerator:
+    """Raises StorageError for files that hold no such generator."""
+    found = foreign.stylegan2(path)
+    nets: Nets = TypeAdapter(Nets).validate_python(found.nets)
+    return with_weights(nets, build.Form(found.shape, found.classes), found.state)
 
 
 def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, list[str]]:

@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 
-from equipoise import build
+from equipoise import auto, build, finetuning
 from equipoise import config as c
 from equipoise.advice import warnings
+from equipoise.auto import Facts
 from equipoise.controller import Controller
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.ondisk import is_set
@@ -27,6 +28,7 @@ from equipoise.data.source import Splits
 from equipoise.data.survey import LISTED
 from equipoise.environment import environment
 from equipoise.errors import ConfigError, Damaged, DataError, GaveUp, MachineError, StorageError
+from equipoise.facts import facts_of
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
@@ -60,9 +62,13 @@ def configured(
     seed: int | None = None,
     devices: int | None = None,
     nodes: int | None = None,
+    start: Path | None = None,
     settings: Iterable[str] = (),
+    facts: Facts | None = None,
+    tell: Warn = unheard,
 ) -> c.TrainConfig:
-    """A recipe, or the config in `file`, with changes. `settings` are `key.path=value`, `data` a name or a path.
+    """A recipe, or the config in `file`, with changes. `settings` are `key.path=value`, `data` a name or a path,
+    `start` a run or a file whose weights it begins with. What `auto` chose, by `facts` or by the data, and why is told.
 
     Raises:
         ConfigError: for an unknown recipe or key, or a value that does not fit.
@@ -70,17 +76,39 @@ def configured(
     """
     if (recipe is None) == (file is None):
         raise ConfigError("give either a recipe or --config FILE.\n`equipoise recipes` lists the recipes.")
+    if recipe == auto.NAME:
+        settings = list(settings)
+        recipe, *chosen = self_chosen(data, facts, settings, tell)
+        settings = [*chosen, *settings]
     config = c.read(file) if file else named_recipe(recipe or "")
     changes = list(settings)
     given = {"seed": seed, "kimg": kimg, "machine.devices": devices, "machine.nodes": nodes}
     changes += [f"{key}={value}" for key, value in given.items() if value is not None]
     if data is not None:
         config = config.model_copy(update={"data": of_same_size(data_at(data), config.data)})
+    if start is not None:
+        config = config.model_copy(update={"start": finetuning.start_at(start)})
     config = c.override(config, changes)
     if isinstance(config.data, c.Pictures | c.Arrays):  # a run must find its data from any folder
         here = config.data.model_copy(update={"path": str(Path(config.data.path).resolve())})
         config = config.model_copy(update={"data": here})
     return config if steps is None else with_steps(config, steps)
+
+
+def self_chosen(data: str | None, facts: Facts | None, settings: Iterable[str], tell: Warn) -> list[str]:
+    """The recipe for this data, and its settings."""
+    if facts is None:
+        if data is None:
+            raise ConfigError(
+                "auto chooses by the data: give some with --data.\n`equipoise recipes` lists the recipes."
+            )
+        here = named_recipe("dcgan").model_copy(update={"data": data_at(data)})
+        facts = facts_of(c.override(here, [each for each in settings if each.startswith("data.")]).data)
+    choice = auto.chosen(facts, torch.cuda.is_available())
+    tell(f"auto: {choice.command(data)}")
+    for reason in choice.reasons:
+        tell(reason)
+    return [choice.recipe, *choice.settings]
 
 
 def with_steps(config: c.TrainConfig, steps: int) -> c.TrainConfig:
@@ -145,6 +173,7 @@ def start(
     processes, device = together(config)
     data = build.splits(config.data, track, warn)
     onlookers = Onlookers(config, data, device, processes.leads, track, warn)
+    finetuning.checked(config, onlookers.form)
     config, forecast = resolve(onlookers, time_s, processes)
     config = c.TrainConfig.model_validate_json(processes.told(config.model_dump_json()))
     run = folder.create(config.recipe, out) if processes.leads else None
@@ -227,6 +256,8 @@ def play(
         checkpoint.sweep(folder.snapshots)
     processes.told("swept")  # the others must not look for a checkpoint before
     with assembled(config, folder, onlookers, controller, processes) as run:
+        if not checkpoint.newest_first(folder.checkpoints):
+            finetuning.begin(run.game, config, onlookers.form)
         restore(run, onlookers.data.left_out)
         for text in told(run):
             onlookers.warn(text)

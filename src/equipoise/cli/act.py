@@ -1,4 +1,4 @@
-"""The verbs that write: train and sample."""
+"""The verb that trains, and what it says instead when it is asked to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from equipoise import advice, build, forecast, generator, launch, profiling
+from equipoise import advice, build, forecast, launch, profiling
 from equipoise.cli import screen
 from equipoise.config import TrainConfig
 from equipoise.errors import ConfigError, StorageError
@@ -20,7 +20,7 @@ def train(
 ) -> None:
     if sum(changes[length] is not None for length in ("steps", "kimg")) + (time is not None) > 1:
         raise ConfigError("--steps, --kimg and --time each give the length of a run: choose one.")
-    config = launch.configured(recipe, **changes)
+    config = launch.configured(recipe, **changes, tell=screen.say)
     time_s = launch.seconds(time) if time else None
     if dry_run:
         foretell(config, time_s, as_json=as_json)
@@ -49,7 +49,7 @@ def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> Non
 
 def profile(recipe: str | None, changes: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
     """Where the time of a step goes: a table, and a picture in `out` or profile_<recipe>.png."""
-    config = launch.configured(recipe, **changes)
+    config = launch.configured(recipe, **changes, tell=screen.say)
     data, device = build.splits(config.data, screen.track, screen.fail), build.device(config.machine)
     machine, _ = forecast.fastest(config, build.form(config, data), data, device)
     config = config.model_copy(update={"machine": machine})
@@ -66,11 +66,3 @@ def profile(recipe: str | None, changes: dict[str, Any], out: Path | None, *, as
         shares = {name: f"{ms / found.ms_per_step:.0%}" for name, ms in rows.items()}
         screen.show_table([{"": name, "ms": f"{ms:.2f}", "of a step": shares[name]} for name, ms in rows.items()])
     screen.say(f"{found.ms_per_step:.1f} ms a step under the profiler, in {config.machine.precision}: {picture}")
-
-
-def sample(run: Path, n: int, out: Path, seed: int, label: int | None, which: str) -> None:
-    trained, complaints = generator.opened(run, which)
-    for complaint in complaints:
-        screen.fail(f"{complaint} Using the one before.")
-    generator.write_samples(trained.sample(n, seed, label), out)
-    screen.say(f"{n} samples: {out}")

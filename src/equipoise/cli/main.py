@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from equipoise.cli import trained
 from equipoise.errors import EquipoiseError, StorageError
 
 app = typer.Typer(
@@ -50,13 +51,16 @@ def recipes(
 
 @app.command()
 def train(
-    recipe: Annotated[str | None, typer.Argument(help="See `equipoise recipes`.")] = None,
+    recipe: Annotated[str | None, typer.Argument(help="See `equipoise recipes`; auto chooses by the data.")] = None,
     data: Annotated[str | None, typer.Option(help="A folder of pictures, a file of them, or a built-in set.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder [runs/<date>_<recipe>].")] = None,
     steps: Annotated[int | None, typer.Option(help="Length in rounds of the game.")] = None,
     kimg: Annotated[float | None, typer.Option(help="Length in thousands of real samples shown to D.")] = None,
     time: Annotated[str | None, typer.Option(help="Length as a time on this machine: 90s, 30m, 2h.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed gives the same run.")] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Begins with the weights of a run, or of a .safetensors file.")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, as often as needed.")] = None,
     config: Annotated[Path | None, typer.Option(help="Instead of a recipe: a YAML or JSON file.")] = None,
     stop_when_converged: Annotated[
@@ -77,7 +81,7 @@ def train(
     settings = [*(settings or []), *(["evaluate.stop_when_converged=true"] if stop_when_converged else [])]
     settings += [f"guardian.mode={guardian}"] if guardian else []
     changes = {"file": config, "data": data, "steps": steps, "kimg": kimg, "seed": seed, "settings": settings}
-    changes |= {"devices": devices, "nodes": nodes}
+    changes |= {"devices": devices, "nodes": nodes, "start": start}
     if profile:
         act.profile(recipe, changes, out, as_json=as_json)
     else:
@@ -94,19 +98,8 @@ def resume(run: Run) -> None:
     screen.say(f"{run}: finished")
 
 
-@app.command()
-def sample(
-    run: Annotated[Path, typer.Argument(help="A run folder, or a .safetensors file.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 64,
-    out: Annotated[Path, typer.Option("-o", help="grid.png, samples.npz, or a folder.")] = Path("samples.png"),
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    label: Annotated[int | None, typer.Option("--class", help="One class only.")] = None,
-    checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "last",
-) -> None:
-    """Draws samples from a trained generator."""
-    from equipoise.cli import act
-
-    act.sample(run, n, out, seed, label, checkpoint)
+for verb in (trained.sample, trained.walk, trained.project, trained.judge, trained.directions, trained.export):
+    app.command()(verb)
 
 
 @app.command()

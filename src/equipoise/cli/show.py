@@ -29,6 +29,7 @@ def recipes(name: str | None, as_json: bool) -> None:
         screen.show_json({"recipes": {each: about(each) for each in RECIPES}})
     else:
         screen.show_table([{"recipe": each, "what": first_paragraph(about(each))} for each in RECIPES])
+        screen.say("auto chooses one of them, and its settings, by the data: equipoise train auto --data D --dry-run")
 
 
 def first_paragraph(text: str) -> str:

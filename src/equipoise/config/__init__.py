@@ -39,6 +39,7 @@ from equipoise.config.model import RMSprop as RMSprop
 from equipoise.config.model import Save as Save
 from equipoise.config.model import Section as Section
 from equipoise.config.model import StackedDigits as StackedDigits
+from equipoise.config.model import Start as Start
 from equipoise.config.model import StyleGAN2 as StyleGAN2
 from equipoise.config.model import Toy as Toy
 from equipoise.config.model import TrainConfig as TrainConfig

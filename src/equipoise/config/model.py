@@ -314,6 +314,13 @@ class Machine(Section):
     nodes: int = Field(1, ge=1)  # machines
 
 
+class Start(Section):
+    """Trained weights to begin with: see `finetuning`."""
+
+    path: str  # a checkpoint of a run, or a .safetensors file with a generator alone
+    sha256: str  # of what it held when the run was begun
+
+
 class TrainConfig(Section):
     """All that a run depends on: the same file and the same machine give the same run."""
 
@@ -323,6 +330,8 @@ class TrainConfig(Section):
     batch: int = Field(128, ge=2)
     data: Data
     nets: Nets
+    start: Start | None = None  # None: weights are drawn
+    freeze_d: int = Field(0, ge=0)  # layers of D, from the pictures on, that stay as they started
     optim: Optim = Optim()
     shared_fakes: bool = False  # G is judged on the very fakes of D's last step: saves one of its forward passes
     knobs: Knobs = Knobs()
@@ -390,6 +399,12 @@ class TrainConfig(Section):
             raise ValueError("knobs.path_length needs a G with styles: set nets.kind=stylegan2, or path_length to 0")
         if self.knobs.reconstruction and not isinstance(self.nets, FastGAN):
             raise ValueError("knobs.reconstruction needs a D with decoders: set nets.kind=fastgan, or it to 0")
+        return self
+
+    @model_validator(mode="after")
+    def frozen_layers_were_trained(self) -> TrainConfig:
+        if self.freeze_d and self.start is None:
+            raise ValueError("freeze_d keeps layers of D as they were trained: give a run to start with, --from RUN")
         return self
 
     @model_validator(mode="after")

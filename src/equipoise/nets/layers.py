@@ -96,7 +96,7 @@ class NoLabel(nn.Module):
     """The label of networks without classes: nothing, [B, 0]."""
 
     def forward(self, y: Tensor) -> Tensor:
-        return torch.zeros(len(y), 0, device=y.device)
+        return torch.zeros(y.shape[0], 0, device=y.device)  # len(y) would fix the batch size of an export
 
 
 def label(classes: int, dim: int) -> nn.Module:

@@ -1,0 +1,116 @@
+"""The recipe `auto`: what to begin with, chosen by a few facts of the data. No torch.
+
+The rules are judgment, taken from published settings: R3GAN's table 9 (Huang et al. 2024, arXiv:2501.05441), and
+augmentation where there is little data (Zhao et al. 2020, arXiv:2006.10738; Karras et al. 2020, arXiv:2006.06676). Not
+measured against each other here. Each reason says what to change.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from equipoise.recipes import recipe
+
+NAME = "auto"
+FEW, MANY = 1_000, 50_000  # pictures
+LEAST_A_CLASS = 20
+PASSES, LEAST_KIMG = 200, 300  # over the data, unless the recipe is shorter; and at least
+GAMMA, GAMMA_SIDE = 0.5, 32  # of R1 and R2 at 32 pixels; the papers' .05 to 1 there, 2 at 64, 150 at 256
+AVERAGED = 50  # the average of G remembers this part of a run
+SMALL_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of a set; None where it is drawn without end, or has no sides."""
+
+    samples: int | None
+    side: int | None  # pixels, as it will be trained on
+    classes: int = 0  # 0 without labels
+    recipe: str = ""  # of a built-in set: its own
+
+
+@dataclass(frozen=True)
+class Choice:
+    recipe: str
+    settings: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    def command(self, data: str | None) -> str:
+        """What it is short for."""
+        where = ["--data", data] if data else []
+        sets = [word for setting in self.settings for word in ("--set", setting)]
+        return shlex.join(["equipoise", "train", self.recipe, *where, *sets])
+
+
+def chosen(facts: Facts, cuda: bool) -> Choice:
+    """For a machine with a CUDA device, or without."""
+    if facts.recipe:
+        return Choice(facts.recipe, (), (f"{facts.recipe}: this set has a recipe of its own, and it was measured.",))
+    assert facts.samples is not None and facts.side is not None, "only built-in sets have no size"
+    name, why = nets(facts.samples, facts.side, cuda)
+    settings, reasons = list[str](), [why]
+    rules = (labels(facts), *([] if name == "digits" else [penalties(facts), augmentation(facts), length(facts, name)]))
+    for found, reason in rules:
+        settings += found
+        reasons += [reason]
+    return Choice(name, tuple(settings), tuple(reasons))
+
+
+def nets(samples: int, side: int, cuda: bool) -> tuple[str, str]:
+    """The recipe that the others change, and why."""
+    if side <= 8:
+        return "digits", f"digits: pictures of {side} pixels are small enough for fully connected nets."
+    if samples < FEW:
+        return "r3gan-xs", f"r3gan-xs: of {samples:,} pictures, few, narrow nets learn less by heart than wide ones."
+    if side <= 16:
+        return "r3gan-xs", f"r3gan-xs: narrow nets are enough for pictures of {side} pixels."
+    if not cuda:
+        return "r3gan-xs", "r3gan-xs: there is no CUDA device here, and wider nets take days on a processor."
+    return "r3gan-s", f"r3gan-s: {samples:,} pictures of {side} pixels, and a CUDA device."
+
+
+def labels(facts: Facts) -> tuple[list[str], str]:
+    assert facts.samples is not None
+    if facts.classes < 2:
+        return [], "no classes: the pictures lie in one folder, or have no labels."
+    if facts.samples < LEAST_A_CLASS * facts.classes:
+        return [], (
+            f"no classes, though there are {facts.classes}: {facts.samples / facts.classes:.0f} pictures each, and "
+            f"fewer than {LEAST_A_CLASS} do not teach a class (nets.conditioning=projection uses them all the same)."
+        )
+    return ["nets.conditioning=projection"], (
+        f"nets.conditioning=projection: {facts.classes} classes, so that samples of each can be asked for."
+    )
+
+
+def penalties(facts: Facts) -> tuple[list[str], str]:
+    """By area, as a penalty of a slope in pixels should; more where D could learn the pictures by heart."""
+    assert facts.samples is not None and facts.side is not None
+    scarce = 4 if facts.samples < FEW else 2 if facts.samples < MANY / 5 else 1
+    gamma = GAMMA * scarce * (facts.side / GAMMA_SIDE) ** 2
+    return [f"knobs.r1={gamma:g}", f"knobs.r2={gamma:g}"], (
+        f"knobs.r1 and r2={gamma:g}: {GAMMA:g} at 32 pixels, by area, times {scarce} for {facts.samples:,} pictures; "
+        "try a tenth where samples stay blurred, ten times as much where they become alike."
+    )
+
+
+def augmentation(facts: Facts) -> tuple[list[str], str]:
+    assert facts.samples is not None
+    p = 0.6 if facts.samples < FEW else 0.3 if facts.samples < MANY else 0.15
+    few = "few" if facts.samples < FEW else "not many" if facts.samples < MANY else "many"
+    return [f"knobs.augment_p={p:g}"], (
+        f"knobs.augment_p={p:g}: {facts.samples:,} pictures are {few}; in front of D, G does not copy it."
+    )
+
+
+def length(facts: Facts, name: str) -> tuple[list[str], str]:
+    assert facts.samples is not None
+    usual = recipe(name).kimg
+    kimg = min(max(PASSES * facts.samples / 1000, LEAST_KIMG), usual)
+    batch = [f"batch={SMALL_BATCH}"] if facts.samples < FEW else []
+    return [f"kimg={kimg:g}", f"knobs.ema_halflife_kimg={kimg / AVERAGED:g}", *batch], (
+        f"kimg={kimg:g}: about {1000 * kimg / facts.samples:.0f} passes over the data; "
+        "--time says how long it may take on this machine."
+    )

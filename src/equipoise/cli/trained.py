@@ -1,0 +1,121 @@
+"""The verbs on what was trained: sample, walk, project, judge, directions, export. torch is imported inside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Generator = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a .safetensors file.")]
+Run = Annotated[Path, typer.Argument(help="A run folder.")]
+Seed = Annotated[int, typer.Option(min=0)]
+Label = Annotated[int | None, typer.Option("--class", help="One class only.")]
+Checkpoint = Annotated[str, typer.Option(help="best, last, or a step.")]
+
+
+def sample(
+    run: Generator,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 64,
+    out: Annotated[Path, typer.Option("-o", help="grid.png, samples.npz, or a folder.")] = Path("samples.png"),
+    seed: Seed = 0,
+    label: Label = None,
+    checkpoint: Checkpoint = "last",
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            help="Less variety, fewer bad pictures: styles at this share of the way from their mean (StyleGAN2; 1: as "
+            "they are), or latents from within so much of 0 (other nets; BigGAN's truncated normal). About 0.7."
+        ),
+    ] = None,
+    mix: Annotated[
+        int | None,
+        typer.Option(help="A table: so many coarse styles of the rows, the others of the columns (StyleGAN2)."),
+    ] = None,
+    latent: Annotated[Path | None, typer.Option(help="Latents from a file, such as project writes.")] = None,
+) -> None:
+    """Draws samples from a trained generator."""
+    from equipoise.cli import use
+
+    trained = use.opened(run, checkpoint)
+    use.require_one(mix=mix, latent=latent, truncation=truncation)
+    if mix is not None:
+        use.mix(trained, n, out, seed, label, mix)
+    elif latent is not None:
+        use.sample_latents(trained, latent, out)
+    else:
+        use.sample(trained, n, out, seed, label, truncation)
+
+
+def walk(
+    run: Generator,
+    out: Annotated[Path, typer.Option("-o", help=".gif, .webp, or .mp4 where ffmpeg is installed.")] = Path("walk.gif"),
+    n: Annotated[int, typer.Option("-n", min=1, help="Samples side by side.")] = 16,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Of the whole, with a new sample every 2 s.")] = 8,
+    fps: Annotated[int, typer.Option(min=1, max=60, help="Pictures a second.")] = 20,
+    seed: Seed = 0,
+    label: Label = None,
+    start: Annotated[Path | None, typer.Option("--from", help="Latents to begin with, such as project writes.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Latents to end with.")] = None,
+    checkpoint: Checkpoint = "last",
+) -> None:
+    """Draws what lies between samples, as an animation that returns to its beginning."""
+    from equipoise.cli import use
+
+    use.walk(use.opened(run, checkpoint), out, n, (seconds, fps), seed, label, (start, to))
+
+
+def project(
+    run: Generator,
+    picture: Annotated[Path, typer.Argument(help="What to look for.")],
+    out: Annotated[Path, typer.Option("-o", help="The picture beside what was found; latents beside it.")] = Path(
+        "projected.png"
+    ),
+    seed: Seed = 0,
+    label: Label = None,
+    checkpoint: Checkpoint = "last",
+) -> None:
+    """Looks for the latents behind a picture, by gradient descent."""
+    from equipoise.cli import use
+
+    use.project(use.opened(run, checkpoint), picture, out, seed, label)
+
+
+def judge(
+    run: Run,
+    data: Annotated[Path, typer.Argument(help="A picture, a folder, .zip or .parquet file of them, or an array.")],
+    label: Annotated[int | None, typer.Option("--class", help="Taken as this class [as the likeliest].")] = None,
+    checkpoint: Checkpoint = "last",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+) -> None:
+    """Says for each picture how real D finds it."""
+    from equipoise.cli import use
+
+    use.judge(run, data, label, checkpoint, as_json)
+
+
+def directions(
+    run: Generator,
+    out: Annotated[Path, typer.Option("-o", help="A strip each; the directions beside it.")] = Path("directions.png"),
+    method: Annotated[str, typer.Option(help="pca (GANSpace), or sefa: what the first weights amplify.")] = "sefa",
+    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 5,
+    seed: Seed = 0,
+    label: Label = None,
+    checkpoint: Checkpoint = "last",
+) -> None:
+    """Finds directions of the latents along which samples change, without labels."""
+    from equipoise.cli import use
+
+    use.directions(use.opened(run, checkpoint), out, method, n, seed, label)
+
+
+def export(
+    run: Generator,
+    to: Annotated[str, typer.Option(help="safetensors or onnx.")] = "safetensors",
+    out: Annotated[Path | None, typer.Option("-o", help="[generator.safetensors, generator.onnx]")] = None,
+    checkpoint: Checkpoint = "last",
+) -> None:
+    """Writes the generator, and a sampler.py beside it that draws samples without Equipoise."""
+    from equipoise.cli import use
+
+    use.export(use.opened(run, checkpoint), to, out)

@@ -1,0 +1,152 @@
+"""What the verbs on a trained generator, or its opponent, do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar, get_args
+
+import numpy as np
+from PIL.Image import Image
+
+from equipoise import directions as directed
+from equipoise import discriminator, generator, inversion, latents, mixing, pictures, walks
+from equipoise import export as exporting
+from equipoise.build import as_pixels
+from equipoise.cli import screen
+from equipoise.config import nearest, read
+from equipoise.data.intake import Intake, taken_in
+from equipoise.directions import Method
+from equipoise.errors import ConfigError, StorageError
+from equipoise.export import Kind
+from equipoise.generator import TrainedGenerator
+from equipoise.runs.folder import existing
+
+SHOWN = 20  # pictures that cannot be read, by name
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def opened(run: Path, which: str) -> TrainedGenerator:
+    trained, complaints = generator.opened(run, which)
+    older(complaints)
+    return trained
+
+
+def older(complaints: Sequence[str]) -> None:
+    for complaint in complaints:
+        screen.fail(f"{complaint} Using the one before.")
+
+
+def require_one(**given: object) -> None:
+    """Of options that exclude each other."""
+    if len(named := [f"--{name}" for name, value in given.items() if value is not None]) > 1:
+        raise ConfigError(f"{' and '.join(named)} do not go together: give one of them.")
+
+
+def sample(
+    trained: TrainedGenerator, n: int, out: Path, seed: int, label: int | None, truncation: float | None
+) -> None:  # fmt: skip
+    generator.write_samples(trained.sample(n, seed, label, screen.track, truncation=truncation), out)
+    screen.say(f"{n} samples: {out}")
+
+
+def sample_latents(trained: TrainedGenerator, latent: Path, out: Path) -> None:
+    codes = trained.kept_codes(latent)
+    generator.write_samples(trained.drawn(codes), out)
+    screen.say(f"{len(codes.y)} samples: {out}")
+
+
+def mix(trained: TrainedGenerator, n: int, out: Path, seed: int, label: int | None, coarse: int) -> None:
+    written(mixing.table(trained, n, seed, label, coarse), out)
+    screen.say(f"rows give the first {coarse} styles, columns the others: {out}")
+
+
+def walk(
+    trained: TrainedGenerator, out: Path, n: int, pace: tuple[float, int], seed: int, label: int | None,
+    ends: tuple[Path | None, Path | None],
+) -> None:  # fmt: skip
+    seconds, fps = pace
+    walks.require_writable(out, fps)
+    start, to = ends
+    if (start is None) != (to is None):
+        raise ConfigError("--from and --to are the two ends of a walk: give both, or neither.")
+    if start and to:
+        passed = [trained.kept_codes(start), trained.kept_codes(to)]
+        walks.require_alike(passed)
+    else:
+        passed = walks.stops(trained, n, seconds, seed, label)
+    count = max(2, round(seconds * fps))
+    walks.write(screen.track(walks.walk(trained, passed, count), "drawing pictures", count), out, fps)
+    screen.say(f"{count} pictures, {seconds:g} s: {out}")
+
+
+def project(trained: TrainedGenerator, picture: Path, out: Path, seed: int, label: int | None) -> None:
+    inversion.require_pictures(trained)
+    target = taken_in(picture, trained.form.shape).x[0]
+    found = inversion.inverted(trained, target, seed, label, screen.track)
+    written(pictures.grid(np.stack([as_pixels(target[None])[0], found.sample]), 2), out)
+    kept = out.with_suffix(".npz")
+    latents.save(found.codes, trained.space, kept)
+    as_class = f" of class {int(found.codes.y)}" if trained.form.classes else ""
+    screen.say(
+        f"{out}: {found.distance:.1f} of 255 away (root mean square), a sample{as_class}; the nearest of "
+        f"{inversion.CANDIDATES} drawn ones is {found.drawn:.1f} away. Latents: {kept}"
+    )
+
+
+def judge(run: Path, data: Path, label: int | None, which: str, as_json: bool) -> None:
+    folder = existing(run)
+    D, complaints = discriminator.from_run(folder, which)
+    older(complaints)
+    taken = taken_in(data, D.form.shape, screen.track)
+    judged = discriminator.judged(
+        D, taken.x, lambda: discriminator.validation(read(folder.config), screen.track), label
+    )
+    rows = [
+        {"picture": name, "logit": logit, judged.meaning: real}
+        for name, logit, real in zip(taken.names, judged.logits.tolist(), judged.real.tolist(), strict=True)
+    ]
+    if as_json:
+        screen.show_json({"meaning": judged.told, "pictures": rows, "unreadable": taken.bad})
+        return
+    screen.show_table([{k: f"{v:.3f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows])
+    screen.say(f"{judged.meaning}: {judged.told}.")
+    unreadable(taken)
+
+
+def unreadable(taken: Intake) -> None:
+    for name, why in list(taken.bad.items())[:SHOWN]:
+        screen.fail(f"{name} cannot be read: {why}.")
+    if len(taken.bad) > SHOWN:
+        screen.fail(f"nor can {len(taken.bad) - SHOWN} more.")
+
+
+def directions(trained: TrainedGenerator, out: Path, method: str, n: int, seed: int, label: int | None) -> None:
+    found = directed.found(trained, one_of(method, "--method", get_args(Method)), n)
+    written(directed.strips(trained, found, seed, label), out)
+    kept = out.with_suffix(".npz")
+    found.save(kept, trained.space.name)
+    screen.say(f"{n} directions by {method}, {directed.FAR:g} deviations either way: {out}, {kept}")
+
+
+def export(trained: TrainedGenerator, to: str, out: Path | None) -> None:
+    kind = one_of(to, "--to", get_args(Kind))
+    model, sampler = exporting.exported(trained, kind, out or Path(f"generator.{kind}"))
+    screen.say(f"{model}, and {sampler}, which draws from it without Equipoise: python {sampler} -n 16")
+
+
+def one_of(given: str, option: str, known: Sequence[Choice]) -> Choice:
+    for name in known:
+        if given == name:
+            return name
+    raise ConfigError(f"{option} {given}: known are {', '.join(known)}{nearest(given, known)}")
+
+
+def written(picture: Image, out: Path) -> None:
+    try:
+        picture.save(out)
+    except ValueError as error:
+        raise ConfigError(f"{out} is no picture: give a name that ends with .png.") from error
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error

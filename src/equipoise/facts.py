@@ -1,0 +1,53 @@
+"""What can be known of a set before it is read: how many samples, of which size, with which labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipoise import config as c
+from equipoise.auto import Facts
+from equipoise.data import arrays, images
+from equipoise.data.decode import default_size
+from equipoise.data.layout import Layout
+from equipoise.data.ondisk import opened_set
+from equipoise.data.places import place_at
+
+
+def facts_of(data: c.Data) -> Facts:
+    """From names, headers and a few pictures. Raises DataError when there is nothing that can be read."""
+    match data:
+        case c.Toy(kind=kind):
+            return Facts(None, None, recipe=kind)
+        case c.Digits() | c.StackedDigits():
+            return Facts(None, None, recipe=data.kind)
+        case c.Pictures():
+            path = Path(data.path)
+            found = images.listed(place_at(path), path)
+            side = data.size or default_size(images.sides_at(path))
+            return Facts(len(found.names), side, classes_of(images.told(found)))
+        case c.Arrays():
+            return of_arrays(Path(data.path), data.size)
+        case other:
+            assert_never(other)
+
+
+def of_arrays(path: Path, size: int | None) -> Facts:
+    if path.is_dir():
+        splits = opened_set(path, size)
+        parts = (splits.train, splits.validation, splits.test)
+        return Facts(sum(len(part) for part in parts), splits.train.shape[1], splits.train.classes)
+    held = arrays.opened(path, size)
+    return Facts(held.count, held.shape[1], classes_of(held.layout))
+
+
+def of_images(images: NDArray[np.uint8]) -> Facts:
+    """[N, H, W] or [N, H, W, C]."""
+    return Facts(len(images), default_size([min(images.shape[1:3])]))
+
+
+def classes_of(found: Layout) -> int:
+    return 0 if found.labels is None else int(found.labels.max()) + 1

@@ -1,0 +1,113 @@
+"""The verbs on what was trained, as their users meet them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from equipoise.cli.main import app
+
+
+@pytest.fixture
+def run(equipoise, small_run) -> Path:
+    shutil.copytree(small_run.path, "run")
+    return Path("run")
+
+
+def frames(path: str) -> int:
+    with Image.open(path) as image:
+        return getattr(image, "n_frames", 1)
+
+
+def test_a_day_with_a_trained_generator(equipoise, run):
+    assert equipoise("sample", "run", "-n", "3", "-o", "folder")[0] == 0
+    assert equipoise("sample", "run", "--truncation", "0.7", "-o", "near.png")[0] == 0
+    assert equipoise("walk", "run", "-n", "4", "--seconds", "1", "--fps", "5", "-o", "walk.gif")[0] == 0
+    assert frames("walk.gif") > 1
+    for i in (0, 1):
+        code, _, err = equipoise("project", "run", f"folder/00000{i}.png", "-o", f"found{i}.png")
+        assert (code, "of 255 away" in err) == (0, True)
+    assert equipoise("sample", "run", "--latent", "found0.npz", "-o", "again.npy")[0] == 0
+    with Image.open("found0.png") as beside:
+        found = np.asarray(beside)[2:50:6, 52:100:6]
+    assert np.array_equal(np.load("again.npy", allow_pickle=False)[0, :, :, 0], found)
+    ends = ("--from", "found0.npz", "--to", "found1.npz")
+    assert equipoise("walk", "run", *ends, "--seconds", "1", "-o", "between.webp")[0] == 0
+    assert equipoise("directions", "run", "-n", "2", "--method", "pca")[0] == 0
+    with np.load("directions.npz", allow_pickle=False) as held:
+        assert held["directions"].shape == (2, 4)
+    assert equipoise("export", "run")[0] == 0
+    assert Path("sampler.py").exists() and Path("generator.safetensors").exists()
+
+
+def test_judge_names_each_picture_and_what_cannot_be_read(equipoise, run):
+    assert equipoise("sample", "run", "-n", "3", "-o", "folder")[0] == 0
+    Path("folder/broken.png").write_bytes(b"nothing")
+    code, out, err = equipoise("judge", "run", "folder")
+    assert code == 0
+    assert "000002.png" in out
+    assert "held-out real pictures" in err
+    assert "broken.png cannot be read" in err
+    told = json.loads(equipoise("judge", "run", "folder", "--json")[1])
+    assert [row["picture"] for row in told["pictures"]] == ["000000.png", "000001.png", "000002.png"]
+    assert all(0 <= row["rank"] <= 1 for row in told["pictures"])
+    assert list(told["unreadable"]) == ["broken.png"]
+
+
+def test_fine_tuning_from_the_command_line(equipoise, run):
+    same = json.loads(Path("run/config.json").read_text())["nets"]
+    narrow = [
+        "--set",
+        "nets.g_widths=[12,12]",
+        "--set",
+        "nets.d_widths=[12,12]",
+        "--set",
+        f"nets.z_dim={same['z_dim']}",
+    ]
+    quick = ["--steps", "2", "--set", "guardian.mode=off", "--set", "evaluate.metrics=[]", "--out", "tuned"]
+    frozen = ["--set", "freeze_d=1"]
+    assert equipoise("train", "digits", "--from", "run", *narrow, *quick, *frozen)[0] == 0
+    config = json.loads(Path("tuned/config.json").read_text())
+    assert config["start"]["path"].startswith(str(Path("run/checkpoints").resolve()))
+    assert config["freeze_d"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["sample", "run", "--class", "3"], 2, ["no classes"]),
+        (["sample", "run", "--truncation", "0"], 2, ["leaves no latents"]),
+        (["sample", "run", "--mix", "2"], 2, ["nets.kind=mlp has none"]),
+        (["sample", "run", "--mix", "2", "--truncation", "0.5"], 2, ["--mix and --truncation"]),
+        (["sample", "run", "--latent", "nowhere.npz"], 5, ["nowhere.npz"]),
+        (["walk", "run", "-o", "walk.png"], 2, [".gif, .webp or .mp4"]),
+        (["walk", "run", "--from", "a.npz"], 2, ["give both"]),
+        (["project", "run", "nowhere.png"], 3, ["nowhere.png"]),
+        (["judge", "run", "nowhere"], 3, ["nowhere"]),
+        (["judge", "nowhere", "run"], 2, ["nowhere is not a run"]),
+        (["directions", "run", "--method", "sefaa"], 2, ["did you mean 'sefa'"]),
+        (["directions", "run", "-n", "99"], 2, ["have 4"]),
+        (["export", "run", "--to", "pickle"], 2, ["safetensors, onnx"]),
+        (["train", "digits", "--from", "run"], 2, ["--set nets.g_widths=[12,12]"]),
+        (["train", "digits", "--set", "freeze_d=2"], 2, ["--from RUN"]),
+        (["train", "auto"], 2, ["--data"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_input_gets_a_short_answer_and_its_exit_code(arguments, code, words, equipoise, run):
+    ended, _, err = equipoise(*arguments)
+    assert ended == code, err
+    assert 1 <= len(err.strip().splitlines()) <= 3, err
+    assert "Traceback" not in err
+    assert all(word in err for word in words), err
+    assert [path.name for path in Path().iterdir()] == ["run"], "nothing was written"
+
+
+def test_each_verb_is_listed():
+    names = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert names >= {"sample", "walk", "project", "judge", "directions", "export"}

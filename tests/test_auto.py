@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from equipoise import GAN, launch
+from equipoise.auto import Facts, chosen
+from equipoise.config import override
+from equipoise.errors import ConfigError
+from equipoise.facts import facts_of
+from equipoise.recipes import RECIPES, recipe
+
+CHOICES = [
+    # samples, side, classes, cuda -> recipe, conditioning, augment_p, kimg
+    (1_797, 8, 10, False, "digits", "projection", 0.0, 768),
+    (100, 32, 0, True, "r3gan-xs", "none", 0.6, 300),
+    (5_000, 16, 0, True, "r3gan-xs", "none", 0.3, 1_000),
+    (20_000, 32, 100, False, "r3gan-xs", "projection", 0.3, 2_000),
+    (20_000, 32, 0, True, "r3gan-s", "none", 0.3, 4_000),
+    (60_000, 32, 10, True, "r3gan-s", "projection", 0.15, 12_000),
+    (500_000, 64, 5_000, True, "r3gan-s", "projection", 0.15, 20_000),
+    (900, 64, 300, True, "r3gan-xs", "none", 0.6, 300),
+]
+
+
+@pytest.mark.parametrize(("samples", "side", "classes", "cuda", "name", "labels", "p", "kimg"), CHOICES)
+def test_the_choice_for_some_facts(samples, side, classes, cuda, name, labels, p, kimg):
+    choice = chosen(Facts(samples, side, classes), cuda)
+    config = override(recipe(choice.recipe), choice.settings)
+    told = (choice.recipe, config.nets.conditioning, config.knobs.augment_p, config.kimg)
+    assert told == (name, labels, p, kimg)
+    assert 2 <= len(choice.reasons) <= 5
+
+
+def test_penalties_grow_with_the_area_and_where_data_is_scarce():
+    def gamma(samples, side):
+        choice = chosen(Facts(samples, side), cuda=True)
+        return override(recipe(choice.recipe), choice.settings).knobs.r1
+
+    assert gamma(70_000, 64) == 4 * gamma(70_000, 32) == 2.0  # FFHQ-64 in R3GAN's table 9
+    assert gamma(500, 32) > gamma(5_000, 32) > gamma(50_000, 32)
+
+
+@pytest.mark.parametrize("name", ["ring", "grid", "digits", "stacked-digits"])
+def test_a_built_in_set_has_its_own_recipe(name):
+    told = []
+    config = launch.configured("auto", data=name, tell=told.append)
+    assert config == recipe(name)
+    assert told[0] == f"auto: equipoise train {name} --data {name}"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for i in range(60):
+        path = tmp_path / "photos" / f"class{i % 2}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((20, 18, 3), 4 * i, np.uint8)).save(path)
+    return tmp_path / "photos"
+
+
+def test_facts_are_those_that_a_run_will_find(photos, tmp_path):
+    assert facts_of(launch.data_at(str(photos))) == Facts(60, 16, 2)
+    np.savez(tmp_path / "x.npz", x=np.zeros((9, 28, 28), np.uint8), y=np.arange(9) % 3)
+    assert facts_of(launch.data_at(str(tmp_path / "x.npz"))) == Facts(9, 32, 3)
+
+
+def test_the_command_that_is_told_gives_the_same_config(photos):
+    told = []
+    config = launch.configured("auto", data=str(photos), settings=["data.size=32", "knobs.r1=7"], tell=told.append)
+    assert config.knobs.r1 == 7
+    assert config.nets.conditioning == "projection"
+    words = told[0].split()
+    settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    again = launch.configured(words[3], data=str(photos), settings=[*settings, "data.size=32", "knobs.r1=7"])
+    assert again == config
+
+
+def test_auto_needs_data():
+    with pytest.raises(ConfigError, match="--data"):
+        launch.configured("auto")
+    assert "auto" not in RECIPES
+
+
+def test_the_door_chooses_by_an_array(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (60, 8, 8, 3), np.uint8)
+    small = ["nets.g_widths=[8]", "nets.d_widths=[8]", "machine.threads=1", "guardian.mode=off", "evaluate.metrics=[]"]
+    gan = GAN("auto").fit(images, steps=2, out=tmp_path / "run", settings=small, progress=False)
+    assert gan.sample(4, truncation=0.5).shape == (4, 8, 8, 3)
+    gan.walk(tmp_path / "walk.gif", 4, seconds=1, fps=5)
+    assert (tmp_path / "walk.gif").exists()
+    more = GAN("auto").fit(
+        images, steps=2, out=tmp_path / "more", start=tmp_path / "run", settings=small, progress=False
+    )
+    assert more.run is not None
+
+
+def test_the_choice_needs_no_torch():
+    code = "import sys, equipoise.auto; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from equipoise import generator
+from equipoise.errors import ConfigError, MachineError, StorageError
+from equipoise.export import exported, operations, programmed
+
+NETS = [("dcgan", (1, 8, 8), 0, ["nets.g_norm=spectral"]), ("r3gan-xs", (3, 8, 8), 3, [])]
+WITH_ONNX = all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+
+
+def beside(path: Path):
+    spec = importlib.util.spec_from_file_location("sampler", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def made(untrained, name, shape, classes, settings):
+    labelled = ["nets.conditioning=projection"] if classes else []
+    return untrained(name, *labelled, *settings, shape=shape, classes=classes)
+
+
+@pytest.mark.parametrize(("name", "shape", "classes", "settings"), NETS)
+def test_the_sampler_draws_what_equipoise_draws(name, shape, classes, settings, tmp_path, untrained):
+    trained = made(untrained, name, shape, classes, settings)
+    weights, sampler = exported(trained, "safetensors", tmp_path / "g.safetensors")
+    samples = beside(sampler).samples(300, 4).numpy()
+    assert samples.dtype == trained.sample(1).dtype
+    assert abs(samples.astype(int) - trained.sample(300, 4)).max() <= 1
+    assert np.array_equal(generator.from_file(weights).sample(5), trained.sample(5))  # the file is one of ours too
+
+
+def test_styles_are_exported(tmp_path, styled):
+    program = programmed(styled)
+    z = styled.latents(0, 0)[:5]
+    assert torch.allclose(program.module()(z), styled.G(z, torch.zeros(5, dtype=torch.long)), atol=1e-4)
+    assert operations(program)[-1].startswith("    return ")
+
+
+def test_the_sampler_runs_alone(tmp_path, untrained):
+    """Without Equipoise, in a process of its own."""
+    trained = untrained("digits")
+    exported(trained, "safetensors", tmp_path / "g.safetensors")
+    (tmp_path / "equipoise.py").write_text("raise ImportError('Equipoise is not installed')")
+    command = [sys.executable, "sampler.py", "-n", "5", "--seed", "2", "-o", "grid.png"]
+    subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, check=True)
+    with Image.open(tmp_path / "grid.png") as image:
+        pixels = np.asarray(image).astype(int)
+    assert pixels.shape == (16, 24)
+    assert abs(pixels[:8, 8:16] - trained.sample(2, 2)[1, :, :, 0]).max() <= 1
+    assert (pixels[8:, 16:] == 0).all()
+
+
+def test_a_sampler_of_somebody_else_is_not_overwritten(tmp_path, untrained):
+    (tmp_path / "sampler.py").write_text("mine")
+    with pytest.raises(ConfigError, match="no sampler of ours"):
+        exported(untrained("digits"), "safetensors", tmp_path / "g.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["sampler.py"]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path, untrained):
+    with pytest.raises(StorageError, match="cannot write"):
+        exported(untrained("digits"), "safetensors", tmp_path / "nowhere" / "g.safetensors")
+
+
+@pytest.mark.skipif(WITH_ONNX, reason="onnx is installed")
+def test_onnx_where_it_is_missing_is_one_sentence(tmp_path, untrained):
+    with pytest.raises(MachineError, match=r"pip install 'equipoise\[export\]'"):
+        exported(untrained("digits"), "onnx", tmp_path / "g.onnx")
+
+
+@pytest.mark.skipif(not WITH_ONNX, reason="onnx, onnxscript or onnxruntime is not installed")
+@pytest.mark.parametrize(("name", "shape", "classes", "settings"), NETS)
+def test_onnx_draws_the_same(name, shape, classes, settings, tmp_path, untrained):
+    import onnxruntime
+
+    trained = made(untrained, name, shape, classes, settings)
+    model, sampler = exported(trained, "onnx", tmp_path / "g.onnx")
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    codes = trained.codes(7, 3)
+    given = {"z": codes.at.numpy()} | ({"y": codes.y.numpy()} if classes else {})
+    assert abs(session.run(None, given)[0] - trained.space.samples(codes).numpy()).max() < 1e-4
+    assert beside(sampler).samples(4).shape == trained.sample(4).shape
