@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from equipoise import generator, launch, walks
+from equipoise import generator, launch
 from equipoise.config import Arrays, Augmentation, Images
 from equipoise.errors import ConfigError, StorageError
 from equipoise.facts import of_images
 from equipoise.progress import bar
 from equipoise.runs.folder import RunFolder, fresh_path, refuse_existing
+from equipoise.uses import walks
 
 
 class GAN:

@@ -9,18 +9,19 @@ from typing import TypeVar, get_args
 import numpy as np
 from PIL.Image import Image
 
-from equipoise import directions as directed
-from equipoise import discriminator, generator, inversion, latents, mixing, pictures, walks
-from equipoise import export as exporting
+from equipoise import generator, latents, pictures
 from equipoise.build import as_pixels
 from equipoise.cli import screen
 from equipoise.config import nearest, read
 from equipoise.data.intake import Intake, taken_in
-from equipoise.directions import Method
 from equipoise.errors import ConfigError, StorageError
-from equipoise.export import Kind
 from equipoise.generator import TrainedGenerator
 from equipoise.runs.folder import existing
+from equipoise.uses import directions as directed
+from equipoise.uses import discriminator, inversion, mixing, walks
+from equipoise.uses import export as exporting
+from equipoise.uses.directions import Method
+from equipoise.uses.export import Kind
 
 SHOWN = 20  # pictures that cannot be read, by name
 

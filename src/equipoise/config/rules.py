@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from equipoise.config.model import DCGAN, MLP, TrainConfig
+    from equipoise.config.model import TrainConfig
+    from equipoise.config.nets import DCGAN, MLP
 
 
 def mixing(config: TrainConfig, nets: MLP | DCGAN) -> None:

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from equipoise import directions
-from equipoise.directions import Directions, amplified, axes, by_class, first_weights, found, moved
 from equipoise.errors import ConfigError
+from equipoise.uses import directions
+from equipoise.uses.directions import Directions, amplified, axes, by_class, first_weights, found, moved
 
 
 def change(trained, at):

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equipoise import mixing, pictures
+from equipoise import pictures
 from equipoise.errors import ConfigError
+from equipoise.uses import mixing
 
 
 def test_rows_give_the_coarse_styles_and_columns_the_fine_ones(styled):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from equipoise import generator
 from equipoise.errors import ConfigError, MachineError, StorageError
-from equipoise.export import exported, operations, programmed
+from equipoise.uses.export import exported, operations, programmed
 
 NETS = [("dcgan", (1, 8, 8), 0, ["nets.g_norm=spectral"]), ("r3gan-xs", (3, 8, 8), 3, [])]
 WITH_ONNX = all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))

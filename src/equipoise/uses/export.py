@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from equipoise import samplers
 from equipoise.errors import ConfigError, MachineError, StorageError
 from equipoise.generator import CONSTANT, TrainedGenerator
+from equipoise.uses import samplers
 
 Kind = Literal["safetensors", "onnx"]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from equipoise.errors import ConfigError
-from equipoise.inversion import distances, inverted
+from equipoise.uses.inversion import distances, inverted
 
 
 @pytest.mark.parametrize("which", ["labelled", "styled"])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equipoise import pictures, walks
+from equipoise import pictures
 from equipoise.errors import ConfigError, MachineError
+from equipoise.uses import walks
 
 ENCODER = """#!/bin/sh
 cat > "$(dirname "$0")/raw"

@@ -7,9 +7,9 @@ from torch.testing import assert_close
 
 from equipoise import build
 from equipoise.data.source import InMemory
-from equipoise.discriminator import TrainedDiscriminator, from_run, judged
 from equipoise.errors import ConfigError
 from equipoise.knobs import Knobs
+from equipoise.uses.discriminator import TrainedDiscriminator, from_run, judged
 
 
 class Brightness(nn.Module):

@@ -1,0 +1,199 @@
+"""G and D from a config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+import torch
+from torch import Tensor, nn
+
+from equipoise import config as c
+from equipoise import init
+from equipoise.data.source import Shape
+from equipoise.errors import ConfigError
+from equipoise.nets import dcgan, fastgan, mlp, r3gan, resnet, stylegan2
+from equipoise.nets.checkpointing import Through, kept, recomputed
+from equipoise.nets.layers import MAPS, Conditioning, Output, with_spectral_norm
+from equipoise.nets.packing import packed, shape_of
+from equipoise.streams import Stream
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the networks must know of the data."""
+
+    shape: Shape
+    classes: int
+
+    @property
+    def is_images(self) -> bool:
+        return len(self.shape) == 3
+
+
+def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]:
+    """G and D, a function of (nets, form, seed).
+
+    Raises:
+        ConfigError: when the networks cannot make such samples.
+    """
+    generator = Stream(seed, "weights").at(0)
+    G, D = plain_networks(nets, form)
+    if isinstance(nets, c.R3GAN):
+        for net in (G, D):
+            init.lecun(net, generator)
+            init.fixup(r3gan.branches(net), generator)
+        return G, D
+    if isinstance(nets, c.StyleGAN2):
+        for net in (G, D):
+            init.normal(stylegan2.starts(net), generator)
+        return G, D
+    initialize = init.INITIALIZERS[nets.init]
+    initialize(G, generator)
+    initialize(D, generator)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # spectral norm draws its first vector from the global generator
+        G = with_spectral_norm(G) if nets.g_norm == "spectral" else G
+        G = with_spectral_norm(G, MAPS) if nets.g_norm == "batch+spectral" else G  # tables of classes are left free
+        D = with_spectral_norm(D) if nets.d_norm == "spectral" else D
+    return G, D
+
+
+def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
+    labels = told_by(nets)
+    output: Output = "tanh" if form.is_images else "linear"
+    shape, classes = form.shape, form.classes
+    match nets:
+        case c.MLP():
+            return (
+                mlp.Generator(shape, z_dim=nets.z_dim, widths=nets.g_widths, classes=classes, act=nets.g_act,
+                              norms=nets.g_norm, output=output),
+                packed(mlp.Discriminator(shape_of(shape, nets.pack), widths=nets.d_widths, classes=classes,
+                                         conditioning=labels, act=nets.d_act, norms=nets.d_norm,
+                                         mixing=nets.minibatch), nets.pack),
+            )  # fmt: skip
+        case c.DCGAN():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            return (
+                dcgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width, classes=classes,
+                                act=nets.g_act, norms=nets.g_norm, upsample=nets.upsample, output=output),
+                packed(dcgan.Discriminator(shape_of(shape, nets.pack), width=nets.d_width, max_width=nets.max_width,
+                                           classes=classes, conditioning=labels, act=nets.d_act, norms=nets.d_norm,
+                                           mixing=nets.minibatch), nets.pack),
+            )  # fmt: skip
+        case c.R3GAN():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            return (
+                r3gan.Generator(shape, z_dim=nets.z_dim, width=nets.width, blocks=nets.blocks, classes=classes,
+                                through=through(nets)),
+                r3gan.Discriminator(shape, width=nets.width, blocks=nets.blocks, classes=classes,
+                                    through=through(nets)),
+            )  # fmt: skip
+        case c.ResNet():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            require_parts(nets, shape[1])
+            return (
+                resnet.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.g_max_width,
+                                 classes=classes, embedding=nets.embedding, skip_z=nets.skip_z,
+                                 attention=nets.attention, through=through(nets)),
+                resnet.Discriminator(shape, width=nets.d_width, max_width=nets.d_max_width, classes=classes,
+                                     attention=nets.attention, through=through(nets)),
+            )  # fmt: skip
+        case c.StyleGAN2():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            return (
+                stylegan2.Generator(shape, z_dim=nets.z_dim, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
+                                    capacity=nets.capacity, max_width=nets.max_width, classes=classes,
+                                    style_mixing=nets.style_mixing, checkpointing=nets.checkpointing),
+                stylegan2.Discriminator(shape, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
+                                        capacity=nets.capacity, max_width=nets.max_width, classes=classes,
+                                        group=nets.group, checkpointing=nets.checkpointing),
+            )  # fmt: skip
+        case c.FastGAN():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            return (
+                fastgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width,
+                                  classes=classes),
+                fastgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes),
+            )  # fmt: skip
+        case other:
+            assert_never(other)
+
+
+def told_by(nets: c.Nets) -> Conditioning:
+    """How D is told the class, or tells it; without classes it makes no difference."""
+    match nets.conditioning:
+        case "none":
+            return "concatenation"
+        case "auxiliary":
+            assert not isinstance(nets, c.R3GAN)
+            return nets.evidence
+        case told:
+            return told
+
+
+def require_power_of_two(kind: str, shape: Shape, smallest: int) -> None:
+    if len(shape) != 3:
+        raise ConfigError(
+            f"nets.kind={kind} makes images, and this data has the shape {list(shape)}: use nets.kind=mlp."
+        )
+    _, height, width = shape
+    if height != width or height < smallest or height & (height - 1):
+        raise ConfigError(
+            f"nets.kind={kind} makes square images of {smallest}, {2 * smallest}, ... pixels, not {height} x {width}: "
+            "set data.size."
+        )
+
+
+def require_parts(nets: c.ResNet, size: int) -> None:
+    sides, parts = resnet.common_sides(size), len(resnet.generator_sides(size))
+    if nets.attention is not None and nets.attention not in sides:
+        raise ConfigError(
+            f"nets.attention={nets.attention}: for images of {size} pixels both players have maps of "
+            f"{', '.join(map(str, sides))} pixels. Set nets.attention to one of these, or to null."
+        )
+    if nets.skip_z and nets.z_dim < parts:
+        raise ConfigError(
+            f"nets.z_dim={nets.z_dim} is too short for nets.skip_z: the start and each of {parts - 1} blocks take a "
+            f"part of z. Set nets.z_dim to {parts} or more."
+        )
+
+
+def through(nets: c.R3GAN | c.ResNet) -> Through:
+    """How the residual blocks are run."""
+    return recomputed if nets.checkpointing else kept
+
+
+def freeze(D: nn.Module, layers: int) -> None:
+    """The first layers of D learn no more (FreezeD, Mo et al. 2020, arXiv:2002.10964). A layer is what has a matrix or
+    kernel; embeddings of classes, norms and biases go with the layer before which they stand.
+
+    Raises:
+        ConfigError: when nothing would be left to learn.
+    """
+    if not layers:
+        return
+    left = layers
+    for module in D.modules():
+        left -= is_layer(module)
+        if left < 0:
+            return
+        for p in module.parameters(recurse=is_layer(module)):
+            p.requires_grad_(False)
+    raise ConfigError(f"freeze_d={layers} leaves no layer of D to learn: it has {layers - left}.")
+
+
+def is_layer(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, Tensor) and weight.ndim > 1 and not isinstance(module, nn.Embedding)
+
+
+def layout(nets: c.Nets) -> torch.memory_format:
+    """Convolutions are up to twice as fast with the channels of a pixel side by side."""
+    match nets:
+        case c.MLP():
+            return torch.contiguous_format
+        case c.DCGAN() | c.R3GAN() | c.ResNet() | c.StyleGAN2() | c.FastGAN():
+            return torch.channels_last
+        case other:
+            assert_never(other)
