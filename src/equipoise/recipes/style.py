@@ -11,8 +11,8 @@ def stylegan2() -> TrainConfig:
     mixing, Adam 2.5e-3 (0, .99), without their augmentation.
 
     Two things differ. The papers descend on a lazy penalty alone, and correct Adam for its additional steps; here it is
-    part of the loss. Their rule for R1, 2e-4 s^2 / batch at s pixels, is for large pictures: narrow nets drew samples
-    all alike with it (MNIST, 16 pixels), and all sorts of digits (8 pixels) with a weight of 1. Not measured otherwise.
+    part of the loss. And R1 has weight 1, in the range of the recipes of the digits: the papers' rule, 2e-4 s^2 / batch
+    at s pixels, gives next to nothing for small pictures. Not measured.
     """
     batch, adam = 32, Adam(betas=(0.0, 0.99))
     return TrainConfig(
