@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from equipoise import build
 from equipoise.config import R3GAN, ResNet
 from equipoise.nets.checkpointing import AsBefore, recomputed
-from equipoise.penalties import scored, scored_by_euler
+from equipoise.penalties import scored_by_euler, zero_centered
 
 NETS = {
     "r3gan": R3GAN(z_dim=24, width=16, blocks=2, conditioning="projection"),
@@ -39,7 +39,10 @@ def players(name, checkpointing, size=16):
 
 def asked(D, x, euler):
     """Logits and squared slopes."""
-    return scored_by_euler(D, lambda x: 0.7 * x, x, Y) if euler else scored(lambda x: D(x, Y), x)
+    if euler:
+        return scored_by_euler(D, lambda x: 0.7 * x, x, Y)
+    logits = D(x, Y)
+    return logits, zero_centered(x, logits)
 
 
 def played(name, checkpointing, euler=False, rounds=2):
