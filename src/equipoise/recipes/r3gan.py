@@ -13,6 +13,7 @@ from equipoise.config import R3GAN, Adam, Digits, Optim, Pictures, TrainConfig
 from equipoise.knobs import Knobs, Slope
 
 BURN_IN = 0.1  # of a run
+CHECKPOINTED_FROM = 256  # pixels
 
 
 def r3gan_xs() -> TrainConfig:
@@ -39,12 +40,12 @@ def r3gan_28() -> TrainConfig:
 
 def r3gan_64() -> TrainConfig:
     """The paper's column for FFHQ at 64 pixels. Not repeated."""
-    return of_size("r3gan-64", 64, width=768, batch=256, kimg=100_000, gamma=2)
+    return in_parts(of_size("r3gan-64", 64, width=768, batch=256, kimg=100_000, gamma=2), 8)
 
 
 def r3gan_128() -> TrainConfig:
     """No column of the paper: gamma lies half way, in powers, between those for 64 and 256 pixels. Not measured."""
-    return in_parts(of_size("r3gan-128", 128, width=768, batch=256, kimg=100_000, gamma=17), 4)
+    return in_parts(of_size("r3gan-128", 128, width=768, batch=256, kimg=100_000, gamma=17), 16)
 
 
 def r3gan_256() -> TrainConfig:
@@ -54,12 +55,12 @@ def r3gan_256() -> TrainConfig:
 
 def r3gan_512() -> TrainConfig:
     """No column of the paper: gamma grows with the number of pixels, and the batch is smaller. Not measured."""
-    return in_parts(of_size("r3gan-512", 512, width=768, batch=64, kimg=200_000, gamma=600), 16)
+    return in_parts(of_size("r3gan-512", 512, width=768, batch=64, kimg=200_000, gamma=600), 8)
 
 
 def r3gan_1024() -> TrainConfig:
     """No column of the paper: gamma grows with the number of pixels, and the batch is smaller. Not measured."""
-    return in_parts(of_size("r3gan-1024", 1024, width=768, batch=32, kimg=200_000, gamma=2400), 16)
+    return in_parts(of_size("r3gan-1024", 1024, width=768, batch=32, kimg=200_000, gamma=2400), 8)
 
 
 def of_size(
@@ -70,19 +71,18 @@ def of_size(
     config = r3gan(name, width=width, batch=batch, kimg=kimg)
     turned = {"r1": gamma, "r2": gamma, "augment_p": augment_p, "ema_halflife_kimg": 500}
     return config.model_copy(
-        update={"data": Pictures(path="photos", size=size), "knobs": config.knobs.model_copy(update=turned)}
+        update={
+            "data": Pictures(path="photos", size=size),
+            "nets": config.nets.model_copy(update={"checkpointing": size >= CHECKPOINTED_FROM}),
+            "knobs": config.knobs.model_copy(update=turned),
+        }
     )
 
 
 def in_parts(config: TrainConfig, parts: int) -> TrainConfig:
-    """The same batch in parts that fit into the memory, and blocks that are worked out again."""
-    return config.model_copy(
-        update={
-            "batch": config.batch // parts,
-            "knobs": config.knobs.model_copy(update={"accumulate": parts}),
-            "nets": config.nets.model_copy(update={"checkpointing": True}),
-        }
-    )
+    """The same batch in parts of about 16 GB in fp32 each: reckoned from steps at a quarter of the width."""
+    accumulating = config.knobs.model_copy(update={"accumulate": parts})
+    return config.model_copy(update={"batch": config.batch // parts, "knobs": accumulating})
 
 
 def r3gan(name: str, *, width: int, batch: int, kimg: float) -> TrainConfig:
