@@ -112,6 +112,14 @@ def test_what_D_sees_again_is_shifted_alike_in_one_process_and_in_two(tiny):
     assert not torch.equal(mirrored, whole)
 
 
+def test_a_share_of_a_batch_holds_whole_packs(tiny):
+    config = tiny("digits", "nets.pack=4")
+    form = build.form(config, DATA)
+    build.game(config, form, CPU, Processes(0, 2))
+    with pytest.raises(ConfigError, match=r"batch=8 cannot be shared by 4 processes in packs of 4: .* multiple of 16"):
+        build.game(config, form, CPU, Processes(0, 4))
+
+
 def test_one_process_alone_can_look_ahead(tiny):
     config = tiny("digits", "knobs.unroll=1")
     with pytest.raises(ConfigError, match=r"knobs\.unroll looks ahead on one process's samples alone"):

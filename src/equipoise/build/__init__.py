@@ -89,10 +89,7 @@ def optimizer(choice: c.Optimizer, net: nn.Module, lr: float) -> optim.Optimizer
 
 def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE) -> GAN:
     """The game at its start. Raises ConfigError when its parts do not fit together."""
-    if config.knobs.unroll and processes.count > 1:
-        raise ConfigError(
-            "knobs.unroll looks ahead on one process's samples alone: set machine.devices=1, or unroll=0."
-        )
+    require_room(config, processes)
     G, D = networks(config.nets, form, config.seed)
     for net in (G, D):
         net.to(device)
@@ -123,6 +120,20 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
         processes=processes,
         levels=Levels(device),
     )
+
+
+def require_room(config: c.TrainConfig, processes: Processes) -> None:
+    """That a process's share of the batch is enough for what needs several samples."""
+    pack = 1 if isinstance(config.nets, c.R3GAN) else config.nets.pack
+    if config.batch % (pack * processes.count):
+        raise ConfigError(
+            f"batch={config.batch} cannot be shared by {processes.count} processes in packs of {pack}: "
+            f"choose a multiple of {pack * processes.count}."
+        )
+    if config.knobs.unroll and processes.count > 1:
+        raise ConfigError(
+            "knobs.unroll looks ahead on one process's samples alone: set machine.devices=1, or unroll=0."
+        )
 
 
 def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Processes) -> Augment:
