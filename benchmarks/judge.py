@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from statistics import fmean
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from equipoise import generator
 from equipoise.data.digits import digits
 from equipoise.data.source import everything, scaled
-from equipoise.encoders.classifier import accuracy, trained_classifier
+from equipoise.encoders.classifier import Classifier, accuracy, trained_classifier
 from equipoise.metrics.copies import copy_rate
 from equipoise.metrics.modes import kl_from_uniform, present
 from equipoise.metrics.neighbours import prdc
@@ -30,6 +32,10 @@ class Judge:
         assert self.accuracy >= 0.97, self.accuracy
         self.train = everything(data.train)[0]
         self.held_out = torch.cat([everything(data.validation)[0], everything(data.test)[0]])
+
+    @cached_property
+    def fast(self) -> Classifier:
+        return folded(self.net)
 
     @cached_property
     def ceiling(self) -> dict[str, float]:
@@ -64,9 +70,23 @@ class Judge:
 
     def stacks(self, x: Tensor) -> dict[str, float]:
         """Modes and KL of stacked digits [N, 3, 8, 8]."""
-        spelled = sum(self.net.classify(x[:, i : i + 1]) * 10 ** (2 - i) for i in range(3))
-        assert isinstance(spelled, Tensor)
+        digits = x.flatten(0, 1)[:, None].contiguous(memory_format=torch.channels_last)  # [3 N, 1, 8, 8]
+        spelled = self.fast.classify(digits, chunk=500).view(-1, 3) @ torch.tensor([100, 10, 1])
         return {"modes": present(spelled), "kl": kl_from_uniform(spelled, 1000)}
+
+
+def folded(net: Classifier) -> Classifier:
+    """The same function with its batch norms inside the convolutions, channels last: three times as fast on a CPU."""
+    fast, layers = copy.deepcopy(net), list[nn.Module]()
+    for layer in fast.convolutions:
+        if isinstance(layer, nn.BatchNorm2d):
+            convolution = layers.pop()
+            assert isinstance(convolution, nn.Conv2d)
+            layers.append(fuse_conv_bn_eval(convolution, layer))
+        else:
+            layers.append(layer)
+    fast.convolutions = nn.Sequential(*layers)
+    return fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def samples_of(run: RunFolder, n: int) -> Tensor:

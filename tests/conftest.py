@@ -29,6 +29,9 @@ TINY = {
     "mlp": ["nets.g_widths=[12,12]", "nets.d_widths=[12,12]"],
     "dcgan": ["nets.g_width=4", "nets.d_width=4"],
     "r3gan": ["nets.width=16", "nets.blocks=1"],
+    "resnet": ["nets.g_width=4", "nets.g_max_width=4", "nets.d_width=4", "nets.d_max_width=4", "nets.attention=4"],
+    "stylegan2": ["nets.w_dim=8", "nets.capacity=64", "nets.max_width=8"],
+    "fastgan": ["nets.g_width=4", "nets.d_width=4", "nets.max_width=8"],
 }
 
 
@@ -40,6 +43,7 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
         config,
         [
             *TINY[config.nets.kind],
+            *(["data.kind=digits"] if config.data.kind == "pictures" else []),  # which a user brings
             "nets.z_dim=4",
             "batch=8",
             f"kimg={kimg}",

@@ -26,6 +26,7 @@ def warned(name, *settings):
         ("stacked-digits", ["data.augment.saturation=.1"], [LEAKS, MIXED]),
         ("digits", ["data.augment.hue=.1"], [LEAKS]),
         ("digits", ["augment=[flip]", "knobs.augment_p=.9"], [FLIP_IN_FRONT]),
+        ("digits", ["augment=[ada-blit]", "knobs.augment_p=.9"], [FLIP_IN_FRONT]),
         ("digits", ["augment=[flip]", "knobs.augment_p=.5"], []),
         ("digits", ["knobs.augment_p=1"], []),
         ("dcgan", [PHOTOS, "data.augment.flip_x=true"], [LEFT_RIGHT]),

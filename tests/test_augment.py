@@ -18,6 +18,7 @@ from equipoise.augment import (
     diff_augment,
     draws,
     rows,
+    seen_again,
     varied,
 )
 from equipoise.streams import Stream
@@ -304,3 +305,13 @@ def test_the_gradient_of_a_sum_is_one_where_a_pixel_is_kept_and_zero_where_it_is
 def test_points_are_refused():
     with pytest.raises(ValueError, match=r"images.*not \[5, 2\]"):
         diff_augment(torch.zeros(5, 2), draws(5, STREAM.at(0)), 0.5, ALL)
+
+
+@pytest.mark.parametrize("p_flip", [0.0, 1.0])
+def test_what_is_seen_again_is_shifted_always_and_mirrored_where_it_may_be(p_flip):
+    x = torch.zeros(400, 1, 16, 16)
+    x[:, :, 8, 6] = 1
+    again = seen_again(x, draws(400, torch.Generator().manual_seed(0)), p_flip)
+    rows, columns = again.flatten(1).argmax(1).div(16, rounding_mode="floor"), again.flatten(1).argmax(1) % 16
+    assert set(rows.tolist()) == {6, 7, 8, 9, 10}
+    assert set(columns.tolist()) == {4, 5, 6, 7, 8} | ({9, 10, 11} if p_flip else set())

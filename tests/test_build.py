@@ -10,6 +10,7 @@ import torch
 from equipoise import build
 from equipoise.augment import Ranges
 from equipoise.config import Augmentation, Digits
+from equipoise.errors import ConfigError
 from equipoise.games.gan import identity
 from equipoise.knobs import Knobs
 from equipoise.processes import Processes
@@ -40,7 +41,9 @@ def test_augmentation_in_front_of_D_is_off_unless_it_is_asked_for(tiny):
     off, on = tiny("digits"), tiny("digits", "knobs.augment_p=.5")
     assert torch.equal(played(off), played(off, augment=identity))
     assert torch.equal(played(on), played(on))
-    others = [off, tiny("digits", "knobs.augment_p=.6"), tiny("digits", "knobs.augment_p=.5", "augment=[cutout]")]
+    others = [off, tiny("digits", "knobs.augment_p=.6")]
+    kinds = ("cutout", "ada-blit", "ada-geometric", "ada-color")
+    others += [tiny("digits", "knobs.augment_p=.5", f"augment=[{kind}]") for kind in kinds]
     assert not any(torch.equal(played(on), played(other)) for other in others)
 
 
@@ -94,3 +97,22 @@ def test_an_epoch_later_a_sample_is_varied_in_another_way(tiny):
     orders = [batches.indices(i * n, n).argsort() for i in range(2)]
     first, second = (next(batches)[0][order] for order in orders)
     assert (first - second).abs().amax((1, 2, 3)).gt(1e-3).double().mean() > 0.99
+
+
+def test_what_D_sees_again_is_shifted_alike_in_one_process_and_in_two(tiny):
+    x = torch.rand(16, 1, 8, 8)
+    config = tiny("digits")
+    whole = build.seen_again(config, CPU, Processes())(x, Knobs(), "real", 8)
+    parts = [build.seen_again(config, CPU, Processes(i, 2))(x[8 * i :][:8], Knobs(), "real", 8) for i in (0, 1)]
+    assert torch.equal(torch.cat(parts), whole)
+    assert not torch.equal(whole, x)
+    others = [build.seen_again(config, CPU, Processes())(x, Knobs(), *how) for how in (("fake", 8), ("real", 16))]
+    assert not any(torch.equal(other, whole) for other in others)
+    mirrored = build.seen_again(tiny("digits", "augment=[flip]"), CPU, Processes())(x, Knobs(), "real", 8)
+    assert not torch.equal(mirrored, whole)
+
+
+def test_one_process_alone_can_look_ahead(tiny):
+    config = tiny("digits", "knobs.unroll=1")
+    with pytest.raises(ConfigError, match=r"knobs\.unroll looks ahead on one process's samples alone"):
+        build.game(config, build.form(config, DATA), CPU, Processes(0, 2))

@@ -25,7 +25,7 @@ from equipoise.config import (
 )
 from equipoise.errors import ConfigError
 from equipoise.knobs import Constant, Knobs, Phases, Slope
-from equipoise.recipes import RECIPES
+from equipoise.recipes import RECIPES, recipe
 
 PLAIN = TrainConfig(recipe="test", kimg=1, data=Digits(), nets=MLP(), knobs=Knobs(loss="nonsaturating"))
 CONVOLUTIONAL = PLAIN.model_copy(update={"nets": DCGAN(z_dim=7)})
@@ -384,6 +384,9 @@ def test_all_kinds_of_images_can_be_augmented(data):
     [
         (["knobs.augment_p=1.1"], "knobs.augment_p"),
         (["augment=[blur]"], "augment"),
+        (["augment=[ada-blur]"], "augment"),
+        (["knobs.augment_target=1"], "knobs.augment_target"),
+        (["knobs.augment_speed_kimg=0"], "knobs.augment_speed_kimg"),
         (["augment=[]"], "augment"),
         (["data.augment.hue=.6"], "data.augment.hue"),
         (["data.augment.crop=1"], "data.augment.crop"),
@@ -399,5 +402,21 @@ def test_augmentation_that_does_not_fit_is_refused(assignments, words):
 def test_points_are_not_augmented():
     with pytest.raises(ConfigError, match=r"knobs\.augment_p is for images, and data\.kind=grid has points"):
         override(PLAIN, ["data.kind=grid", "knobs.augment_p=.1"])
+    with pytest.raises(ConfigError, match=r"knobs\.augment_target is for images"):
+        override(PLAIN, ["data.kind=grid", "knobs.augment_target=.7"])
     with pytest.raises(ConfigError, match=r"data\.augment"):
         override(PLAIN, ["data.kind=grid", "data.augment.flip_x=true"])
+
+
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        (["knobs.path_length=2"], "path_length needs a G with styles: set nets.kind=stylegan2"),
+        (["knobs.reconstruction=1"], "reconstruction needs a D with decoders: set nets.kind=fastgan"),
+        (["nets.kind=fastgan", "nets.d_norm=batch"], "d_norm"),
+        (["nets.kind=stylegan2", "nets.style_mixing=1.5"], "style_mixing"),
+    ],
+)
+def test_penalties_of_nets_that_are_not_there_are_refused(assignments, words):
+    with pytest.raises(ConfigError, match=words):
+        override(recipe("digits"), assignments)

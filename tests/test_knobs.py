@@ -126,6 +126,12 @@ def test_knobs_refuse_values_out_of_range(wrong):
         Knobs(**wrong)
 
 
+def test_lazy_r1_beside_r2_is_refused_in_words():
+    with pytest.raises(ValidationError, match="set r1_every to 1, or r2 to 0"):
+        Knobs(r1=1, r2=1, r1_every=16)
+    assert Knobs(r1=1, r1_every=16).r1_every == 16
+
+
 def test_knobs_survive_being_written():
     knobs = Knobs(loss="least-squares", ls_targets=(-1, 1, 0), ema_ramp=None, r1=0.3)
     assert Knobs(**knobs.model_dump()) == Knobs.model_validate_json(knobs.model_dump_json()) == knobs

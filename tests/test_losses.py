@@ -13,7 +13,9 @@ from equipoise.errors import ConfigError
 from equipoise.knobs import LossName
 from equipoise.losses import (
     LOSSES,
+    class_cross_entropy,
     cross_entropy,
+    data_to_data,
     hinge,
     least_squares,
     minimax,
@@ -245,3 +247,33 @@ def test_wasserstein_reaches_both_reals_and_fakes_with_opposite_signs():
 
 def test_every_name_of_a_loss_has_one():
     assert set(LOSSES) == set(get_args(LossName))
+
+
+def test_the_loss_of_a_class_is_the_cross_entropy_of_products():
+    evidence, classes = tensor([[1.0, 2], [0, -1]]), tensor([[A, 0.0], [0, 0], [0, 0]])
+    assert_close(class_cross_entropy(evidence, classes, tensor([0, 2])), tensor([math.log(5 / 3), math.log(3)]))
+
+
+def on_circle(*degrees):
+    angle = torch.deg2rad(tensor(degrees, dtype=torch.float64))
+    return torch.stack([angle.cos(), angle.sin()], 1)
+
+
+def test_data_to_data_by_hand():
+    """Samples at 0, 60 and 90 degrees, the second of another class; proxies at 0 and 60 degrees: cosines of 1/2 and
+    sqrt(3)/2 between samples of different classes, of 1, 1 and 0 to the proxies."""
+    loss = data_to_data(on_circle(0, 60, 90), on_circle(0, 60), tensor([0, 1, 0]))
+    near, nearer = (0.5 - 0.02) / 0.5, (math.sqrt(3) / 2 - 0.02) / 0.5
+    by_hand = [
+        math.log(1 + math.exp(near)),  # its own proxy is nearer than the margin asks for
+        math.log(1 + math.exp(near) + math.exp(nearer)),
+        0.98 / 0.5 + math.log(math.exp(-0.98 / 0.5) + math.exp(nearer)),
+    ]
+    assert_close(loss, tensor(by_hand, dtype=torch.float64))
+
+
+def test_samples_of_one_class_do_not_repel_each_other_nor_do_those_at_right_angles():
+    assert data_to_data(on_circle(0, 0, 5), on_circle(0), tensor([0, 0, 0])).abs().max() < 1e-12
+    evidence = on_circle(0, 90).requires_grad_()
+    (slope,) = torch.autograd.grad(data_to_data(evidence, on_circle(0, 90), tensor([0, 1])).sum(), evidence)
+    assert (slope == 0).all()

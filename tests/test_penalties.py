@@ -9,11 +9,15 @@ from torch.testing import assert_close
 from equipoise.nets import r3gan
 from equipoise.penalties import (
     clip_weights,
+    consistency,
     input_gradient,
     l1,
     l2,
+    lecam,
+    mode_seeking,
     one_centered,
-    scored,
+    orthogonal,
+    path_lengths,
     scored_by_euler,
     zero_centered,
 )  # fmt: skip
@@ -152,6 +156,20 @@ def test_l2_is_half_the_sum_of_squares_and_its_gradient_is_the_weight():
         assert_close(g, w.detach())
 
 
+@pytest.mark.parametrize("shape", [(3, 7), (7, 3), (4, 4)])
+def test_the_orthogonal_penalty_is_what_different_filters_overlap(shape):
+    w = randn(shape, requires_grad=True)
+    overlaps = [(a @ b) ** 2 for i, a in enumerate(w) for j, b in enumerate(w) if i != j]
+    assert_close(orthogonal([w]), sum(overlaps))
+    (ours,), (theirs,) = torch.autograd.grad(orthogonal([w, w]), w), torch.autograd.grad(2 * sum(overlaps), w)
+    assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_the_orthogonal_penalty_is_nothing_for_orthogonal_filters_of_any_length_and_counts_parallel_ones_twice():
+    assert orthogonal([torch.diag(torch.tensor([1.0, 2.0, 3.0]))]).item() == 0
+    assert orthogonal([torch.tensor([[3.0, 0.0], [2.0, 0.0]])]).item() == 2 * 36
+
+
 def test_clip_weights_projects_onto_the_box_and_leaves_the_inside_alone():
     w = nn.Parameter(torch.tensor([-3.0, -0.01, 0.0, 0.005, 0.02]))
     clip_weights([w], 0.01)
@@ -180,7 +198,11 @@ def penalised(D, scored):
 
 
 def by_definition(augment):
-    return lambda D, x, y: scored(lambda x: D(augment(x), y), x)
+    def scored(D, x, y):
+        logits = D(augment(x), y)
+        return logits, zero_centered(x, logits)
+
+    return scored
 
 
 def by_euler(augment):
@@ -208,3 +230,59 @@ def test_eulers_way_is_wrong_for_a_D_that_is_not_homogeneous():
     *_, gradients = penalised(D, by_definition(AUGMENTS["none"]))
     *_, other = penalised(D, by_euler(AUGMENTS["none"]))
     assert max((a - b).norm() / b.norm() for a, b in zip(other, gradients, strict=True)) > 1e-4
+
+
+class Paths(nn.Module):
+    """Styles are bent latents, images w_1 A_1 + w_2 A_2 + ..., which the class scales."""
+
+    def __init__(self, layers, w_dim, pixels):
+        super().__init__()
+        self.layers = layers
+        self.A = nn.Parameter(randn(layers, w_dim, pixels).double())
+        self.scale = nn.Parameter(torch.ones(w_dim).double())
+
+    def mapping(self, z, y):
+        return (self.scale * z).tanh() * (y[:, None] + 1)
+
+    def synthesis(self, w):
+        return torch.einsum("blw,lwp->bp", w, self.A).view(len(w), 2, 3, -1)
+
+
+@pytest.mark.parametrize("layers", [1, 5])
+def test_the_paths_of_a_linear_synthesis_are_as_long_as_its_matrices_make_them(layers):
+    G, noise = Paths(layers, 4, 2 * 3 * 3), randn(7, 2, 3, 3).double()
+    lengths = path_lengths(G, randn(7, 4).double(), torch.arange(7), noise)
+    slopes = torch.einsum("bp,lwp->blw", noise.flatten(1), G.A)
+    assert_close(lengths, (slopes.square().sum(2).mean(1) / 9).sqrt())
+    loss = (lengths - 1).square().sum()
+    (gradient,) = torch.autograd.grad(loss, G.A)
+    assert gradient.abs().sum() > 0
+
+
+def test_the_mean_squared_length_is_the_squared_norm_of_the_derivative_by_pixel_and_layer():
+    """E ||J^T n||^2 = ||J||^2 for white noise n: ten thousand draws."""
+    G = Paths(3, 4, 2 * 3 * 3)
+    noise = randn(10_000, 2, 3, 3).double()
+    lengths = path_lengths(G, randn(1, 4).double().expand(10_000, -1), torch.zeros(10_000), noise)
+    assert lengths.square().mean().item() == pytest.approx(G.A.square().sum().item() / (3 * 9), rel=0.03)
+
+
+def test_a_generator_that_ignores_its_styles_has_paths_without_length_and_a_gradient_that_is_finite():
+    G = Paths(2, 4, 18)
+    nn.init.zeros_(G.A)
+    lengths = path_lengths(G, randn(3, 4).double(), torch.zeros(3), randn(3, 2, 3, 3).double())
+    assert lengths.max() < 1e-9
+    (gradient,) = torch.autograd.grad((lengths - 1).square().sum(), G.A)
+    assert torch.isfinite(gradient).all()
+
+
+def test_lecam_fines_logits_beyond_the_level_of_the_others_by_hand():
+    real, fake = torch.tensor([3.0, -2, 1]), torch.tensor([-4.0, 5, 1])
+    fines = lecam(real, fake, real_level=torch.tensor(2.0), fake_level=torch.tensor(-1.0))
+    assert_close(fines, torch.tensor([16.0 + 36, 0 + 0, 4 + 1]))
+
+
+def test_consistency_and_mode_seeking_by_hand():
+    assert_close(consistency(torch.tensor([1.0, 2]), torch.tensor([4.0, 2])), torch.tensor([9.0, 0]))
+    assert mode_seeking(torch.tensor(0.5), torch.tensor(2.0)).item() == pytest.approx(4, rel=1e-4)
+    assert mode_seeking(torch.tensor(0.0), torch.tensor(2.0)).item() == pytest.approx(1e5), "finite where G ignores z"

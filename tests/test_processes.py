@@ -27,16 +27,33 @@ NORM_FREE = {
     "mlp": ("digits", []),
     "dcgan": ("hinge", ["nets.g_norm=none", "nets.d_norm=none", "nets.init=he"]),
     "r3gan": ("digits", ["nets.kind=r3gan", "nets.width=16", "nets.blocks=1"]),
-    "everything drawn": ("digits", ["knobs.gp=1", "knobs.augment_p=0.5", "data.augment.shift=0.2"]),
+    "stylegan2": (
+        "digits",
+        ["nets.kind=stylegan2", "nets.capacity=64", "nets.w_dim=8", "nets.style_mixing=0.5", "knobs.path_length=1"],
+    ),
+    "everything drawn": (
+        "digits",
+        [
+            *("knobs.gp=1", "knobs.augment_p=0.5", "data.augment.shift=0.2", "nets.pack=2"),
+            *("knobs.augment_target=.45", "knobs.augment_speed_kimg=5"),
+            "augment=[color, translation, cutout, ada-blit, ada-geometric, ada-color]",
+            *("knobs.loss=hinge", "knobs.lecam=1", "knobs.top_k=.4", "knobs.mode_seeking=.1"),
+            *(
+                f"knobs.{name}=.5"
+                for name in ("consistency_real", "consistency_fake", "z_consistency_d", "z_consistency_g")
+            ),
+        ],
+    ),
 }
 ONE_BACKWARD = ["knobs.loss=relativistic", "knobs.r1=1", "knobs.r2=1", "batch=32"]
 
 
 def config_of(case: str) -> TrainConfig:
     name, settings = NORM_FREE[case]
-    slim = [] if "nets.kind=r3gan" in settings else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
+    other = settings[:1] in (["nets.kind=r3gan"], ["nets.kind=stylegan2"])
+    slim = [] if other else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
     slim = ["nets.g_width=8", "nets.d_width=8"] if case == "dcgan" else slim
-    return override(recipe(name), [*settings, *slim, *ONE_BACKWARD])
+    return override(recipe(name), [*ONE_BACKWARD, *slim, *settings])
 
 
 def played(case: str, steps: int, processes: Processes) -> dict[str, list[torch.Tensor]]:

@@ -295,6 +295,14 @@ UNUSUAL = {
         "schedules.augment_p={kind: linear, start: .2, end: 1}",
     ],
     "instance noise": ["knobs.instance_noise=.2", "schedules.instance_noise={kind: linear, end: 0}"],
+    "LeCam, consistency and the best fakes": [
+        *("knobs.loss=hinge", "knobs.lecam=.3", "knobs.top_k=.7", "nets.pack=2"),
+        *("knobs.consistency_real=1", "knobs.consistency_fake=1", "knobs.z_consistency_d=1"),
+    ],
+    "classes named by D, and latents": [
+        *("nets.conditioning=auxiliary", "nets.evidence=data-to-data", "knobs.auxiliary=.5"),
+        *("knobs.mode_seeking=.1", "knobs.z_consistency_g=.1", "knobs.unroll=1"),
+    ],
     "augmentation of the data": ["data.augment={flip_x: true, turn_degrees: 10, shift: .2, brightness: .1}"],
     "two phases": [
         "schedules.g_steps={kind: phases, starts: [0, .5], values: [2, 1]}",

@@ -46,10 +46,10 @@ def spoilt_digits(config: TrainConfig) -> Iterator[str]:
     if isinstance(config.data, StackedDigits) and (augment.saturation or augment.hue):
         on = [name for name in ("saturation", "hue") if getattr(augment, name)]
         yield f"{keys(on)}: this mixes the three digits that are the channels of a stack. Leave it off.\n{INSTEAD}"
-    if "flip" in config.augment and config.knobs.augment_p > LEAKS_ABOVE:
+    if {"flip", "ada-blit"} & set(config.augment) and config.knobs.augment_p > LEAKS_ABOVE:
         yield (
             f"flips in front of D leak at knobs.augment_p={config.knobs.augment_p:g}: D cannot tell a digit from its "
-            f"mirror image any more. Stay at or below {LEAKS_ABOVE:g}, or leave `flip` out of augment."
+            f"mirror image any more. Stay at or below {LEAKS_ABOVE:g}, or leave them out of augment."
         )
 
 

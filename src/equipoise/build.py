@@ -22,11 +22,16 @@ from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Shape, Splits, near, to_uint8
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError, MachineError
+from equipoise.games.adaptive import Adaptive, Steady
+from equipoise.games.answers import Levels
 from equipoise.games.base import Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
 from equipoise.knobs import Knobs
-from equipoise.nets import dcgan, mlp, r3gan
-from equipoise.nets.layers import Conditioning, Output, with_spectral_norm
+from equipoise.losses import CLASS_LOSSES
+from equipoise.nets import dcgan, fastgan, mlp, r3gan, resnet, stylegan2
+from equipoise.nets.checkpointing import Through, kept, recomputed
+from equipoise.nets.layers import MAPS, Conditioning, Output, with_spectral_norm
+from equipoise.nets.packing import packed, shape_of
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
@@ -88,18 +93,23 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
             init.lecun(net, generator)
             init.fixup(r3gan.branches(net), generator)
         return G, D
+    if isinstance(nets, c.StyleGAN2):
+        for net in (G, D):
+            init.normal(stylegan2.starts(net), generator)
+        return G, D
     initialize = init.INITIALIZERS[nets.init]
     initialize(G, generator)
     initialize(D, generator)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # spectral norm draws its first vector from the global generator
         G = with_spectral_norm(G) if nets.g_norm == "spectral" else G
+        G = with_spectral_norm(G, MAPS) if nets.g_norm == "batch+spectral" else G  # tables of classes are left free
         D = with_spectral_norm(D) if nets.d_norm == "spectral" else D
     return G, D
 
 
 def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
-    labels: Conditioning = "concatenation" if nets.conditioning == "none" else nets.conditioning
+    labels = told_by(nets)
     output: Output = "tanh" if form.is_images else "linear"
     shape, classes = form.shape, form.classes
     match nets:
@@ -107,25 +117,68 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
             return (
                 mlp.Generator(shape, z_dim=nets.z_dim, widths=nets.g_widths, classes=classes, act=nets.g_act,
                               norms=nets.g_norm, output=output),
-                mlp.Discriminator(shape, widths=nets.d_widths, classes=classes, conditioning=labels, act=nets.d_act,
-                                  norms=nets.d_norm),
+                packed(mlp.Discriminator(shape_of(shape, nets.pack), widths=nets.d_widths, classes=classes,
+                                         conditioning=labels, act=nets.d_act, norms=nets.d_norm,
+                                         mixing=nets.minibatch), nets.pack),
             )  # fmt: skip
         case c.DCGAN():
             require_power_of_two(nets.kind, shape, smallest=8)
             return (
                 dcgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width, classes=classes,
                                 act=nets.g_act, norms=nets.g_norm, upsample=nets.upsample, output=output),
-                dcgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes,
-                                    conditioning=labels, act=nets.d_act, norms=nets.d_norm),
+                packed(dcgan.Discriminator(shape_of(shape, nets.pack), width=nets.d_width, max_width=nets.max_width,
+                                           classes=classes, conditioning=labels, act=nets.d_act, norms=nets.d_norm,
+                                           mixing=nets.minibatch), nets.pack),
             )  # fmt: skip
         case c.R3GAN():
             require_power_of_two(nets.kind, shape, smallest=8)
             return (
-                r3gan.Generator(shape, z_dim=nets.z_dim, width=nets.width, blocks=nets.blocks, classes=classes),
-                r3gan.Discriminator(shape, width=nets.width, blocks=nets.blocks, classes=classes),
-            )
+                r3gan.Generator(shape, z_dim=nets.z_dim, width=nets.width, blocks=nets.blocks, classes=classes,
+                                through=through(nets)),
+                r3gan.Discriminator(shape, width=nets.width, blocks=nets.blocks, classes=classes,
+                                    through=through(nets)),
+            )  # fmt: skip
+        case c.ResNet():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            require_parts(nets, shape[1])
+            return (
+                resnet.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.g_max_width,
+                                 classes=classes, embedding=nets.embedding, skip_z=nets.skip_z,
+                                 attention=nets.attention, through=through(nets)),
+                resnet.Discriminator(shape, width=nets.d_width, max_width=nets.d_max_width, classes=classes,
+                                     attention=nets.attention, through=through(nets)),
+            )  # fmt: skip
+        case c.StyleGAN2():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            return (
+                stylegan2.Generator(shape, z_dim=nets.z_dim, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
+                                    capacity=nets.capacity, max_width=nets.max_width, classes=classes,
+                                    style_mixing=nets.style_mixing, checkpointing=nets.checkpointing),
+                stylegan2.Discriminator(shape, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
+                                        capacity=nets.capacity, max_width=nets.max_width, classes=classes,
+                                        group=nets.group, checkpointing=nets.checkpointing),
+            )  # fmt: skip
+        case c.FastGAN():
+            require_power_of_two(nets.kind, shape, smallest=8)
+            return (
+                fastgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width,
+                                  classes=classes),
+                fastgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes),
+            )  # fmt: skip
         case other:
             assert_never(other)
+
+
+def told_by(nets: c.Nets) -> Conditioning:
+    """How D is told the class, or tells it; without classes it makes no difference."""
+    match nets.conditioning:
+        case "none":
+            return "concatenation"
+        case "auxiliary":
+            assert not isinstance(nets, c.R3GAN)
+            return nets.evidence
+        case told:
+            return told
 
 
 def require_power_of_two(kind: str, shape: Shape, smallest: int) -> None:
@@ -139,6 +192,25 @@ def require_power_of_two(kind: str, shape: Shape, smallest: int) -> None:
             f"nets.kind={kind} makes square images of {smallest}, {2 * smallest}, ... pixels, not {height} x {width}: "
             "set data.size."
         )
+
+
+def require_parts(nets: c.ResNet, size: int) -> None:
+    sides, parts = resnet.common_sides(size), len(resnet.generator_sides(size))
+    if nets.attention is not None and nets.attention not in sides:
+        raise ConfigError(
+            f"nets.attention={nets.attention}: for images of {size} pixels both players have maps of "
+            f"{', '.join(map(str, sides))} pixels. Set nets.attention to one of these, or to null."
+        )
+    if nets.skip_z and nets.z_dim < parts:
+        raise ConfigError(
+            f"nets.z_dim={nets.z_dim} is too short for nets.skip_z: the start and each of {parts - 1} blocks take a "
+            f"part of z. Set nets.z_dim to {parts} or more."
+        )
+
+
+def through(nets: c.R3GAN | c.ResNet) -> Through:
+    """How the residual blocks are run."""
+    return recomputed if nets.checkpointing else kept
 
 
 def optimizer(choice: c.Optimizer, net: nn.Module, lr: float) -> optim.Optimizer:
@@ -163,6 +235,10 @@ def optimizer(choice: c.Optimizer, net: nn.Module, lr: float) -> optim.Optimizer
 
 def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE) -> GAN:
     """The game at its start. Raises ConfigError when its parts do not fit together."""
+    if config.knobs.unroll and processes.count > 1:
+        raise ConfigError(
+            "knobs.unroll looks ahead on one process's samples alone: set machine.devices=1, or unroll=0."
+        )
     G, D = networks(config.nets, form, config.seed)
     for net in (G, D):
         net.to(device)
@@ -183,10 +259,15 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
         chords=Stream(config.seed, "chords", str(device)),
         knobs=config.knobs,
         augment=in_front_of_D(config, device, processes),
+        vary=seen_again(config, device, processes),
+        class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
+        pack=config.nets.pack if isinstance(config.nets, c.MLP | c.DCGAN) else 1,
+        pace=Adaptive() if config.knobs.augment_target else Steady(),
         precision=precision(config.machine, device),
         homogeneous_D=isinstance(config.nets, c.R3GAN) and not config.freeze_d,  # Euler's identity needs all biases
         shared_fakes=config.shared_fakes,
         processes=processes,
+        levels=Levels(device),
     )
 
 
@@ -218,6 +299,9 @@ def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Proces
     def augmented(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
         count = len(x) * processes.count
         if knobs.augment_p:
+            generator = Stream(config.seed, f"ada/{call}", str(device)).at(drawn)
+            whole = augment.draws(count, generator, augment.ADA_COLUMNS)
+            x = augment.ada_augment(x, processes.part(whole), knobs.augment_p, config.augment)
             whole = augment.draws(count, Stream(config.seed, f"augment/{call}", str(device)).at(drawn))
             x = augment.diff_augment(x, processes.part(whole), knobs.augment_p, config.augment)
         if knobs.instance_noise:  # Sonderby et al. 2017 (arXiv:1610.04490)
@@ -227,6 +311,17 @@ def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Proces
         return x
 
     return augmented
+
+
+def seen_again(config: c.TrainConfig, device: torch.device, processes: Processes) -> Augment:
+    """Shifted; mirrored too where `augment` names flips, for not all data may be."""
+
+    def varied(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
+        generator = Stream(config.seed, f"again/{call}", str(device)).at(drawn)
+        whole = augment.draws(len(x) * processes.count, generator)
+        return augment.seen_again(x, processes.part(whole), float("flip" in config.augment))
+
+    return varied
 
 
 def compiled(net: nn.Module) -> nn.Module:
@@ -247,7 +342,7 @@ def layout(nets: c.Nets) -> torch.memory_format:
     match nets:
         case c.MLP():
             return torch.contiguous_format
-        case c.DCGAN() | c.R3GAN():
+        case c.DCGAN() | c.R3GAN() | c.ResNet() | c.StyleGAN2() | c.FastGAN():
             return torch.channels_last
         case other:
             assert_never(other)

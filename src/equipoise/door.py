@@ -71,7 +71,7 @@ class GAN:
         if isinstance(data, np.ndarray):
             augment = config.data.augment if isinstance(config.data, Images) else Augmentation()
             arrays = Arrays(path=str(kept(data, path).resolve()), augment=augment)
-            config = config.model_copy(update={"data": arrays})
+            config = config.model_copy(update={"data": launch.of_same_size(arrays, config.data)})
         self.run = launch.start(
             config,
             path,

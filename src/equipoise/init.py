@@ -7,7 +7,7 @@ Everything is drawn from the given generator, so that a network is a function of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,12 @@ def lecun(net: nn.Module, generator: torch.Generator) -> None:
             for w in module.parameters(recurse=False):
                 if w.ndim > 1:
                     nn.init.normal_(w, generator=generator)
+
+
+def normal(tensors: Iterable[tuple[Tensor, float]], generator: torch.Generator) -> None:
+    """N(0, deviation^2), each tensor with its own: nets that scale their weights where they use them (equalised)."""
+    for tensor, deviation in tensors:
+        nn.init.normal_(tensor, 0, deviation, generator=generator)
 
 
 def fixup(branches: Sequence[Sequence[nn.Module]], generator: torch.Generator) -> None:

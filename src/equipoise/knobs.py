@@ -32,17 +32,33 @@ class Knobs(BaseModel):
 
     r1: float = Field(0.0, ge=0)  # gamma of R1; its half is inside, as the papers write it
     r2: float = Field(0.0, ge=0)  # gamma of R2
+    r1_every: int = Field(1, ge=1)  # rounds; R1 is felt in one of them, as many times over (lazy regularisation)
     gp: float = Field(0.0, ge=0)  # lambda of WGAN-GP
+    lecam: float = Field(0.0, ge=0)  # D's logits keep near where those of the other kind lie of late
+    consistency_real: float = Field(0.0, ge=0)  # D's logits of reals that are seen again, shifted
+    consistency_fake: float = Field(0.0, ge=0)
+    z_consistency_d: float = Field(0.0, ge=0)  # D's logits of fakes whose latents were nudged
+    z_consistency_g: float = Field(0.0, ge=0)  # how far G's samples move then, which is rewarded
+    mode_seeking: float = Field(0.0, ge=0)  # G is fined for making the same of different latents
+    auxiliary: float = Field(0.0, ge=0)  # the loss of the class, for both players; needs nets.conditioning=auxiliary
+    top_k: float = Field(1.0, gt=0, le=1)  # share of the fakes that G learns from: those that D takes for most real
+    unroll: int = Field(0, ge=0)  # updates of D that G looks ahead; for small networks
+    path_length: float = Field(0.0, ge=0)  # of G with styles: deviation of the lengths of its paths
+    path_every: int = Field(1, ge=1)  # rounds, as r1_every
+    reconstruction: float = Field(0.0, ge=0)  # of D with decoders: what it draws of reals again
     d_l1: float = Field(0.0, ge=0)  # weight decay of D: sum |w|
     d_l2: float = Field(0.0, ge=0)  # sum w^2 / 2
     g_l1: float = Field(0.0, ge=0)
     g_l2: float = Field(0.0, ge=0)
+    g_orthogonal: float = Field(0.0, ge=0)  # beta of BigGAN's orthogonal regularization of G's weights
     clip_weights: float = Field(0.0, ge=0)  # D's weights are projected onto [-c, c]; 0 is off
 
     clip_norm: float = Field(0.0, ge=0)  # gradients of each player, by their total norm; 0 is off
     clip_value: float = Field(0.0, ge=0)  # gradients, each value; 0 is off
 
     augment_p: float = Field(0.0, ge=0, le=1)  # of each kind of augmentation in front of D, for each sample; 0 is off
+    augment_target: float = Field(0.0, ge=0, lt=1)  # of paired_sign: p rises above it, sinks below; 0 at the start: off
+    augment_speed_kimg: float = Field(500.0, gt=0)  # thousands of real samples that would move p from 0 to 1
     instance_noise: float = Field(0.0, ge=0)  # deviation of normal noise on all that D sees; images lie in -1..1
     frozen_norm: bool = False  # BatchNorm in D keeps its statistics: the samples of a batch no longer mix
     focus: float = Field(0.0, ge=0, lt=1)  # part of the reals that are taken from some bins of the data alone
@@ -59,6 +75,16 @@ class Knobs(BaseModel):
             raise ValueError(f"label smoothing needs a loss with labels ({', '.join(LABELLED)}), not {self.loss}")
         if self.smooth_real + self.smooth_fake >= 1:
             raise ValueError("smooth_real + smooth_fake must stay below 1, or the labels cross")
+        if self.lecam and self.loss == "relativistic":
+            raise ValueError(
+                "lecam holds D's logits near a level, and those of the relativistic loss have none: set knobs.lecam to "
+                "0, or choose another loss"
+            )
+        if self.r1_every > 1 and self.r2:
+            raise ValueError(
+                "r1_every > 1 beside r2 is worse than both in each round, and fatal on small sets (Huang et al. 2024, "
+                "arXiv:2501.05441): set r1_every to 1, or r2 to 0"
+            )
         a, b, c = self.ls_targets
         if a in (b, c):
             raise ValueError(
@@ -170,7 +196,7 @@ class Phases(BaseModel):
 
 # A schedule is a factor on a knob over the run: turning the knob, by hand or by an intervention, keeps its shape.
 Schedule = Annotated[Constant | Slope | Phases, Field(discriminator="kind")]
-WHOLE = frozenset({"d_steps", "g_steps", "accumulate"})
+WHOLE = frozenset({"d_steps", "g_steps", "accumulate", "unroll", "r1_every", "path_every"})
 SCHEDULABLE = frozenset(name for name, field in Knobs.model_fields.items() if field.annotation in (int, float))
 
 

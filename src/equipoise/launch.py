@@ -85,7 +85,7 @@ def configured(
     given = {"seed": seed, "kimg": kimg, "machine.devices": devices, "machine.nodes": nodes}
     changes += [f"{key}={value}" for key, value in given.items() if value is not None]
     if data is not None:
-        config = config.model_copy(update={"data": data_at(data)})
+        config = config.model_copy(update={"data": of_same_size(data_at(data), config.data)})
     if start is not None:
         config = config.model_copy(update={"start": finetuning.start_at(start)})
     config = c.override(config, changes)
@@ -132,6 +132,13 @@ def data_at(text: str) -> c.Data:
         f"{text} is no folder, no {', '.join(PICTURE_FILES + ARRAY_FILES)} file, and no built-in set.\n"
         f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
     )
+
+
+def of_same_size(data: c.Data, before: c.Data) -> c.Data:
+    """The size that a recipe is made for is kept."""
+    if isinstance(data, c.Pictures | c.Arrays) and isinstance(before, c.Pictures | c.Arrays):
+        return data.model_copy(update={"size": before.size})
+    return data
 
 
 def seconds(text: str) -> float:

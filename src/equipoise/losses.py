@@ -1,7 +1,8 @@
 """Adversarial losses: what each player minimises, as functions of D's logits.
 
 Every function maps logits of any shape (PatchGAN maps included) to a loss of the same shape; the caller
-takes the mean. A larger logit means "more real" everywhere, a critic's score included.
+takes the mean. A larger logit means "more real" everywhere, a critic's score included. Below them, the losses of a D
+that also names the class.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy as negative_log_likelihood
 from torch.nn.functional import relu, softplus
 
 from equipoise.errors import ConfigError
 
 PairLoss = Callable[[Tensor, Tensor], Tensor]
 LabelLoss = Callable[[Tensor, float], Tensor]
+ClassLoss = Callable[[Tensor, Tensor, Tensor], Tensor]  # (evidence [B, E], classes [K, E], y [B]) -> [B]
 
 
 class AdversarialLoss(NamedTuple):
@@ -115,6 +119,30 @@ def smoothed(loss: AdversarialLoss, real: float = 0.0, fake: float = 0.0) -> Adv
     )
 
 
+def class_cross_entropy(evidence: Tensor, classes: Tensor, y: Tensor) -> Tensor:
+    """-log p(y | x) of a classifier whose logits are the products of evidence [B, E] and classes [K, E]. Returns [B].
+
+    Odena et al. 2017 (arXiv:1610.09585), eq. 3.
+    """
+    return negative_log_likelihood(evidence @ classes.T, y, reduction="none")
+
+
+def data_to_data(
+    evidence: Tensor, classes: Tensor, y: Tensor, margin: float = 0.98, temperature: float = 0.5
+) -> Tensor:
+    """D2D-CE: a sample is drawn to the proxy of its class, up to a cosine of `margin`, and away from the samples of
+    other classes in the batch, down to 1 - `margin`. Returns [B].
+
+    Kang et al. 2021 (arXiv:2111.01118), eq. 6. Evidence [B, E] and classes [K, E] are of length 1, y [B].
+    """
+    cosine = (evidence * classes[y]).sum(1)  # [B]
+    attraction = (cosine - margin).clamp(max=0) / temperature
+    repulsion = relu(evidence @ evidence.T - (1 - margin)) / temperature  # [B, B]
+    of_others = repulsion.masked_fill(y[:, None] == y, -torch.inf)
+    return torch.cat([attraction[:, None], of_others], dim=1).logsumexp(1) - attraction
+
+
+CLASS_LOSSES: dict[str, ClassLoss] = {"cross-entropy": class_cross_entropy, "data-to-data": data_to_data}
 LOSSES: dict[str, AdversarialLoss] = {
     "minimax": minimax,
     "nonsaturating": nonsaturating,

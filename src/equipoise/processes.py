@@ -49,6 +49,22 @@ class Processes:
         parts = torch.split(flat.div_(self.count), [t.numel() for t in tensors])
         torch._foreach_copy_([t.detach() for t in tensors], [p.view_as(t) for p, t in zip(parts, tensors, strict=True)])
 
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a scalar over the processes. Its gradient is this process's part, as `descend` expects it."""
+        if self.count == 1:
+            return value
+        self.average([whole := value.detach().clone()])
+        return value + (whole - value.detach())
+
+    def gathered(self, part: Tensor) -> Tensor:
+        """The parts [B / count, ...] of all processes, without graph -> [B, ...]."""
+        if self.count == 1:
+            return part.detach()
+        parts = [torch.empty_like(part) for _ in range(self.count)]
+        with together():
+            dist.all_gather(parts, part.detach().contiguous())
+        return torch.cat(parts)
+
     def largest(self, number: int) -> int:
         if self.count == 1:
             return number

@@ -41,6 +41,7 @@ def changed(knobs, new):
     ("name", "knobs", "turned"),
     [
         ("paired", PLAIN, {"loss", "r1", "r2"}),
+        ("paired", Knobs(loss="nonsaturating", r1=0.1, r1_every=16), {"loss", "r2", "r1_every"}),
         ("paired", Knobs(loss="least-squares", smooth_real=0.1), {"loss", "smooth_real", "r1", "r2"}),
         ("paired", Knobs(loss="wasserstein", gp=10.0), {"loss", "gp", "r1", "r2"}),
         ("firmer", Knobs(r1=0.1, r2=0.1), {"r1", "r2"}),

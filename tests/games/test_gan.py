@@ -94,12 +94,17 @@ def game(knobs=PLAIN, players=None, optimizer=torch.optim.SGD, **more):
     )  # fmt: skip
 
 
+def hand(players, real, y, graph):
+    z = players.z(len(y))
+    return Hand(real, players.made(z, y, graph), y, z)
+
+
 def update_D(players, real, y):
-    return players.update_D([Hand(real, players.generate(y, graph=False), y)])
+    return players.update_D([hand(players, real, y, graph=False)])
 
 
 def update_G(players, real, y):
-    return players.update_G([Hand(real, players.generate(y, graph=True), y)])
+    return players.update_G([hand(players, real, y, graph=True)])
 
 
 def adam(params, lr):
@@ -215,8 +220,8 @@ def test_gradients_of_several_batches_are_those_of_one_that_holds_them_all(knobs
     real, y = torch.cat([next(Reals())[0] for _ in range(3)]), torch.zeros(3 * B).long()
     for update, z in ((GAN.update_D, torch.randn(3 * B, 3)), (GAN.update_G, torch.randn(3 * B, 3))):
         pieces = zip(real.split(B), z.split(B), y.split(B), strict=True)
-        a = update(parts, [Hand(x, parts.G(latent, c), c) for x, latent, c in pieces])
-        b = update(whole, [Hand(real, whole.G(z, y), y)])
+        a = update(parts, [Hand(x, parts.G(latent, c), c, latent) for x, latent, c in pieces])
+        b = update(whole, [Hand(real, whole.G(z, y), y, z)])
         assert a.keys() == b.keys()
         for name in a.keys() - {"real_input_grad", "fake_input_grad"}:  # a root of the mean of squares
             assert_close(a[name], b[name], msg=name)
@@ -490,7 +495,7 @@ def test_losing_any_entry_of_the_state_changes_what_follows(lost):
 
 
 def test_the_state_names_every_entry():
-    assert set(game().state_dict()) == {"G", "D", "G_ema", "g_opt", "d_opt", "seen", "drawn"}
+    assert set(game().state_dict()) == {"G", "D", "G_ema", "g_opt", "d_opt", "seen", "drawn", "levels"}
 
 
 def test_a_loaded_game_shares_nothing_with_the_one_it_came_from():
@@ -604,3 +609,106 @@ def test_smoothing_is_taken_from_the_knobs():
 def test_a_smoothed_game_needs_a_loss_with_labels(loss):
     with pytest.raises(ConfigError, match="needs a loss whose D answers with labels"):
         update_D(game(Knobs(loss=loss).model_copy(update={"smooth_real": 0.1})), *next(Reals()))
+
+
+@pytest.mark.parametrize(("accumulate", "d_steps"), [(1, 1), (2, 1), (1, 2)])
+def test_lazy_r1_is_felt_in_one_round_of_so_many_as_many_times_over(accumulate, d_steps):
+    """Karras et al. 2020 (arXiv:1912.04958), appendix B: the mean over the rounds is R1 itself."""
+    players = slope_against_point(
+        Knobs(loss="wasserstein", d_lr=0, g_lr=0, r1=0.6, r1_every=3, accumulate=accumulate, d_steps=d_steps)
+    )
+    told, reals = [players.step(Reals()) for _ in range(6)], 0.3 * torch.tensor(W).norm() ** 2
+    penalties = torch.stack([signals["d_penalty"] for signals in told])
+    assert_close(penalties, 3 * reals * torch.tensor([1.0, 0, 0, 1, 0, 0]))
+    assert ["real_input_grad" in signals for signals in told] == [True, False, False, True, False, False]
+
+
+class Linear(nn.Module):
+    """A generator with two layers of styles, whose image is w_1 A + w_2 B."""
+
+    layers = 2
+
+    def __init__(self):
+        super().__init__()
+        self.A, self.B = (nn.Parameter(torch.randn(3, 4)) for _ in range(2))
+        self.scale = nn.Parameter(torch.ones(3))
+        self.register_buffer("path_mean", torch.tensor(0.2))
+
+    def mapping(self, z, y):
+        return self.scale * z
+
+    def synthesis(self, w):
+        return (w[:, 0] @ self.A + w[:, 1] @ self.B).view(-1, 1, 2, 2)
+
+    def forward(self, z, y):
+        return self.synthesis(self.mapping(z, y)[:, None].expand(-1, 2, -1))
+
+
+def styled(**knobs):
+    torch.manual_seed(0)
+    D = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
+    D.forward = lambda x, y: D[1](D[0](x)).squeeze(1)
+    return game(Knobs(loss="wasserstein", g_lr=0, d_lr=0, **knobs), (Linear(), D))
+
+
+def squares():
+    while True:
+        yield torch.randn(B, 1, 2, 2), torch.zeros(B).long()
+
+
+def test_path_length_is_the_squared_distance_from_its_running_mean_in_one_round_of_so_many():
+    players = styled(path_length=2, path_every=4)
+    mean, told = 0.2, []
+    for step in range(1, 9):
+        drawn, told = players.drawn, players.step(squares())
+        paths = step % 4 == 0
+        assert players.drawn - drawn == 2 * B + paths * B // 2
+        assert ("path_off" in told) == paths
+        if paths:
+            noise = torch.randn(B // 2, 1, 2, 2, generator=Stream(0, "paths").at(players.drawn)).flatten(1)
+            slopes = torch.stack([noise @ players.G.A.T, noise @ players.G.B.T]).square().sum((0, 2))  # [B / 2]
+            lengths = (slopes / (2 * 4)).sqrt().detach()
+            mean += 0.01 * (lengths.mean().item() - mean)
+            assert_close(told["path_off"], (lengths - mean).square().mean())
+            assert_close(told["g_penalty"], 4 * 2 * told["path_off"])
+        else:
+            assert told["g_penalty"] == 0
+    assert players.G.path_mean.item() == pytest.approx(mean)
+
+
+def test_the_running_mean_of_the_paths_begins_with_the_first_that_are_measured():
+    players = styled(path_length=1)
+    players.G.path_mean.zero_()
+    told = players.step(squares())
+    noise = torch.randn(B // 2, 1, 2, 2, generator=Stream(0, "paths").at(players.drawn)).flatten(1)
+    slopes = torch.stack([noise @ players.G.A.T, noise @ players.G.B.T]).square().sum((0, 2))
+    lengths = (slopes / (2 * 4)).sqrt().detach()
+    assert_close(players.G.path_mean, lengths.mean())
+    assert_close(told["path_off"], lengths.var(correction=0))
+
+
+def test_the_running_mean_of_the_paths_is_state():
+    players, other = styled(path_length=1), styled(path_length=1)
+    players.step(squares())
+    other.load_state_dict(copy.deepcopy(players.state_dict()))
+    assert other.G.path_mean == players.G.path_mean != 0.2
+    assert torch.equal(players.ema.net.path_mean, players.G.path_mean)
+
+
+def test_reconstruction_is_asked_of_reals_as_D_sees_them_with_its_weight():
+    asked = []
+
+    class Decoder(Slope):
+        def reconstruction(self, x, first):
+            asked.append((x.detach(), first))
+            return x.square().sum(1) * self.w.sum()
+
+    players = game(
+        turned(PLAIN, reconstruction=0.5), (Point(*POINT), Decoder(*W)), augment=lambda x, knobs, call, drawn: x + 1
+    )
+    real, y = next(Reals())
+    signals = update_D(players, real, y)
+    assert torch.equal(asked[0][0], real + 1)
+    assert [first for _, first in asked] == [0]
+    assert_close(signals["reconstruction"], (real + 1).square().sum(1).mean() * sum(W))
+    assert_close(signals["d_penalty"], 0.5 * signals["reconstruction"])

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from equipoise.config import rules
 from equipoise.config.dotted import holds, json_copy, nearest, put, take
 from equipoise.knobs import SCHEDULABLE, WHOLE, Knobs, Schedule, scheduled
 
@@ -84,7 +85,9 @@ Data = Annotated[Toy | Digits | StackedDigits | Pictures | Arrays, Field(discrim
 Activation = Literal["relu", "leaky-relu", "tanh", "silu"]
 Norm = Literal["none", "batch", "instance", "layer", "spectral"]
 Init = Literal["torch", "xavier", "he", "orthogonal", "normal02"]
-Conditioning = Literal["none", "projection", "concatenation"]
+Conditioning = Literal["none", "projection", "concatenation", "auxiliary"]  # auxiliary: D names the class itself
+Evidence = Literal["cross-entropy", "data-to-data"]  # how, where it does: AC-GAN's classifier, or ReACGAN's proxies
+Minibatch = Literal["none", "std", "discrimination"]
 
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
@@ -102,6 +105,9 @@ class MLP(Section):
     d_norm: Norm = "none"
     init: Init = "torch"
     conditioning: Conditioning = "none"
+    evidence: Evidence = "cross-entropy"
+    minibatch: Minibatch = "none"  # what D sees of the other samples of a batch
+    pack: int = Field(1, ge=1)  # samples that D judges at once
 
     @model_validator(mode="after")
     def norms_fit(self) -> MLP:
@@ -123,6 +129,9 @@ class DCGAN(Section):
     upsample: Literal["resize", "transposed"] = "resize"
     init: Init = "normal02"
     conditioning: Conditioning = "none"
+    evidence: Evidence = "cross-entropy"
+    minibatch: Minibatch = "none"  # what D sees of the other samples of a batch
+    pack: int = Field(1, ge=1)  # samples that D judges at once
 
 
 class R3GAN(Section):
@@ -133,9 +142,71 @@ class R3GAN(Section):
     width: int = Field(384, ge=16, multiple_of=16)
     blocks: int = Field(2, ge=1)  # residual blocks at each resolution
     conditioning: Literal["none", "projection"] = "none"
+    checkpointing: bool = False  # blocks are worked out again in the backward pass: less memory, more time
 
 
-Nets = Annotated[MLP | DCGAN | R3GAN, Field(discriminator="kind")]
+class ResNet(Section):
+    """The residual nets of SNGAN, SAGAN and BigGAN. Widths double towards the small maps."""
+
+    kind: Literal["resnet"] = "resnet"
+    z_dim: int = Field(128, ge=1)
+    g_width: int = Field(256, ge=1)  # channels at the full size
+    g_max_width: int = Field(256, ge=1)
+    d_width: int = Field(128, ge=1)  # channels of the first block
+    d_max_width: int = Field(128, ge=1)
+    g_norm: Literal["batch", "batch+spectral"] = "batch"  # of maps, and of weights
+    d_norm: Literal["none", "spectral"] = "spectral"
+    attention: int | None = Field(None, ge=4)  # side in pixels of the maps that have it, in both players
+    conditioning: Literal["none", "projection"] = "none"
+    embedding: Literal["each-norm", "shared"] = "each-norm"  # of the class, in G
+    skip_z: bool = False  # each block of G is told a part of z of its own
+    init: Init = "xavier"
+    checkpointing: bool = False  # blocks are worked out again in the backward pass: less memory, more time
+
+    @model_validator(mode="after")
+    def parts_fit(self) -> ResNet:
+        if self.skip_z and self.embedding != "shared":
+            raise ValueError("skip_z stands beside an embedding that all norms share: set nets.embedding=shared")
+        return self
+
+
+class StyleGAN2(Section):
+    """At a side of s pixels the nets have capacity / s channels, at most max_width."""
+
+    kind: Literal["stylegan2"] = "stylegan2"
+    z_dim: int = Field(512, ge=1)
+    w_dim: int = Field(512, ge=1)
+    mapping_layers: int = Field(8, ge=1)
+    capacity: int = Field(16384, ge=1)
+    max_width: int = Field(512, ge=1)
+    group: int = Field(4, ge=1)  # samples that D compares (minibatch standard deviation); 1: none
+    style_mixing: float = Field(0.0, ge=0, le=1)  # share of G's samples with the styles of two latents
+    checkpointing: bool = False  # feature maps are computed again instead of kept: less memory, a third more time
+    conditioning: Literal["none", "projection"] = "none"
+
+    @property
+    def d_norm(self) -> Norm:
+        return "none"
+
+
+class FastGAN(Section):
+    """Nets for small sets; the widths are those at full size."""
+
+    kind: Literal["fastgan"] = "fastgan"
+    z_dim: int = Field(256, ge=1)
+    g_width: int = Field(32, ge=1)
+    d_width: int = Field(32, ge=1)
+    max_width: int = Field(512, ge=1)
+    d_norm: Literal["none", "spectral"] = "spectral"
+    init: Init = "normal02"
+    conditioning: Literal["none", "projection"] = "none"
+
+    @property
+    def g_norm(self) -> Norm:
+        return "batch"
+
+
+Nets = Annotated[MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN, Field(discriminator="kind")]
 
 
 class SGD(Section):
@@ -177,7 +248,7 @@ class RMSprop(Section):
     weight_decay: float = Field(0.0, ge=0)
 
 
-AugmentKind = Literal["color", "translation", "cutout", "flip"]
+AugmentKind = Literal["color", "translation", "cutout", "flip", "ada-blit", "ada-geometric", "ada-color"]
 Optimizer = Annotated[SGD | Adam | AdamW | RMSprop, Field(discriminator="kind")]
 
 
@@ -321,9 +392,26 @@ class TrainConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def mechanisms_fit(self) -> TrainConfig:
+        rules.naming(self)
+        if isinstance(self.nets, MLP | DCGAN):
+            rules.mixing(self, self.nets)
+            rules.packing(self, self.nets)
+        return self
+
+    @model_validator(mode="after")
+    def penalties_fit(self) -> TrainConfig:
+        if self.knobs.path_length and not isinstance(self.nets, StyleGAN2):
+            raise ValueError("knobs.path_length needs a G with styles: set nets.kind=stylegan2, or path_length to 0")
+        if self.knobs.reconstruction and not isinstance(self.nets, FastGAN):
+            raise ValueError("knobs.reconstruction needs a D with decoders: set nets.kind=fastgan, or it to 0")
+        return self
+
+    @model_validator(mode="after")
     def augmentation_fits(self) -> TrainConfig:
-        if self.knobs.augment_p and not isinstance(self.data, Images):
-            raise ValueError(f"knobs.augment_p is for images, and data.kind={self.data.kind} has points: set it to 0")
+        for name in ("augment_p", "augment_target", "consistency_real", "consistency_fake"):
+            if getattr(self.knobs, name) and not isinstance(self.data, Images):
+                raise ValueError(f"knobs.{name} is for images, and data.kind={self.data.kind} has points: set it to 0")
         return self
 
     @model_validator(mode="after")

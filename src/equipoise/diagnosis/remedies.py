@@ -46,11 +46,12 @@ class Case(NamedTuple):
 
 def paired(case: Case) -> Knobs | None:
     """The relativistic loss with R1 and R2, under which no collapsed game is at rest (Huang et al. 2024,
-    arXiv:2501.05441). BatchNorm in D keeps its statistics from now on."""
+    arXiv:2501.05441). BatchNorm in D keeps its statistics from now on; LeCam has no level to hold, and top-k would hand
+    G the samples of few modes."""
     knobs, gamma = case.knobs, GAMMA * case.setting.apart2
     return turned(
-        knobs, loss="relativistic", smooth_real=0.0, smooth_fake=0.0, gp=0.0, clip_weights=0.0,
-        r1=knobs.r1 or gamma, r2=knobs.r2 or gamma, frozen_norm=case.setting.batch_norm,
+        knobs, loss="relativistic", smooth_real=0.0, smooth_fake=0.0, gp=0.0, clip_weights=0.0, lecam=0.0, top_k=1.0,
+        r1=knobs.r1 or gamma, r2=knobs.r2 or gamma, r1_every=1, frozen_norm=case.setting.batch_norm,
     )  # fmt: skip
 
 

@@ -121,8 +121,10 @@ def detached(**values: Tensor) -> Signals:
 
 
 def means(told: list[Signals]) -> Signals:
-    """Of the signals of several batches."""
-    return told[0] if len(told) == 1 else {name: torch.stack([one[name] for one in told]).mean() for name in told[0]}
+    """Of the signals of several batches; a lazy penalty may be told by some of them alone."""
+    names = dict.fromkeys(name for one in told for name in one)
+    every = {name: [one[name] for one in told if name in one] for name in names}
+    return told[0] if len(told) == 1 else {name: torch.stack(values).mean() for name, values in every.items()}
 
 
 def set_pace(optimizer: Optimizer, lr: float, beta2: float = 0.0) -> None:
@@ -143,6 +145,14 @@ def keep_statistics(net: nn.Module, keep: bool) -> None:
 def weights(net: nn.Module) -> list[Tensor]:
     """The matrices and kernels of a network: what L1 and L2 act on; no gains, no biases."""
     return [p for p in net.parameters() if p.ndim > 1]
+
+
+def filters(net: nn.Module) -> Iterator[Tensor]:
+    """The weights of each output of linear maps and convolutions, [outputs, weights]; no embeddings."""
+    for layer in net.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            w = next(p for p in layer.parameters() if p.ndim > 1)  # with spectral norm, the weight under it
+            yield (w.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else w).flatten(1)
 
 
 def nonfinite(*values: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,11 +18,15 @@ from torch.optim import Optimizer
 
 from equipoise import penalties
 from equipoise.ema import EMA
+from equipoise.games import terms
+from equipoise.games.adaptive import Adaptive, Steady
+from equipoise.games.answers import Answer, Levels, heard
 from equipoise.games.base import (
     Batch,
     Signals,
     descend,
     detached,
+    filters,
     frozen,
     keep_statistics,
     means,
@@ -30,13 +34,15 @@ from equipoise.games.base import (
     set_pace,
     weights,
 )
+from equipoise.games.unrolling import unrolled
 from equipoise.knobs import Knobs
-from equipoise.losses import LOSSES, AdversarialLoss, least_squares, smoothed
+from equipoise.losses import LOSSES, AdversarialLoss, ClassLoss, class_cross_entropy, least_squares, smoothed
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
 Precision = Callable[[], AbstractContextManager[Any]]
 Call = Literal["real", "fake", "mixed"]  # what D is asked about; each has augmentations of its own
+Judge = Callable[[Tensor, Tensor], Any]  # a D: (x, y) -> logits, or what answers.heard takes
 Augment = Callable[[Tensor, Knobs, Call, int], Tensor]  # (x, knobs, call, latents drawn so far) -> x
 
 
@@ -50,12 +56,13 @@ class Hand(NamedTuple):
     real: Tensor  # [B, ...]
     fake: Tensor  # [B, ...]
     y: Tensor  # [B] classes of both
+    z: Tensor  # [B, z_dim] latents of the fakes
 
 
 @dataclass
 class GAN:
     G: nn.Module  # G(z, y) -> samples [B, ...]
-    D: nn.Module  # D(x, y) -> logits [B], or a PatchGAN map
+    D: nn.Module  # D(x, y) -> logits [B], or a PatchGAN map; or with evidence of the class: see answers.heard
     g_opt: Optimizer
     d_opt: Optimizer
     ema: EMA
@@ -64,6 +71,10 @@ class GAN:
     chords: Stream  # where the gradient penalty looks, by samples seen
     knobs: Knobs
     augment: Augment = identity
+    vary: Augment = identity  # what a sample is like when D sees it again, for consistency
+    class_loss: ClassLoss = class_cross_entropy
+    pack: int = 1  # samples that D judges at once
+    pace: Adaptive | Steady = field(default_factory=Steady)  # of the augmentation
     precision: Precision = nullcontext  # what the networks compute in; losses and weights are always float32
     homogeneous_D: bool = False  # D takes a bias for each sample and has no norms: see penalties.scored_by_euler
     shared_fakes: bool = False  # G's first step is judged on the fakes, reals and graph of D's last
@@ -71,6 +82,7 @@ class GAN:
     processes: Processes = ALONE
     seen: int = 0  # real samples shown to D
     drawn: int = 0  # latents drawn
+    levels: Levels = field(default_factory=Levels)
 
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
@@ -86,14 +98,16 @@ class GAN:
             g_signals = self.update_G(last if last and i == 0 else self.deal(reals, graph=True))
         with span("average of G"):
             self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
-        return d_signals | g_signals | {"d_nonfinite": lost}
+        paced = self.pace.hear(d_signals["paired_sign"], self.seen - before, knobs, self.processes)
+        return d_signals | g_signals | {"d_nonfinite": lost} | paced
 
     def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hand]:
         """What one update is made on: `accumulate` batches of reals, and fakes of their classes, as they are needed."""
         for _ in range(self.knobs.accumulate):
             with span("real samples"):
                 real, y = next(reals)
-            yield Hand(real, self.generate(y, graph), y)
+            z = self.z(len(y))
+            yield Hand(real, self.made(z, y, graph), y, z)
 
     def update_D(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
@@ -103,22 +117,27 @@ class GAN:
         done = descend(self.d_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes, "D descends")
         if knobs.clip_weights:
             penalties.clip_weights(self.D.parameters(), knobs.clip_weights)
-        return means(told) | detached(d_grad_norm=done.norm, d_nonfinite=nonfinite(*done))
+        signals = means(told)
+        self.processes.average(level := [signals["real_logit"].clone(), signals["fake_logit"].clone()])
+        self.levels.update(*level)
+        return signals | detached(d_grad_norm=done.norm, d_nonfinite=nonfinite(*done))
 
     def loss_of_D(self, hand: Hand, told: list[Signals]) -> Tensor:
         """With its penalties. Its signals are added to `told`."""
-        knobs, loss, y = self.knobs, adversarial_loss(self.knobs), hand.y
-        real = hand.real.clone().requires_grad_(knobs.r1 > 0)
+        knobs, loss, y = self.knobs, self.adversarial, hand.y
+        real = hand.real.clone().requires_grad_(knobs.r1 > 0 and self.due(knobs.r1_every, hand))
         fake = hand.fake.detach().requires_grad_(knobs.r2 > 0)
         with span("D judges, penalties"):
-            real_logits, real_slope2 = self.scored(real, y, "real")
-            fake_logits, fake_slope2 = self.scored(fake, y, "fake")
+            of_real, real_slope2 = self.scored(real, y, "real")
+            of_fake, fake_slope2 = self.scored(fake, y, "fake")
+            real_logits, fake_logits = of_real.logits, of_fake.logits
             d_loss = loss.discriminator(real_logits, fake_logits).mean()
             penalty, slopes = self.penalty_D(real, fake, y, real_slope2.mean(), fake_slope2.mean())
+            penalty, asked = with_terms(penalty, terms.of_D(self, hand, of_real, of_fake))
         self.seen += len(real) * self.processes.count
 
         right = (real_logits > 0).float().mean() + (fake_logits < 0).float().mean()
-        told.append(slopes | detached(
+        told.append(slopes | asked | detached(
             d_loss=d_loss, d_penalty=penalty,
             real_logit=real_logits.mean(), fake_logit=fake_logits.mean(),
             d_accuracy=right / 2,  # says nothing about relativistic losses, whose logits may drift together
@@ -137,42 +156,58 @@ class GAN:
 
     def loss_of_G(self, hand: Hand, told: list[Signals]) -> Tensor:
         """With its penalties. Its signals are added to `told`."""
-        knobs, loss, y = self.knobs, adversarial_loss(self.knobs), hand.y
+        knobs, loss, y = self.knobs, self.adversarial, hand.y
+        D = unrolled(self, hand, knobs.unroll) if knobs.unroll else self.D_of_G
         with span("D judges for G"):
-            fake_logits = self.judge(hand.fake, y, "fake", self.D_of_G)
+            of_fake = self.ask(hand.fake, y, "fake", D)
             # the real logits matter to relativistic losses alone
-            real_logits = self.judge(hand.real, y, "real", self.D_of_G) if loss.relativistic else fake_logits
-            g_loss = loss.generator(real_logits, fake_logits).mean()
-            penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2)
-        told.append(detached(g_loss=g_loss, g_penalty=penalty))
+            real_logits = self.judge(hand.real, y, "real", D) if loss.relativistic else of_fake.logits
+            g_losses = loss.generator(real_logits, of_fake.logits)
+            g_loss = terms.mean_of_best(g_losses, of_fake.logits, knobs.top_k, self.processes)
+            penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2, knobs.g_orthogonal)
+            penalty, asked = with_terms(penalty, terms.of_G(self, hand, of_fake))
+        told.append(asked | detached(g_loss=g_loss, g_penalty=penalty))
         return g_loss + penalty
+
+    @property
+    def adversarial(self) -> AdversarialLoss:
+        return adversarial_loss(self.knobs)
 
     def generate(self, y: Tensor, graph: bool) -> Tensor:
         """Fakes of classes y [B] -> [B, ...] float32, of new latents; with the graph that G's step needs."""
+        return self.made(self.z(len(y)), y, graph)
+
+    def made(self, z: Tensor, y: Tensor, graph: bool) -> Tensor:
+        """What G makes of latents [B, z_dim] and classes [B]: [B, ...] float32."""
         with span("G draws fakes"), torch.set_grad_enabled(graph), self.precision():
-            fake: Tensor = self.G(self.z(len(y)), y)
+            fake: Tensor = self.G(z, y)
             return fake.float()
 
-    def judge(self, x: Tensor, y: Tensor, call: Call, D: nn.Module | None = None) -> Tensor:
-        """D's logits, float32. The one door to D: no sample, real or fake, goes around the augmentation."""
+    def ask(self, x: Tensor, y: Tensor, call: Call, D: Judge | None = None) -> Answer:
+        """The one door to D: no sample, real or fake, goes around the augmentation."""
         x = self.augmented(x, call)
         with self.precision():
-            logits: Tensor = (self.D if D is None else D)(x, y)
-            return logits.float()
+            return heard((self.D if D is None else D)(x, y))
 
-    def scored(self, x: Tensor, y: Tensor, call: Call) -> tuple[Tensor, Tensor]:
-        """D's logits and, for samples that require grad, ||grad_x D||^2 [B]: R1 and R2 reuse the graph of D's step."""
+    def judge(self, x: Tensor, y: Tensor, call: Call, D: Judge | None = None) -> Tensor:
+        """D's logits, float32."""
+        return self.ask(x, y, call, D).logits
+
+    def scored(self, x: Tensor, y: Tensor, call: Call) -> tuple[Answer, Tensor]:
+        """What D says and, for samples that require grad, ||grad_x D||^2 [B]: R1 and R2 reuse the graph of D's step."""
         if not x.requires_grad:
-            return self.judge(x, y, call), x.new_zeros(len(x))
+            return self.ask(x, y, call), x.new_zeros(len(x))
         if self.homogeneous_D:
             with self.precision():
-                return penalties.scored_by_euler(self.D, lambda x: self.augmented(x, call), x, y)
-        return penalties.scored(lambda x: self.judge(x, y, call), x)
+                logits, slope2 = penalties.scored_by_euler(self.D, lambda x: self.augmented(x, call), x, y)
+                return heard(logits), slope2
+        answer = self.ask(x, y, call)
+        return answer, penalties.zero_centered(x, answer.logits)
 
     def augmented(self, x: Tensor, call: Call) -> Tensor:
         """Latents are drawn for each batch of fakes, so (drawn, call) is a new index for each; fakes that both players
         share are augmented alike for both."""
-        return self.augment(x, self.knobs, call, self.drawn)
+        return self.augment(x, self.pace.turned(self.knobs), call, self.drawn)
 
     def penalty_D(
         self, real: Tensor, fake: Tensor, y: Tensor, real_slope2: Tensor, fake_slope2: Tensor
@@ -180,16 +215,22 @@ class GAN:
         """All penalties of D with their weights, and the slopes that they measured."""
         knobs, signals = self.knobs, {}
         total = weight_penalty(self.D, knobs.d_l1, knobs.d_l2)
-        if knobs.r1:
-            total, signals["real_input_grad"] = total + knobs.r1 / 2 * real_slope2, real_slope2.sqrt()
+        if real.requires_grad:
+            total, signals["real_input_grad"] = total + knobs.r1_every * knobs.r1 / 2 * real_slope2, real_slope2.sqrt()
         if knobs.r2:
             total, signals["fake_input_grad"] = total + knobs.r2 / 2 * fake_slope2, fake_slope2.sqrt()
         if knobs.gp:
-            whole = len(real) * self.processes.count
+            whole = len(real) * self.processes.count // self.pack
             t = self.processes.part(torch.rand(whole, generator=self.chords.at(self.seen), device=real.device))
+            t = t.repeat_interleave(self.pack)  # the chord between two packs
             off = penalties.one_centered(lambda x: self.judge(x, y, "mixed"), real, fake, t).mean()
             total, signals["chord_grad_off_one"] = total + knobs.gp * off, off.sqrt()
         return total, detached(**signals)
+
+    def due(self, every: int, hand: Hand) -> bool:
+        """Whether this round is the one of `every` that feels a lazy penalty: by what was seen, which is state."""
+        a_round = len(hand.y) * self.processes.count * self.knobs.d_steps * self.knobs.accumulate
+        return self.seen // a_round % every == 0
 
     def z(self, n: int) -> Tensor:
         """Latents N(0, 1) [n, z_dim] of this process, a function of (seed, how many all have drawn before)."""
@@ -210,8 +251,8 @@ class GAN:
         return {
             "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.ema.state_dict(),
             "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(),
-            "seen": self.seen, "drawn": self.drawn,
-        }  # fmt: skip
+            "seen": self.seen, "drawn": self.drawn, "levels": self.levels.state_dict(),
+        } | self.pace.state_dict()  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.G.load_state_dict(state["G"])
@@ -219,7 +260,9 @@ class GAN:
         self.ema.load_state_dict(state["G_ema"])
         self.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
         self.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
+        self.pace.load_state_dict(state)
         self.seen, self.drawn = state["seen"], state["drawn"]
+        self.levels.load_state_dict(state["levels"])
 
 
 def adversarial_loss(knobs: Knobs) -> AdversarialLoss:
@@ -228,11 +271,21 @@ def adversarial_loss(knobs: Knobs) -> AdversarialLoss:
     return smoothed(loss, knobs.smooth_real, knobs.smooth_fake)
 
 
-def weight_penalty(net: nn.Module, l1: float, l2: float) -> Tensor:
-    """l1 sum |w| + l2 sum w^2 / 2 over the weights of a network."""
+def with_terms(penalty: Tensor, asked: Iterable[terms.Term]) -> tuple[Tensor, Signals]:
+    """The penalty with the terms that the knobs ask for, and the signals of these."""
+    signals: Signals = {}
+    for name, weight, value in asked:
+        penalty, signals[name] = penalty + weight * value, value.detach()
+    return penalty, signals
+
+
+def weight_penalty(net: nn.Module, l1: float, l2: float, orthogonal: float = 0.0) -> Tensor:
+    """l1 sum |w| + l2 sum w^2 / 2 over the weights of a network, and what its filters overlap."""
     total = torch.zeros((), device=next(net.parameters()).device)
     if l1:
         total = total + l1 * penalties.l1(weights(net))
     if l2:
         total = total + l2 * penalties.l2(weights(net))
+    if orthogonal:
+        total = total + orthogonal * penalties.orthogonal(filters(net))
     return total

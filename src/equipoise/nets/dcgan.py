@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from equipoise.nets.convolution import Conv2d
-from equipoise.nets.layers import Activation, Conditioning, Norm, Output, activation, head, label, norm
+from equipoise.nets.layers import Activation, Conditioning, Norm, Output, Said, activation, head, label, norm
+from equipoise.nets.minibatch import Minibatch, minibatch
 
 Upsample = Literal["resize", "transposed"]
 LABEL_DIM = 32
@@ -64,7 +65,8 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, *shape] and y [B] -> logits [B]. The first layer has no norm, after the paper."""
+    """Images [B, *shape] and y [B] -> logits [B], and what the head says of the class. The first layer has no norm,
+    after the paper."""
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Discriminator(nn.Module):
         conditioning: Conditioning = "projection",
         act: Activation = "leaky-relu",
         norms: Norm = "batch",
+        mixing: Minibatch = "none",
     ):
         super().__init__()
         channels, size = shape[0], shape[1]
@@ -91,13 +94,14 @@ class Discriminator(nn.Module):
                 activation(act),
             ]
         self.down = nn.Sequential(*layers, nn.Flatten())
-        self.head = head(widths[-1] * smallest(size) ** 2, classes, conditioning)
+        self.beside, features = minibatch(mixing, widths[-1] * smallest(size) ** 2)
+        self.head = head(features, classes, conditioning)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor) -> Said:
         maps = self.label(y)[:, :, None, None].expand(-1, -1, *x.shape[2:])  # the class as constant channels
         h = self.down(torch.cat([x, maps], dim=1))  # [B, W * S * S]
-        logits: Tensor = self.head(h, y)
-        return logits
+        said: Said = self.head(self.beside(h), y)
+        return said
 
 
 def smallest(size: int) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from equipoise.nets.layers import Activation, Conditioning, Norm, Output, activation, head, label, norm
+from equipoise.nets.layers import Activation, Conditioning, Norm, Output, Said, activation, head, label, norm
+from equipoise.nets.minibatch import Minibatch, minibatch
 
 LABEL_DIM = 32
 
@@ -41,7 +42,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Samples [B, *shape] and y [B] -> logits [B]."""
+    """Samples [B, *shape] and y [B] -> logits [B], and what the head says of the class."""
 
     def __init__(
         self,
@@ -52,17 +53,19 @@ class Discriminator(nn.Module):
         conditioning: Conditioning = "projection",
         act: Activation = "leaky-relu",
         norms: Norm = "none",
+        mixing: Minibatch = "none",
     ):
         super().__init__()
         concatenated = classes if conditioning == "concatenation" else 0
         self.label = label(concatenated, LABEL_DIM)
         self.hidden = hidden(math.prod(shape) + (LABEL_DIM if concatenated else 0), widths, act, norms)
-        self.head = head(widths[-1], classes, conditioning)
+        self.beside, features = minibatch(mixing, widths[-1])
+        self.head = head(features, classes, conditioning)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor) -> Said:
         h = self.hidden(torch.cat([x.flatten(1), self.label(y)], dim=1))  # [B, widths[-1]]
-        logits: Tensor = self.head(h, y)
-        return logits
+        said: Said = self.head(self.beside(h), y)
+        return said
 
 
 def hidden(inputs: int, widths: Sequence[int], act: Activation, norms: Norm) -> nn.Sequential:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.functional import conv_transpose2d, leaky_relu_
 
+from equipoise.nets.checkpointing import Through, kept
 from equipoise.nets.convolution import Conv2d, convolution
 from equipoise.nets.layers import LinearHead, label
 
@@ -29,16 +30,25 @@ SLOPE = 0.2
 class Generator(nn.Module):
     """z [B, z_dim] and y [B] -> images [B, *shape], not bounded; the class is concatenated to z."""
 
-    def __init__(self, shape: Sequence[int], *, z_dim: int = 64, width: int = 384, blocks: int = 2, classes: int = 0):
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        z_dim: int = 64,
+        width: int = 384,
+        blocks: int = 2,
+        classes: int = 0,
+        through: Through = kept,
+    ):
         super().__init__()
         self.z_dim = z_dim
         widths = stages(shape[1], width)
         self.label = label(classes, widths[0])
         self.start = nn.Linear(z_dim + (widths[0] if classes else 0), widths[0], bias=False)
         self.basis = nn.Parameter(torch.empty(widths[0], SMALLEST, SMALLEST))
-        layers: list[nn.Module] = [Block(widths[0]) for _ in range(blocks)]
+        layers: list[nn.Module] = [Block(widths[0], through) for _ in range(blocks)]
         for before, after in pairwise(widths):
-            layers += [*matched(before, after), Up(after), *(Block(after) for _ in range(blocks))]
+            layers += [*matched(before, after), Up(after), *(Block(after, through) for _ in range(blocks))]
         self.up = nn.Sequential(*layers, Conv2d(widths[-1], shape[0], 1, bias=False))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
@@ -53,13 +63,21 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images [B, *shape] and y [B] -> logits [B]; with classes, the features' product with the embedding of y."""
 
-    def __init__(self, shape: Sequence[int], *, width: int = 384, blocks: int = 2, classes: int = 0):
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        width: int = 384,
+        blocks: int = 2,
+        classes: int = 0,
+        through: Through = kept,
+    ):
         super().__init__()
         widths = stages(shape[1], width)[::-1]
         layers: list[nn.Module] = [Conv2d(shape[0], widths[0], 1, bias=False)]
         for before, after in pairwise(widths):
-            layers += [*(Block(before) for _ in range(blocks)), Down(before), *matched(before, after)]
-        layers += [Block(widths[-1]) for _ in range(blocks)]
+            layers += [*(Block(before, through) for _ in range(blocks)), Down(before), *matched(before, after)]
+        layers += [Block(widths[-1], through) for _ in range(blocks)]
         self.down = nn.Sequential(
             *layers, Conv2d(widths[-1], widths[-1], SMALLEST, groups=widths[-1], bias=False), nn.Flatten()
         )
@@ -76,8 +94,9 @@ class Discriminator(nn.Module):
 class Block(nn.Module):
     """x + the branch 1x1 -> 3x3 in groups -> 1x1; [B, C, H, H] in and out."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, through: Through = kept):
         super().__init__()
+        self.through = through
         inner = EXPANSION * width
         self.branch = nn.Sequential(
             Conv2d(width, inner, 1, bias=False),
@@ -88,7 +107,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.branch(x)
+        y: Tensor = x + self.through(self.branch, x)
         return y
 
 

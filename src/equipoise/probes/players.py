@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from equipoise.games.answers import heard
 from equipoise.games.base import Batch
 from equipoise.games.gan import GAN
 
@@ -47,7 +48,7 @@ def standing(game: GAN, bench: Bench) -> dict[str, float]:
         fake = game.G(bench.z, bench.y).float()
         moved = game.G(bench.z + STEP * bench.step, bench.y).float()
         on_train, on_held_out, on_fake = (
-            mean_logit(game.D(x, y)) for x, y in (bench.train, bench.held_out, (fake, bench.y))
+            mean_logit(heard(game.D(x, y)).logits) for x, y in (bench.train, bench.held_out, (fake, bench.y))
         )
     slopes = [steepness(game, x, y) for x, y in (bench.held_out, (fake, bench.y))]
     apart = (fake - fake.roll(1, 0)).flatten(1).norm(dim=1).mean()
@@ -68,7 +69,7 @@ def steepness(game: GAN, x: Tensor, y: Tensor) -> Tensor:
     """Root of the mean of ||grad_x D||^2."""
     with at_rest(game.D), torch.enable_grad():
         x = x.detach().clone().requires_grad_()
-        (slope,) = torch.autograd.grad(mean_logit(game.D(x, y)).sum(), x)
+        (slope,) = torch.autograd.grad(mean_logit(heard(game.D(x, y)).logits).sum(), x)
     return slope.flatten(1).square().sum(1).mean().sqrt()
 
 

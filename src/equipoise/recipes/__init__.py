@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from equipoise.config import TrainConfig, nearest
 from equipoise.errors import ConfigError
-from equipoise.recipes import classic, digits, r3gan, toy
+from equipoise.recipes import auxiliary, classic, conditional, digits, r3gan, residual, small, style, toy
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "ring": toy.ring,
@@ -21,9 +21,26 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "wgan": classic.wgan,
     "wgan-gp": classic.wgan_gp,
     "hinge": classic.hinge,
+    "cgan": conditional.cgan,
+    "cgan-projection": conditional.cgan_projection,
+    "acgan": auxiliary.acgan,
+    "reacgan": auxiliary.reacgan,
+    "sngan": residual.sngan,
+    "sagan": residual.sagan,
+    "biggan": residual.biggan,
     "r3gan-xs": r3gan.r3gan_xs,
     "r3gan-s": r3gan.r3gan_s,
     "r3gan-b": r3gan.r3gan_b,
+    "r3gan-28": r3gan.r3gan_28,
+    "r3gan-64": r3gan.r3gan_64,
+    "r3gan-128": r3gan.r3gan_128,
+    "r3gan-256": r3gan.r3gan_256,
+    "r3gan-512": r3gan.r3gan_512,
+    "r3gan-1024": r3gan.r3gan_1024,
+    "small-diffaugment": small.small_diffaugment,
+    "small-ada": small.small_ada,
+    "stylegan2": style.stylegan2,
+    "fastgan": small.fastgan,
 }
 
 

@@ -30,6 +30,7 @@ PANELS = {  # signals that are looked at together
     "Size of an update, of the weights": ("d_update_ratio", "g_update_ratio"),
     "Slope of D at the samples": ("real_input_grad", "fake_input_grad"),
     "Penalty of D": ("d_penalty",),
+    "p of the augmentation in front of D": ("augment_p",),
 }
 MOMENTS = {0.0: "at the start", 1.0: "last", 0.5: "half way", 0.25: "after a quarter"}  # of what was drawn
 ROUTINE = ("signals", "protocol", "metrics", "best", "checkpoint", "look", "calibration")  # what other sections tell

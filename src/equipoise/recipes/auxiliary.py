@@ -1,0 +1,44 @@
+"""D that is not told the class and names it itself, on the digits, with the loss, nets and penalties of `digits`: from
+`digits` with nets.conditioning=projection it differs only in how G learns which class is meant.
+
+D learns the classes from reals alone, as in ReACGAN; in the first AC-GAN from fakes, too.
+"""
+
+from __future__ import annotations
+
+from equipoise.config import MLP, Digits, TrainConfig
+from equipoise.knobs import Knobs, annealed
+
+BASE = Knobs(loss="relativistic", g_lr=7e-4, d_lr=7e-4, r1=3.0, r2=3.0, ema_halflife_kimg=20)
+
+
+def acgan() -> TrainConfig:
+    """AC-GAN (Odena et al. 2017, arXiv:1610.09585): a classifier beside D's verdict, by cross-entropy.
+
+    Not measured.
+    """
+    return TrainConfig(
+        recipe="acgan",
+        kimg=384,
+        batch=128,
+        data=Digits(),
+        nets=MLP(z_dim=64, g_widths=(256, 256), d_widths=(256, 256), conditioning="auxiliary"),
+        knobs=BASE.model_copy(update={"auxiliary": 1.0}),
+        schedules=annealed(lr=0.1, after=0.5, penalty=0.1, until=0.3),
+    )
+
+
+def reacgan() -> TrainConfig:
+    """ReACGAN (Kang et al. 2021, arXiv:2111.01118): proxies of the classes on the unit sphere, by D2D-CE of weight .5,
+    margin .98 and temperature .5.
+
+    Not measured.
+    """
+    config = acgan()
+    return config.model_copy(
+        update={
+            "recipe": "reacgan",
+            "nets": config.nets.model_copy(update={"evidence": "data-to-data"}),
+            "knobs": BASE.model_copy(update={"auxiliary": 0.5}),
+        }
+    )
