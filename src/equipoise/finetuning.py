@@ -19,6 +19,8 @@ from equipoise.runs.folder import RunFolder, existing
 
 Weights = Mapping[str, Tensor]
 
+HARMLESS = ("init", "checkpointing", "style_mixing")  # settings of nets that trained weights do not care for
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -100,7 +102,7 @@ def departures(found: Trained, here: c.Nets) -> list[str]:
     """The settings that make the nets `here` those whose weights were found."""
     there, ours = found.nets.model_dump(mode="json"), here.model_dump(mode="json")
     usual = ours if there["kind"] == ours["kind"] else type(found.nets)().model_dump(mode="json") | {"kind": None}
-    matters = [key for key in there if key != "init" and (found.D is not None or not key.startswith("d_"))]
+    matters = [key for key in there if key not in HARMLESS and (found.D is not None or not key.startswith("d_"))]
     return [f"--set nets.{key}={spelled(there[key])}" for key in matters if there[key] != usual[key]]
 
 

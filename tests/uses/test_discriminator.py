@@ -6,10 +6,12 @@ from torch import nn
 from torch.testing import assert_close
 
 from equipoise import build
+from equipoise.config import override
 from equipoise.data.source import InMemory
 from equipoise.errors import ConfigError
 from equipoise.knobs import Knobs
-from equipoise.uses.discriminator import TrainedDiscriminator, from_run, judged
+from equipoise.recipes import recipe
+from equipoise.uses.discriminator import TrainedDiscriminator, company, from_run, judged
 
 
 class Brightness(nn.Module):
@@ -63,6 +65,32 @@ def test_a_class_is_the_likeliest_unless_it_is_named():
         judged(known("hinge"), pictures(1.0), nobody, label=0)
     with pytest.raises(ConfigError, match="held out"):
         judged(D, pictures(1.0), lambda: InMemory(pictures(0.5), torch.tensor([0]), 2), label=1)
+
+
+class Company(nn.Module):
+    """What D makes of a sample depends on the others of its batch."""
+
+    def forward(self, x, y):
+        return x.flatten(1).mean(1) + len(x) * x.std()
+
+
+def test_a_d_that_compares_is_asked_about_each_picture_in_the_same_company():
+    D = TrainedDiscriminator(Company(), build.Form((1, 2, 2), 0), Knobs(loss="hinge"), company=2)
+    reals = InMemory(pictures(0.0, 1.0, 2.0, 3.0))
+    alone, together = judged(D, pictures(2.5), lambda: reals), judged(D, pictures(-1.0, 2.5), lambda: reals)
+    assert alone.logits[0] == together.logits[1] == 2.5 + 3 * torch.tensor([2.5, 0.0, 1.0]).repeat_interleave(4).std()
+    assert alone.real.item() == 0.5  # of 2 and 3: those in the company are not asked about
+
+
+@pytest.mark.parametrize(
+    "settings", [["nets.pack=2"], ["nets.minibatch=std"], ["nets.minibatch=discrimination"], ["loss=hinge"]]
+)
+def test_every_d_can_be_asked_about_one_picture(settings, tiny):
+    nets = override(recipe("digits"), [*settings, "loss=nonsaturating", "knobs.r1=0", "knobs.r2=0"]).nets
+    _, D = build.networks(nets, build.Form((1, 8, 8), 0), seed=0)
+    asked = TrainedDiscriminator(D.eval(), build.Form((1, 8, 8), 0), Knobs(loss="hinge"), company(nets))
+    reals = InMemory(torch.rand(30, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
+    assert judged(asked, torch.zeros(1, 1, 8, 8), lambda: reals).logits.shape == (1,)
 
 
 def test_d_of_a_run_is_that_of_its_game(small_run):

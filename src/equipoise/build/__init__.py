@@ -19,6 +19,7 @@ from equipoise.build.networks import Form as Form
 from equipoise.build.networks import freeze as freeze
 from equipoise.build.networks import layout as layout
 from equipoise.build.networks import networks as networks
+from equipoise.build.networks import pack as pack
 from equipoise.data import arrays, digits, images, toy
 from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.hooks import Track, Warn, unheard, untracked
@@ -112,7 +113,7 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
         augment=in_front_of_D(config, device, processes),
         vary=seen_again(config, device, processes),
         class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
-        pack=config.nets.pack if isinstance(config.nets, c.MLP | c.DCGAN) else 1,
+        pack=pack(config.nets),
         pace=Adaptive() if config.knobs.augment_target else Steady(),
         precision=precision(config.machine, device),
         homogeneous_D=isinstance(config.nets, c.R3GAN) and not config.freeze_d,  # Euler's identity needs all biases
@@ -124,11 +125,11 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
 
 def require_room(config: c.TrainConfig, processes: Processes) -> None:
     """That a process's share of the batch is enough for what needs several samples."""
-    pack = 1 if isinstance(config.nets, c.R3GAN) else config.nets.pack
-    if config.batch % (pack * processes.count):
+    shared = pack(config.nets) * processes.count
+    if config.batch % shared:
         raise ConfigError(
-            f"batch={config.batch} cannot be shared by {processes.count} processes in packs of {pack}: "
-            f"choose a multiple of {pack * processes.count}."
+            f"batch={config.batch} cannot be shared by {processes.count} processes in packs of {pack(config.nets)}: "
+            f"choose a multiple of {shared}."
         )
     if config.knobs.unroll and processes.count > 1:
         raise ConfigError(

@@ -120,6 +120,11 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
             assert_never(other)
 
 
+def pack(nets: c.Nets) -> int:
+    """Samples that D judges at once."""
+    return nets.pack if isinstance(nets, c.MLP | c.DCGAN) else 1
+
+
 def told_by(nets: c.Nets) -> Conditioning:
     """How D is told the class, or tells it; without classes it makes no difference."""
     match nets.conditioning:

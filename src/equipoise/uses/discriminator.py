@@ -10,16 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from equipoise import build
-from equipoise.config import TrainConfig, read
+from equipoise.config import DCGAN, MLP, R3GAN, FastGAN, Nets, ResNet, StyleGAN2, TrainConfig, read
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import Source
+from equipoise.data.source import Source, everything
 from equipoise.errors import ConfigError
+from equipoise.games.answers import heard
 from equipoise.generator import chosen
 from equipoise.knobs import Knobs
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder
 
 CHUNK = 256
+BATCH = 16  # samples that a D sees at once which compares all of a batch
 Meaning = Literal["probability", "rank"]
 TOLD: dict[Meaning, str] = {
     "probability": "D's probability that a picture is real, if it were one of as many real as generated ones",
@@ -33,23 +35,32 @@ class TrainedDiscriminator:
     D: nn.Module
     form: build.Form
     knobs: Knobs  # as they stood: they say what a logit means
+    company: int = 0  # how many others it must see beside a sample
 
     @torch.no_grad()
-    def logits(self, x: Tensor, label: int | None = None) -> Tensor:
+    def logits(self, x: Tensor, label: int | None = None, company: Tensor | None = None) -> Tensor:
         """Of pictures x [N, *shape], as one class; as the class that D finds most real unless one is named [N].
 
-        Raises:
-            ConfigError: for a class that D does not know.
+        A D that compares samples is asked about each of them in the same `company`.
         """
+        asked = range(max(self.form.classes, 1)) if label is None else [label]
+        return torch.stack([self.logits_as(y, x, company) for y in asked]).amax(0)
+
+    def require_class(self, label: int | None) -> None:
+        """Raises ConfigError for one that D does not know."""
         classes = self.form.classes
         if label is not None and not 0 <= label < classes:
             known = f"classes 0 to {classes - 1}" if classes else "no classes"
             raise ConfigError(f"class {label} was asked for, and this discriminator has {known}.")
-        asked = range(max(classes, 1)) if label is None else [label]
-        as_each = [
-            torch.cat([self.D(part, torch.full((len(part),), y)) for part in torch.split(x, CHUNK)]) for y in asked
-        ]
-        return torch.stack([logits.flatten(1).mean(1) if logits.ndim > 1 else logits for logits in as_each]).amax(0)
+
+    def logits_as(self, y: int, x: Tensor, company: Tensor | None) -> Tensor:
+        if company is None or not len(company):
+            return torch.cat([self.said(part, y) for part in torch.split(x, CHUNK)])
+        return torch.stack([self.said(torch.cat([one[None], company]), y)[0] for one in x])
+
+    def said(self, x: Tensor, y: int) -> Tensor:
+        logits = heard(self.D(x, torch.full((len(x),), y))).logits
+        return logits.flatten(1).mean(1) if logits.ndim > 1 else logits
 
     @property
     def meaning(self) -> Meaning:
@@ -89,16 +100,31 @@ def judged(
     Raises:
         ConfigError: for a class that D does not know, or of which no real is held out.
     """
-    logits = D.logits(x, label)
+    D.require_class(label)
+    reals, y = everything(held_out()) if D.company or D.meaning == "rank" else (x[:0], torch.zeros(0))
+    company, reals, y = reals[: D.company], reals[D.company :], y[D.company :]
+    logits = D.logits(x, label, company)
     if D.meaning == "probability":
         return Judgment(logits, D.probability(logits), D.meaning, TOLD[D.meaning])
-    reals = held_out()
-    held, y = reals.take(torch.arange(len(reals)))
-    known = D.logits(held if label is None else held[y == label], label).sort().values
+    known = D.logits(reals if label is None else reals[y == label], label, company).sort().values
     if not len(known):
-        raise ConfigError(f"no picture of class {label} is held out of this run, so there is nothing to compare with.")
+        which = "no picture" if label is None else f"no picture of class {label}"
+        raise ConfigError(f"{which} is held out of this run, so there is nothing to compare with.")
     told = TOLD[D.meaning].format(n=len(known), loss=D.knobs.loss)
     return Judgment(logits, torch.searchsorted(known, logits) / len(known), D.meaning, told)
+
+
+def company(nets: Nets) -> int:
+    """How many other samples D must see beside one: what compares samples takes one that is alone for a collapse."""
+    match nets:
+        case MLP() | DCGAN():
+            return max(nets.pack, 1 if nets.minibatch == "none" else BATCH) - 1
+        case StyleGAN2():
+            return nets.group - 1
+        case R3GAN() | ResNet() | FastGAN():
+            return 0
+        case other:
+            assert_never(other)
 
 
 def validation(config: TrainConfig, track: Track = untracked, warn: Warn = unheard) -> Source:
@@ -111,11 +137,13 @@ def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedDiscriminator,
     found, complaints = chosen(run, which)
     state, manifest = checkpoint.load(found)
     form = build.Form(tuple(manifest["shape"]), manifest["classes"])
-    _, D = build.networks(read(run.config).nets, form, seed=0)
+    nets = read(run.config).nets
+    _, D = build.networks(nets, form, seed=0)
     try:
         D.load_state_dict(state["game.D"])
     except RuntimeError as error:
         raise ConfigError(
             f"{found} does not fit the networks of {run.config}, which was changed. Put it back."
         ) from error
-    return TrainedDiscriminator(D.eval().requires_grad_(False), form, Knobs(**state["loop.knobs"])), complaints
+    knobs = Knobs(**state["loop.knobs"])
+    return TrainedDiscriminator(D.eval().requires_grad_(False), form, knobs, company(nets)), complaints
