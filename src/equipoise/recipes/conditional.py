@@ -1,8 +1,8 @@
 """Generators that are told what to draw: the class goes to G and to D. Loss and penalties are those of `digits`.
 
 The figures were measured on 2026-11-26, one thread of an Intel Xeon beside many other programs. Of 5,000 samples: the
-share of each class that a classifier of the real digits (right on 97% of held-out ones or more) takes for the digit that
-was asked for; precision and coverage (k = 5) of 2,000 against held-out digits, whose ceilings are .946 and .953.
+share of each class that a classifier of the real digits (right on 97% of held-out ones or more) takes for the digit
+asked for; precision and coverage (k = 5) of 2,000 against held-out digits, whose ceilings are .946 and .953.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from equipoise.knobs import Knobs, annealed
 def cgan() -> TrainConfig:
     """Mirza & Osindero 2014 (arXiv:1411.1784), Figure 1: an embedding of the class joins z in G, and the sample in D.
 
-    Measured: every class right in at least .98 of its samples, precision .91, coverage .94 (one seed, 3,125 steps); .976,
-    .93 and .96 (another seed, 4,674 steps). 27 ms a step.
+    Measured: every class right in at least .98 of its samples, precision .91, coverage .94 (one seed, 3,125 steps);
+    .976, .93 and .96 (another seed, 4,674 steps). 27 ms a step.
     """
     return conditional("cgan", "concatenation")
 
