@@ -1,4 +1,9 @@
-"""Generators that are told what to draw: the class goes to G and D."""
+"""Generators that are told what to draw: the class goes to G and to D. Loss and penalties are those of `digits`.
+
+The figures were measured on 2026-11-26, one thread of an Intel Xeon beside many other programs. Of 5,000 samples: the
+share of each class that a classifier of the real digits (right on 97% of held-out ones or more) takes for the digit
+asked for; precision and coverage (k = 5) of 2,000 against held-out digits, whose ceilings are .946 and .953.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,8 @@ from equipoise.knobs import Knobs, annealed
 def cgan() -> TrainConfig:
     """Mirza & Osindero 2014 (arXiv:1411.1784), Figure 1: an embedding of the class joins z in G, and the sample in D.
 
-    The loss and its penalties are those of `digits`. Not measured.
+    Measured: every class right in at least .98 of its samples, precision .91, coverage .94 (one seed, 3,125 steps);
+    .976, .93 and .96 (another seed, 4,674 steps). 27 ms a step.
     """
     return conditional("cgan", "concatenation")
 
@@ -17,7 +23,8 @@ def cgan() -> TrainConfig:
 def cgan_projection() -> TrainConfig:
     """D weighs what it sees by an embedding of the class (Miyato & Koyama 2018, arXiv:1802.05637, eq. 4).
 
-    The loss and its penalties are those of `digits`. Not measured.
+    Measured: every class right in at least .984 of its samples, precision .93, coverage .94 (one seed, 3,125 steps);
+    .986, .94 and .95 (another seed, 4,980 steps); .82, .88 and .83 in a run of 488 steps.
     """
     return conditional("cgan-projection", "projection")
 
@@ -25,7 +32,7 @@ def cgan_projection() -> TrainConfig:
 def conditional(name: str, conditioning: Conditioning) -> TrainConfig:
     return TrainConfig(
         recipe=name,
-        kimg=768,
+        kimg=400,
         batch=128,
         data=Digits(),
         nets=MLP(z_dim=64, g_widths=(256, 256), d_widths=(256, 256), conditioning=conditioning),
