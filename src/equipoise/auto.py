@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from equipoise.recipes import recipe
 
-NAME = "auto"
+NAME, SMALL = "auto", "small-diffaugment"
 FEW, MANY = 1_000, 50_000  # pictures
 LEAST_A_CLASS = 20
 PASSES, LEAST_KIMG = 200, 300  # over the data, unless the recipe is shorter; and at least
 GAMMA, GAMMA_SIDE = 0.5, 32  # of R1 and R2 at 32 pixels; the papers' .05 to 1 there, 2 at 64, 150 at 256
 AVERAGED = 50  # the average of G remembers this part of a run
-SMALL_BATCH = 32
+WHOLE = ("digits", SMALL)  # recipes that are taken as they are, but for the labels
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def chosen(facts: Facts, cuda: bool) -> Choice:
     assert facts.samples is not None and facts.side is not None, "only built-in sets have no size"
     name, why = nets(facts.samples, facts.side, cuda)
     settings, reasons = list[str](), [why]
-    rules = (labels(facts), *([] if name == "digits" else [penalties(facts), augmentation(facts), length(facts, name)]))
+    rules = (labels(facts), *([] if name in WHOLE else [penalties(facts), augmentation(facts), length(facts, name)]))
     for found, reason in rules:
         settings += found
         reasons += [reason]
@@ -63,7 +63,7 @@ def nets(samples: int, side: int, cuda: bool) -> tuple[str, str]:
     if side <= 8:
         return "digits", f"digits: pictures of {side} pixels are small enough for fully connected nets."
     if samples < FEW:
-        return "r3gan-xs", f"r3gan-xs: of {samples:,} pictures, few, narrow nets learn less by heart than wide ones."
+        return SMALL, f"{SMALL}: {samples:,} pictures are few: narrow nets, and D sees each of them varied."
     if side <= 16:
         return "r3gan-xs", f"r3gan-xs: narrow nets are enough for pictures of {side} pixels."
     if not cuda:
@@ -88,7 +88,7 @@ def labels(facts: Facts) -> tuple[list[str], str]:
 def penalties(facts: Facts) -> tuple[list[str], str]:
     """By area, as a penalty of a slope in pixels should; more where D could learn the pictures by heart."""
     assert facts.samples is not None and facts.side is not None
-    scarce = 4 if facts.samples < FEW else 2 if facts.samples < MANY / 5 else 1
+    scarce = 2 if facts.samples < MANY / 5 else 1
     gamma = GAMMA * scarce * (facts.side / GAMMA_SIDE) ** 2
     return [f"knobs.r1={gamma:g}", f"knobs.r2={gamma:g}"], (
         f"knobs.r1 and r2={gamma:g}: {GAMMA:g} at 32 pixels, by area, times {scarce} for {facts.samples:,} pictures; "
@@ -98,10 +98,9 @@ def penalties(facts: Facts) -> tuple[list[str], str]:
 
 def augmentation(facts: Facts) -> tuple[list[str], str]:
     assert facts.samples is not None
-    p = 0.6 if facts.samples < FEW else 0.3 if facts.samples < MANY else 0.15
-    few = "few" if facts.samples < FEW else "not many" if facts.samples < MANY else "many"
+    p, many = (0.3, "not many") if facts.samples < MANY else (0.15, "many")
     return [f"knobs.augment_p={p:g}"], (
-        f"knobs.augment_p={p:g}: {facts.samples:,} pictures are {few}; in front of D, G does not copy it."
+        f"knobs.augment_p={p:g}: {facts.samples:,} pictures are {many}; in front of D, G does not copy it."
     )
 
 
@@ -109,8 +108,7 @@ def length(facts: Facts, name: str) -> tuple[list[str], str]:
     assert facts.samples is not None
     usual = recipe(name).kimg
     kimg = min(max(PASSES * facts.samples / 1000, LEAST_KIMG), usual)
-    batch = [f"batch={SMALL_BATCH}"] if facts.samples < FEW else []
-    return [f"kimg={kimg:g}", f"knobs.ema_halflife_kimg={kimg / AVERAGED:g}", *batch], (
+    return [f"kimg={kimg:g}", f"knobs.ema_halflife_kimg={kimg / AVERAGED:g}"], (
         f"kimg={kimg:g}: about {1000 * kimg / facts.samples:.0f} passes over the data; "
         "--time says how long it may take on this machine."
     )
