@@ -19,7 +19,7 @@ from record import Record
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from equipoise import augment, build, generator, launch
+from equipoise import augment, build, configuring, generator, launch
 from equipoise.config import Arrays
 from equipoise.data.source import Splits, everything, scaled
 from equipoise.encoders.classifier import Classifier
@@ -102,7 +102,7 @@ def main() -> None:
         path = few(given.mnist, each, draw)
         with tempfile.TemporaryDirectory() as folder:
             run = launch.start(
-                launch.configured(RECIPE, data=str(path), seed=draw, settings=SETTINGS), Path(folder) / "run"
+                configuring.configured(RECIPE, data=str(path), seed=draw, settings=SETTINGS), Path(folder) / "run"
             )
             fake, clock = generator.from_file(run.model).sample(GENERATED), rows(run.clock)[-1]
         data = build.splits(Arrays(path=str(path), size=16))

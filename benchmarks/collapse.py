@@ -16,7 +16,7 @@ import torch
 from judge import Judge, samples_of
 from record import Record
 
-from equipoise import launch
+from equipoise import configuring, launch
 from equipoise.data.digits import stacked_digits
 from equipoise.data.source import everything
 from equipoise.runs.folder import rows
@@ -53,7 +53,7 @@ def main() -> None:
             continue
         settings = [*SETTINGS, *METHODS.get(name, [])] if name in METHODS else SETTINGS[:-1]
         with tempfile.TemporaryDirectory() as folder:
-            config = launch.configured(LONG.get(name, RECIPE), seed=seed, settings=settings)
+            config = configuring.configured(LONG.get(name, RECIPE), seed=seed, settings=settings)
             run = launch.start(config, Path(folder) / "run")
             found = judge.stacks(samples_of(run, SAMPLES))
             row = record.append(key, **found, excess_kl=found["kl"] - real, clock=rows(run.clock)[-1])

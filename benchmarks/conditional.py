@@ -17,7 +17,7 @@ from judge import Judge
 from record import Record
 from torch import Tensor
 
-from equipoise import generator, launch
+from equipoise import configuring, generator, launch
 from equipoise.data.digits import digits
 from equipoise.data.source import everything, scaled
 from equipoise.metrics import pairwise_distance
@@ -52,7 +52,7 @@ def main() -> None:
             if record.has(key):
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                run = launch.start(launch.configured(name, seed=seed, settings=SETTINGS), Path(folder) / "run")
+                run = launch.start(configuring.configured(name, seed=seed, settings=SETTINGS), Path(folder) / "run")
                 row = record.append(key, **figures(run, judge), clock=rows(run.clock)[-1])
             print(key, {name: round(min(row[name]), 3) for name in ("asked", "variety")}, flush=True)
 

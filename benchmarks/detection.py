@@ -25,7 +25,7 @@ from record import Record
 from replay import Found, replayed
 from torch import nn
 
-from equipoise import build, launch
+from equipoise import build, configuring, launch
 from equipoise.config import Arrays, TrainConfig, override
 from equipoise.data.source import Part, Splits, everything, scaled, to_uint8
 from equipoise.diagnosis.calibration import RATE
@@ -70,7 +70,7 @@ class Counting:
 
 
 def collapsing(seed: int, judge: Judge, out: Path) -> dict[str, Any]:
-    config = launch.configured("stacked-digits-ns", seed=seed, settings=["machine.threads=1"])
+    config = configuring.configured("stacked-digits-ns", seed=seed, settings=["machine.threads=1"])
     every = config.kimg / LOOKS
     settings = [f"{name}.every_kimg={every}" for name in ("guardian", "evaluate", "record")]
     config = override(config, [*settings, "save.every_kimg=1000", "samples.every_kimg=1000"])
@@ -104,7 +104,9 @@ def delays(modes: list[tuple[int, float]], found: Found) -> dict[str, Any]:
 
 def healthy(recipe: str, seed: int, out: Path, mnist: Path | None) -> dict[str, Any]:
     data, settings = (str(mnist), HINGE) if recipe == "hinge" else (None, [])
-    config: TrainConfig = launch.configured(recipe, data=data, seed=seed, settings=["machine.threads=1", *settings])
+    config: TrainConfig = configuring.configured(
+        recipe, data=data, seed=seed, settings=["machine.threads=1", *settings]
+    )
     run = launch.start(config, out)
     looks = sum(row["kind"] == "look" for row in folder.rows(run.events))
     return {"looks": looks, "clock": folder.rows(run.clock)[-1], **alarmed(replayed(out))}

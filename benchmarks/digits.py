@@ -14,7 +14,7 @@ import torch
 from judge import Judge, samples_of
 from record import Record
 
-from equipoise import launch
+from equipoise import configuring, launch
 from equipoise.runs.folder import rows
 
 SAMPLES = 2000
@@ -30,7 +30,7 @@ def main() -> None:
         if record.has(key):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            config = launch.configured(name, seed=seed)
+            config = configuring.configured(name, seed=seed)
             run = launch.start(config, Path(folder) / "run", time_s=seconds)
             figures = judge.digits(samples_of(run, SAMPLES))
             passed = (

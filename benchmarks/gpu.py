@@ -19,7 +19,7 @@ import torch
 from quality import judged
 from record import RESULTS, Record
 
-from equipoise import build, generator, launch
+from equipoise import build, configuring, generator, launch
 from equipoise.encoders.classifier import accuracy, trained_classifier
 from equipoise.runs.folder import rows
 
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def train(data: Path, minutes: float, path: Path) -> None:
-    config = launch.configured("r3gan-s", data=str(data), settings=["batch=256"])
+    config = configuring.configured("r3gan-s", data=str(data), settings=["batch=256"])
     run = launch.start(config, path, time_s=60 * minutes)
     speed = rows(run.clock)[-1]
     found = generator.from_file(run.model)

@@ -38,7 +38,7 @@ from judge import Judge
 from record import Record
 from torch import Tensor, nn
 
-from equipoise import build, launch
+from equipoise import build, configuring, launch
 from equipoise.config import Arrays, TrainConfig, override
 from equipoise.controller import Controller
 from equipoise.data.hooks import untracked
@@ -194,20 +194,20 @@ def grid_ns(shared: Path, seed: int) -> TrainConfig:
     """A small pair, the non-saturating loss and no penalty, with Adam as DCGAN has it: modes are lost for good. (With
     the recipe's own Adam the same loss was only slow: 18 to 25 modes at the end.)"""
     return pinned(
-        launch.configured("grid"), seed, "kimg=640", "knobs.loss=nonsaturating", "knobs.r1=0", "knobs.r2=0",
+        configuring.configured("grid"), seed, "kimg=640", "knobs.loss=nonsaturating", "knobs.r1=0", "knobs.r2=0",
         "schedules={}", "nets.g_widths=[128,128,128]", "nets.d_widths=[128,128,128]", "knobs.g_lr=1e-3",
         "knobs.d_lr=1e-3", "optim.g.betas=[0.5,0.999]", "optim.d.betas=[0.5,0.999]",
     )  # fmt: skip
 
 
 def stacked_ns(shared: Path, seed: int) -> TrainConfig:
-    return pinned(launch.configured("stacked-digits-ns"), seed)
+    return pinned(configuring.configured("stacked-digits-ns"), seed)
 
 
 def mnist_ns(shared: Path, seed: int) -> TrainConfig:
     """DCGAN without norms, N(0, .02), non-saturating: it needs norms, or a regularised game."""
     return pinned(
-        launch.configured("dcgan", data=str(shared / "mnist/mnist.npz")), seed, "kimg=256", "data.size=16",
+        configuring.configured("dcgan", data=str(shared / "mnist/mnist.npz")), seed, "kimg=256", "data.size=16",
         "nets.g_width=32", "nets.d_width=32", "nets.g_norm=none", "nets.d_norm=none", "nets.init=normal02",
         "knobs.loss=nonsaturating", "batch=64",
     )  # fmt: skip
@@ -216,7 +216,7 @@ def mnist_ns(shared: Path, seed: int) -> TrainConfig:
 def pneumonia(shared: Path, seed: int) -> TrainConfig:
     """200 X-ray pictures at 28 pixels: D learns them by heart."""
     return pinned(
-        launch.configured("digits", data=str(pictures(shared, 200))), seed, "kimg=512", "data.size=28",
+        configuring.configured("digits", data=str(pictures(shared, 200))), seed, "kimg=512", "data.size=28",
         "knobs.loss=nonsaturating", "knobs.r1=0", "knobs.r2=0", "schedules={}", "knobs.g_lr=2e-4", "knobs.d_lr=2e-4",
     )  # fmt: skip
 
@@ -240,13 +240,13 @@ def pictures(shared: Path, n: int = 0) -> Path:
 
 def injected(shared: Path, seed: int) -> TrainConfig:
     """As in benchmarks/injection.py."""
-    return pinned(launch.configured("digits", data=str(shared / "mnist/mnist.npz")), seed, *SETTINGS)
+    return pinned(configuring.configured("digits", data=str(shared / "mnist/mnist.npz")), seed, *SETTINGS)
 
 
 def healthy(recipe: str, shared: Path, seed: int) -> TrainConfig:
     if recipe == "hinge":
-        return pinned(launch.configured("hinge", data=str(shared / "mnist/mnist.npz")), seed, *HINGE)
-    return pinned(launch.configured(recipe), seed)
+        return pinned(configuring.configured("hinge", data=str(shared / "mnist/mnist.npz")), seed, *HINGE)
+    return pinned(configuring.configured(recipe), seed)
 
 
 def most_of_the_grid(end: Endpoint, best: Endpoint) -> bool:

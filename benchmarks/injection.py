@@ -27,7 +27,7 @@ from record import Record
 from replay import replayed
 from torch import Tensor, nn
 
-from equipoise import build, launch
+from equipoise import build, configuring, launch
 from equipoise.config import TrainConfig
 from equipoise.data.hooks import untracked
 from equipoise.data.source import Source, everything, scaled, to_uint8
@@ -273,7 +273,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     record, net = Record("injection"), None
-    base = launch.configured(RECIPE, data=str(given.mnist), settings=SETTINGS)
+    base = configuring.configured(RECIPE, data=str(given.mnist), settings=SETTINGS)
     k, n = map(int, given.part.split("/"))
     for name, seed in plan(given.seeds)[k::n]:
         seed += given.first

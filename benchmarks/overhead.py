@@ -15,7 +15,7 @@ from pathlib import Path
 
 from record import Record
 
-from equipoise import launch
+from equipoise import configuring, launch
 from equipoise.runs.folder import rows
 
 STEPS, CALLS = 10_000, 20
@@ -26,7 +26,7 @@ def main() -> None:
     seconds = statistics.median(help_seconds() for _ in range(CALLS))
     print(record.append({"what": "help", "calls": CALLS}, median_seconds=round(seconds, 3)), flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        config = launch.configured("digits", steps=STEPS)
+        config = configuring.configured("digits", steps=STEPS)
         run = launch.start(config, Path(folder) / "run")
         clock = rows(run.clock)[-1]
     share = 1 - clock["seconds_in_steps"] / clock["seconds"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from record import Record
 
-from equipoise import generator, launch
+from equipoise import configuring, generator, launch
 from equipoise.data.toy import MIXTURES
 from equipoise.metrics.modes import captured
 from equipoise.runs.folder import rows
@@ -51,7 +51,7 @@ def main() -> None:
 
 def trained(name: str, seed: int, settings: list[str], seconds: float) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
-        config = launch.configured(name, seed=seed, settings=settings)
+        config = configuring.configured(name, seed=seed, settings=settings)
         run = launch.start(config, Path(folder) / "run")
         points = torch.from_numpy(generator.from_file(run.model).sample(POINTS))
         clock, found = rows(run.clock)[-1], figures(points, name)

@@ -19,7 +19,7 @@ from guardian import pictures
 from judge import samples_of
 from record import Record
 
-from equipoise import build, launch
+from equipoise import build, configuring, launch
 from equipoise.config import Arrays
 from equipoise.runs.folder import rows
 
@@ -75,7 +75,7 @@ def main() -> None:
             examiners[name] = Examiner(build.splits(Arrays(path=str(whole(given.shared)), size=size)))
         examiner, settings = examiners[name], [*SETTINGS, *ARMS[arm], f"data.size={size}"]
         with tempfile.TemporaryDirectory() as folder:
-            config = launch.configured("dcgan", data=str(few(given.shared)), seed=seed, settings=settings)
+            config = configuring.configured("dcgan", data=str(few(given.shared)), seed=seed, settings=settings)
             run = launch.start(config, Path(folder) / "run")
             fake = samples_of(run, examiner.n)
             copies = examiner.copies(fake, build.splits(config.data))

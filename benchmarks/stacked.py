@@ -17,7 +17,7 @@ import torch
 from judge import Judge, samples_of
 from record import Record
 
-from equipoise import launch
+from equipoise import configuring, launch
 from equipoise.runs.folder import rows
 
 SAMPLES = 26_000
@@ -49,7 +49,7 @@ def main() -> None:
         if record.has(key):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            config = launch.configured(key["recipe"], seed=key["seed"], settings=["machine.threads=1", *settings])
+            config = configuring.configured(key["recipe"], seed=key["seed"], settings=["machine.threads=1", *settings])
             run = launch.start(config, Path(folder) / "run")
             figures = judge.stacks(samples_of(run, SAMPLES))
             print(record.append(key, **figures, clock=rows(run.clock)[-1]), flush=True)

@@ -19,7 +19,7 @@ from examiner import Examiner
 from judge import samples_of
 from record import Record
 
-from equipoise import build, generator, launch
+from equipoise import build, configuring, generator, launch
 from equipoise.config import TrainConfig
 from equipoise.runs.folder import rows
 
@@ -41,7 +41,7 @@ ZOO: dict[str, list[str]] = {
 
 def configured(name: str, mnist: Path, seed: int) -> TrainConfig:
     settings = [*SETTINGS, *ZOO[name], f"kimg={KIMG}"]
-    return launch.configured(name, data=str(mnist), seed=seed, settings=settings)
+    return configuring.configured(name, data=str(mnist), seed=seed, settings=settings)
 
 
 def played(config: TrainConfig, time_s: float | None, examiner: Examiner, picture: Path | None) -> dict[str, Any]:

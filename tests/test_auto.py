@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equipoise import GAN, launch
+from equipoise import GAN, configuring
 from equipoise.auto import Facts, chosen
 from equipoise.config import override
 from equipoise.errors import ConfigError
@@ -48,7 +48,7 @@ def test_penalties_grow_with_the_area_and_where_data_is_scarce():
 @pytest.mark.parametrize("name", ["ring", "grid", "digits", "stacked-digits"])
 def test_a_built_in_set_has_its_own_recipe(name):
     told = []
-    config = launch.configured("auto", data=name, tell=told.append)
+    config = configuring.configured("auto", data=name, tell=told.append)
     assert config == recipe(name)
     assert told[0] == f"auto: equipoise train {name} --data {name}"
 
@@ -63,25 +63,25 @@ def photos(tmp_path):
 
 
 def test_facts_are_those_that_a_run_will_find(photos, tmp_path):
-    assert facts_of(launch.data_at(str(photos))) == Facts(60, 16, 2)
+    assert facts_of(configuring.data_at(str(photos))) == Facts(60, 16, 2)
     np.savez(tmp_path / "x.npz", x=np.zeros((9, 28, 28), np.uint8), y=np.arange(9) % 3)
-    assert facts_of(launch.data_at(str(tmp_path / "x.npz"))) == Facts(9, 32, 3)
+    assert facts_of(configuring.data_at(str(tmp_path / "x.npz"))) == Facts(9, 32, 3)
 
 
 def test_the_command_that_is_told_gives_the_same_config(photos):
     told = []
-    config = launch.configured("auto", data=str(photos), settings=["data.size=32", "knobs.r1=7"], tell=told.append)
+    config = configuring.configured("auto", data=str(photos), settings=["data.size=32", "knobs.r1=7"], tell=told.append)
     assert config.knobs.r1 == 7
     assert config.nets.conditioning == "projection"
     words = told[0].split()
     settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
-    again = launch.configured(words[3], data=str(photos), settings=[*settings, "data.size=32", "knobs.r1=7"])
+    again = configuring.configured(words[3], data=str(photos), settings=[*settings, "data.size=32", "knobs.r1=7"])
     assert again == config
 
 
 def test_auto_needs_data():
     with pytest.raises(ConfigError, match="--data"):
-        launch.configured("auto")
+        configuring.configured("auto")
     assert "auto" not in RECIPES
 
 

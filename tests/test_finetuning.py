@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from equipoise import build, finetuning, launch
+from equipoise import build, configuring, finetuning, launch
 from equipoise.config import Digits, Start, override
 from equipoise.errors import ConfigError, StorageError
 from equipoise.recipes import recipe
@@ -79,7 +79,7 @@ def test_every_kind_of_d_can_be_frozen(name, small_run, tiny):
 def test_a_config_repeats_a_run_that_was_begun_so(tmp_path, config):
     asked = config("freeze_d=1", "kimg=.04", "save.every_kimg=.02")
     run = launch.start(asked, tmp_path / "a")
-    again = launch.start(launch.configured(file=run.config), tmp_path / "b")
+    again = launch.start(configuring.configured(file=run.config), tmp_path / "b")
     drawn = launch.start(override(asked, ["start=null", "freeze_d=0"]), tmp_path / "c")
     assert again.model.read_bytes() == run.model.read_bytes() != drawn.model.read_bytes()
     newest = checkpoint.newest_first(run.checkpoints)[0]

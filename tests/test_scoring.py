@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from equipoise import build, generator, launch
+from equipoise import build, configuring, generator, launch
 from equipoise.config import override
 from equipoise.data.digits import digits
 from equipoise.data.source import everything, to_uint8
@@ -356,7 +356,7 @@ def test_a_run_made_of_pictures_is_scored_against_the_very_split_that_it_was_tra
     pngs("photos", images(60, side=20))
     narrow = ["nets.g_width=4", "nets.d_width=4", "data.size=16"]
     settings = [s for s in SMALL if "widths" not in s and "z_dim" not in s]
-    config = override(launch.configured("dcgan", data="photos"), [*settings, *narrow, "kimg=.02"])
+    config = override(configuring.configured("dcgan", data="photos"), [*settings, *narrow, "kimg=.02"])
     launch.start(config, Path("run"))
     own = build.splits(config.data)
     found = score(Asked("run", n=40, features="pixels", metrics=["fd"]))

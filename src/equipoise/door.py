@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from equipoise import generator, launch
+from equipoise import configuring, generator, launch
 from equipoise.config import Arrays, Augmentation, Images
 from equipoise.errors import ConfigError, StorageError
 from equipoise.facts import of_images
@@ -65,18 +65,18 @@ class GAN:
         def say(text: str) -> None:
             console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-        config = launch.configured(
+        config = configuring.configured(
             self.recipe, data=named, steps=steps, kimg=kimg, seed=seed, settings=settings, tell=say,
             start=Path(start) if start else None, facts=of_images(data) if isinstance(data, np.ndarray) else None,
         )  # fmt: skip
         if isinstance(data, np.ndarray):
             augment = config.data.augment if isinstance(config.data, Images) else Augmentation()
             arrays = Arrays(path=str(kept(data, path).resolve()), augment=augment)
-            config = config.model_copy(update={"data": launch.of_same_size(arrays, config.data)})
+            config = config.model_copy(update={"data": configuring.of_same_size(arrays, config.data)})
         self.run = launch.start(
             config,
             path,
-            time_s=launch.seconds(time) if time else None,
+            time_s=configuring.seconds(time) if time else None,
             watch=lambda label, total, done: bar(console, label, total, done),
             warn=say,
         )

@@ -1,4 +1,4 @@
-"""Starts and resumes runs: from what was asked for to a config, a folder, and the loop."""
+"""Starts and resumes runs: from a config to a folder, and the loop."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 import platform
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from itertools import islice
@@ -17,25 +16,21 @@ from typing import Any
 
 import torch
 
-from equipoise import auto, build, finetuning
+from equipoise import build, finetuning
 from equipoise import config as c
 from equipoise.advice import warnings
-from equipoise.auto import Facts
 from equipoise.controller import Controller
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.ondisk import is_set
 from equipoise.data.source import Splits
 from equipoise.data.survey import LISTED
 from equipoise.environment import environment
 from equipoise.errors import ConfigError, Damaged, DataError, GaveUp, MachineError, StorageError
-from equipoise.facts import facts_of
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
 from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
-from equipoise.recipes import recipe as named_recipe
 from equipoise.runs import checkpoint, folder
 from equipoise.runs.events import Log, Unwritten
 from equipoise.runs.folder import RunFolder
@@ -43,110 +38,12 @@ from equipoise.sitting import stoppable
 from equipoise.training import Plan, Run, Standing, train
 from equipoise.words import number, sentence
 
-PICTURE_FILES, ARRAY_FILES = (".zip", ".parquet"), (".npz", ".npy", ".idx", ".gz", "-ubyte")
 Watch = Callable[[str, int, int], Any]  # (label, total, done) -> context manager of a Reporter
 
 
 @contextmanager
 def unwatched(label: str, total: int, done: int) -> Iterator[Reporter]:
     yield silent
-
-
-def configured(
-    recipe: str | None = None,
-    *,
-    file: Path | None = None,
-    data: str | None = None,
-    steps: int | None = None,
-    kimg: float | None = None,
-    seed: int | None = None,
-    devices: int | None = None,
-    nodes: int | None = None,
-    start: Path | None = None,
-    settings: Iterable[str] = (),
-    facts: Facts | None = None,
-    tell: Warn = unheard,
-) -> c.TrainConfig:
-    """A recipe, or the config in `file`, with changes. `settings` are `key.path=value`, `data` a name or a path,
-    `start` a run or a file whose weights it begins with. What `auto` chose, by `facts` or by the data, and why is told.
-
-    Raises:
-        ConfigError: for an unknown recipe or key, or a value that does not fit.
-        DataError: when `data` is neither a known name nor a file or folder.
-    """
-    if (recipe is None) == (file is None):
-        raise ConfigError("give either a recipe or --config FILE.\n`equipoise recipes` lists the recipes.")
-    if recipe == auto.NAME:
-        settings = list(settings)
-        recipe, *chosen = self_chosen(data, facts, settings, tell)
-        settings = [*chosen, *settings]
-    config = c.read(file) if file else named_recipe(recipe or "")
-    changes = list(settings)
-    given = {"seed": seed, "kimg": kimg, "machine.devices": devices, "machine.nodes": nodes}
-    changes += [f"{key}={value}" for key, value in given.items() if value is not None]
-    if data is not None:
-        config = config.model_copy(update={"data": of_same_size(data_at(data), config.data)})
-    if start is not None:
-        config = config.model_copy(update={"start": finetuning.start_at(start)})
-    config = c.override(config, changes)
-    if isinstance(config.data, c.Pictures | c.Arrays):  # a run must find its data from any folder
-        here = config.data.model_copy(update={"path": str(Path(config.data.path).resolve())})
-        config = config.model_copy(update={"data": here})
-    return config if steps is None else with_steps(config, steps)
-
-
-def self_chosen(data: str | None, facts: Facts | None, settings: Iterable[str], tell: Warn) -> list[str]:
-    """The recipe for this data, and its settings."""
-    if facts is None:
-        if data is None:
-            raise ConfigError(
-                "auto chooses by the data: give some with --data.\n`equipoise recipes` lists the recipes."
-            )
-        here = named_recipe("dcgan").model_copy(update={"data": data_at(data)})
-        facts = facts_of(c.override(here, [each for each in settings if each.startswith("data.")]).data)
-    choice = auto.chosen(facts, torch.cuda.is_available())
-    tell(f"auto: {choice.command(data)}")
-    for reason in choice.reasons:
-        tell(reason)
-    return [choice.recipe, *choice.settings]
-
-
-def with_steps(config: c.TrainConfig, steps: int) -> c.TrainConfig:
-    if steps < 1:
-        raise ConfigError(f"--steps {steps}: a run has at least one step.")
-    if {"d_steps", "accumulate"} & config.schedules.keys():
-        raise ConfigError("the D steps of this recipe change with time, so --steps has no fixed length: use --kimg.")
-    return c.override(config, [f"kimg={steps * config.images_a_round / 1000}"])
-
-
-def data_at(text: str) -> c.Data:
-    """The data behind a name (ring, grid, digits, stacked-digits) or a path."""
-    if text in c.BUILT_IN:
-        return c.BUILT_IN[text]
-    path = Path(text)
-    if is_set(path) or (path.is_file() and path.name.lower().endswith(ARRAY_FILES)):
-        return c.Arrays(path=str(path))
-    if path.is_dir() or (path.is_file() and path.name.lower().endswith(PICTURE_FILES)):
-        return c.Pictures(path=str(path))
-    raise DataError(
-        f"{text} is no folder, no {', '.join(PICTURE_FILES + ARRAY_FILES)} file, and no built-in set.\n"
-        f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
-    )
-
-
-def of_same_size(data: c.Data, before: c.Data) -> c.Data:
-    """The size that a recipe is made for is kept."""
-    if isinstance(data, c.Pictures | c.Arrays) and isinstance(before, c.Pictures | c.Arrays):
-        return data.model_copy(update={"size": before.size})
-    return data
-
-
-def seconds(text: str) -> float:
-    """'90', '90s', '30m' or '2h' in seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    if not match or float(match[1]) <= 0:
-        raise ConfigError(f"'{text}' is not a time: write 90s, 30m or 2h.")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def start(

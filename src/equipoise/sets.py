@@ -15,13 +15,13 @@ from torch import Tensor
 
 from equipoise import build
 from equipoise import config as c
+from equipoise.configuring import data_at
 from equipoise.data import arrays, images
 from equipoise.data.blocks import Block, blocks
 from equipoise.data.digits import SIDE
 from equipoise.data.hooks import Track, Warn
 from equipoise.data.source import InMemory, Part, Shape, Source, Splits
 from equipoise.errors import ConfigError, DataError
-from equipoise.launch import data_at
 from equipoise.runs.folder import RunFolder
 from equipoise.runs.folder import is_run as is_config
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from equipoise import generator, launch
+from equipoise import configuring, generator, launch
 from equipoise.config import override
 from equipoise.data.digits import stacked_digits
 from equipoise.data.source import scaled
@@ -42,7 +42,7 @@ def test_the_ring_recipe_covers_the_ring_and_controls_do_not(tmp_path):
 @pytest.fixture(scope="module")
 def judge() -> Classifier:
     """Reads digits, and was never near a D."""
-    digits = launch.build.splits(launch.data_at("digits"))
+    digits = launch.build.splits(configuring.data_at("digits"))
     net = trained_classifier(digits.train, epochs=6)
     assert accuracy(net, digits.test) > 0.95
     return net

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from equipoise import build, launch
+from equipoise import build, configuring
 from equipoise.config import Arrays, Pictures, TrainConfig
 from equipoise.recipes import RECIPES, recipe
 
@@ -21,11 +21,11 @@ def test_own_data_is_brought_to_the_size_of_the_preset_unless_another_is_asked_f
     folder.mkdir()
     np.savez(array, x=np.zeros((4, 28, 28), np.uint8))
     for path, kind in ((folder, Pictures), (array, Arrays)):
-        data = launch.configured(name, data=str(path)).data
+        data = configuring.configured(name, data=str(path)).data
         assert (type(data), data.size, data.path) == (kind, SIZED[name], str(path))
-        assert launch.configured(name, data=str(path), settings=["data.size=40"]).data.size == 40
-        assert launch.configured("dcgan", data=str(path)).data.size is None
-    assert launch.configured(name, data="stacked-digits").data.kind == "stacked-digits"
+        assert configuring.configured(name, data=str(path), settings=["data.size=40"]).data.size == 40
+        assert configuring.configured("dcgan", data=str(path)).data.size is None
+    assert configuring.configured(name, data="stacked-digits").data.kind == "stacked-digits"
 
 
 @pytest.mark.parametrize("name", SIZED)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from equipoise import advice, build, forecast, launch, profiling
+from equipoise import advice, build, configuring, forecast, launch, profiling
 from equipoise.cli import screen
 from equipoise.config import TrainConfig
 from equipoise.errors import ConfigError, StorageError
@@ -20,8 +20,8 @@ def train(
 ) -> None:
     if sum(changes[length] is not None for length in ("steps", "kimg")) + (time is not None) > 1:
         raise ConfigError("--steps, --kimg and --time each give the length of a run: choose one.")
-    config = launch.configured(recipe, **changes, tell=screen.say)
-    time_s = launch.seconds(time) if time else None
+    config = configuring.configured(recipe, **changes, tell=screen.say)
+    time_s = configuring.seconds(time) if time else None
     if dry_run:
         foretell(config, time_s, as_json=as_json)
         return
@@ -49,7 +49,7 @@ def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> Non
 
 def profile(recipe: str | None, changes: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
     """Where the time of a step goes: a table, and a picture in `out` or profile_<recipe>.png."""
-    config = launch.configured(recipe, **changes, tell=screen.say)
+    config = configuring.configured(recipe, **changes, tell=screen.say)
     data, device = build.splits(config.data, screen.track, screen.fail), build.device(config.machine)
     machine, _ = forecast.fastest(config, build.form(config, data), data, device)
     config = config.model_copy(update={"machine": machine})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from equipoise import config as c
-from equipoise import launch
+from equipoise import configuring
 from equipoise.cleaning import clean as cleaning
 from equipoise.cleaning.check import check as checked
 from equipoise.cleaning.page import page
@@ -53,7 +53,7 @@ def clean(data: Path | None, out: Path | None, drop: str, as_list: bool, as_json
 
 
 def convert(data: str, out: Path, size: int | None) -> None:
-    match launch.data_at(data):
+    match configuring.data_at(data):
         case c.Pictures(path=path):
             convert_pictures(Path(path), out, size, track=screen.track, warn=screen.fail)
         case c.Arrays(path=path):
