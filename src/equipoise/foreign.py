@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +44,12 @@ class Foreign(NamedTuple):
     state: dict[str, Tensor]  # by our names
 
 
+def loaded(path: Path) -> Any:
+    """What torch finds in a file of its own; what it thinks of other files is told by `weights`."""
+    with warnings.catch_warnings(action="ignore"):
+        return torch.load(path, "cpu", weights_only=True)
+
+
 def weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors file, or of a state_dict that torch saved. Nothing in it is run.
 
@@ -50,7 +57,7 @@ def weights(path: Path) -> dict[str, Tensor]:
         StorageError: for a pickle of anything else, and what cannot be read.
     """
     try:
-        held = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        held = load_file(path) if path.suffix == ".safetensors" else loaded(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except SafetensorError as error:
