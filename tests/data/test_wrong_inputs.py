@@ -25,12 +25,12 @@ from PIL import Image, ImageCms, ImageOps
 from pyarrow import parquet
 
 from equipoise import build
+from equipoise.configuring import data_at
 from equipoise.data.decode import Unreadable, decoded
 from equipoise.data.images import pictures
 from equipoise.data.places import Folder
 from equipoise.data.source import everything, to_uint8
 from equipoise.errors import DataError
-from equipoise.configuring import data_at
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (16, 16, 3), np.uint8)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from equipoise import build, configuring
+from equipoise.build.players import plain_networks
 from equipoise.config import Arrays, Pictures, TrainConfig
 from equipoise.recipes import RECIPES, recipe
 
@@ -34,7 +35,7 @@ def test_the_nets_of_a_preset_fit_its_size_and_its_config_is_whole(name):
     assert TrainConfig.model_validate(config.model_dump()) == config
     classes = 10 if config.nets.conditioning != "none" else 0
     with torch.device("meta"), torch.no_grad():
-        G, D = build.plain_networks(config.nets, build.Form((3, SIZED[name], SIZED[name]), classes))
+        G, D = plain_networks(config.nets, build.Form((3, SIZED[name], SIZED[name]), classes))
         x = G(torch.zeros(2, config.nets.z_dim), torch.zeros(2).long())
         assert x.shape == (2, 3, SIZED[name], SIZED[name])
         assert D(x, torch.zeros(2).long()).shape == (2,)

@@ -15,11 +15,11 @@ from torch import Tensor, nn, optim
 
 from equipoise import augment, pictures
 from equipoise import config as c
-from equipoise.build.networks import Form as Form
-from equipoise.build.networks import freeze as freeze
-from equipoise.build.networks import layout as layout
-from equipoise.build.networks import networks as networks
-from equipoise.build.networks import pack as pack
+from equipoise.build.players import Form as Form
+from equipoise.build.players import freeze as freeze
+from equipoise.build.players import layout as layout
+from equipoise.build.players import networks as networks
+from equipoise.build.players import pack as pack
 from equipoise.data import arrays, digits, images, toy
 from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.hooks import Track, Warn, unheard, untracked
