@@ -29,7 +29,14 @@ NORM_FREE = {
     "r3gan": ("digits", ["nets.kind=r3gan", "nets.width=16", "nets.blocks=1"]),
     "stylegan2": (
         "digits",
-        ["nets.kind=stylegan2", "nets.capacity=64", "nets.w_dim=8", "nets.style_mixing=0.5", "knobs.path_length=1"],
+        [
+            "nets.kind=stylegan2",
+            "nets.capacity=64",
+            "nets.w_dim=8",
+            "nets.group=1",
+            "nets.style_mixing=0.5",
+            "knobs.path_length=1",
+        ],
     ),
     "everything drawn": (
         "digits",

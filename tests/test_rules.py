@@ -9,6 +9,7 @@ from equipoise.errors import ConfigError
 from equipoise.knobs import Knobs
 from equipoise.recipes import recipe
 
+STYLES = ["nets.kind=stylegan2", "schedules={}", "knobs.loss=nonsaturating", "knobs.r2=0"]
 HINGE = ["knobs.loss=hinge", "knobs.r1=0", "knobs.r2=0", "schedules={}"]
 AUXILIARY = ["nets.conditioning=auxiliary", "knobs.auxiliary=1"]
 
@@ -30,6 +31,12 @@ def config(*assignments: str, name: str = "digits") -> TrainConfig:
         (["nets.pack=2", "nets.conditioning=projection"], r"set nets\.pack=1, or nets\.conditioning=none"),
         (["nets.conditioning=auxiliary"], r"nobody tells G which class is meant: set both"),
         (["knobs.auxiliary=1"], "need each other"),
+        (["nets.pack=2", "batch=2", "nets.d_norm=batch", *HINGE], "one pack is no batch"),
+        ([*STYLES, "knobs.loss=relativistic"], r"nets\.group=4 shows D other samples"),
+        ([*STYLES, "guardian.mode=on"], "the guardian's first remedy"),
+        ([*STYLES, "knobs.g_orthogonal=1e-4"], "set it to 0"),
+        ([*STYLES, "nets.style_mixing=.5", "knobs.z_consistency_d=1"], "mixes other styles"),
+        ([*STYLES, "nets.checkpointing=true", "knobs.unroll=1"], "unrolling keeps all graphs"),
         (["knobs.top_k=0"], "knobs.top_k"),
         (["knobs.unroll=.5"], "knobs.unroll"),
         (["schedules.unroll={kind: linear}"], "whole numbers"),

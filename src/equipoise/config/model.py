@@ -260,6 +260,9 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def mechanisms_fit(self) -> TrainConfig:
         rules.naming(self)
+        rules.unrolling(self)
+        if isinstance(self.nets, StyleGAN2):
+            rules.styles(self, self.nets)
         if isinstance(self.nets, MLP | DCGAN):
             rules.mixing(self, self.nets)
             rules.packing(self, self.nets)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from equipoise.config.nets import DCGAN, MLP, R3GAN, ResNet, StyleGAN2
+
 if TYPE_CHECKING:
     from equipoise.config.model import TrainConfig
-    from equipoise.config.nets import DCGAN, MLP
 
 
 def mixing(config: TrainConfig, nets: MLP | DCGAN) -> None:
@@ -27,6 +28,28 @@ def mixing(config: TrainConfig, nets: MLP | DCGAN) -> None:
         )
 
 
+def styles(config: TrainConfig, nets: StyleGAN2) -> None:
+    """Of StyleGAN2, whose D compares the samples of a group, and whose G draws its mixing from z."""
+    knobs = config.knobs
+    if nets.group > 1 and (knobs.loss == "relativistic" or config.guardian.mode == "on"):
+        raise ValueError(
+            f"nets.group={nets.group} shows D other samples, which breaks relativistic pairing, the guardian's first "
+            "remedy: set nets.group=1, or another loss and guardian.mode=watch"
+        )
+    if knobs.g_orthogonal:
+        raise ValueError("knobs.g_orthogonal is for weights that are not scaled where they are used: set it to 0")
+    if nets.style_mixing and (knobs.z_consistency_d or knobs.z_consistency_g):
+        raise ValueError(
+            "a latent that was nudged mixes other styles, which is no small change: set nets.style_mixing=0, or "
+            "knobs.z_consistency_d and z_consistency_g to 0"
+        )
+
+
+def unrolling(config: TrainConfig) -> None:
+    if config.knobs.unroll and isinstance(config.nets, R3GAN | ResNet | StyleGAN2) and config.nets.checkpointing:
+        raise ValueError("unrolling keeps all graphs: set nets.checkpointing=false, or knobs.unroll to 0")
+
+
 def packing(config: TrainConfig, nets: MLP | DCGAN) -> None:
     if nets.pack == 1:
         return
@@ -35,6 +58,8 @@ def packing(config: TrainConfig, nets: MLP | DCGAN) -> None:
         raise ValueError(
             f"batch={config.batch} cannot be cut into equal packs of {nets.pack}: use a multiple of {shared}"
         )
+    if nets.d_norm == "batch" and config.batch == shared:
+        raise ValueError(f"one pack is no batch for BatchNorm in D: use a batch of {2 * shared} or more")
     if nets.conditioning != "none":
         raise ValueError(
             "D has one verdict for a pack, and the classes of its samples differ: set nets.pack=1, or "

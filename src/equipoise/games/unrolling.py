@@ -21,7 +21,9 @@ def unrolled(game: GAN, hand: Hand, steps: int) -> Callable[[Tensor, Tensor], Te
     """
     loss = game.adversarial.discriminator
     state = {name: b.clone() for name, b in game.D.named_buffers()}
-    weights = {name: p.detach().clone().requires_grad_() for name, p in game.D.named_parameters()}
+    learning = {id(p) for group in game.d_opt.param_groups for p in group["params"]}  # all but the layers held still
+    state |= {name: p.detach() for name, p in game.D.named_parameters() if id(p) not in learning}
+    weights = {name: p.detach().clone().requires_grad_() for name, p in game.D.named_parameters() if id(p) in learning}
     for _ in range(steps):
         D = asked(game.D, state | weights)
         logits = game.judge(hand.real, hand.y, "real", D), game.judge(hand.fake, hand.y, "fake", D)
