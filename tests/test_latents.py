@@ -92,8 +92,20 @@ def test_codes_of_another_generator_are_refused(tmp_path, styled, untrained):
     np.savez(tmp_path / "objects.npz", z=np.array([None]), allow_pickle=True)
     (tmp_path / "noise.npz").write_bytes(b"noise")
     for name in ("objects.npz", "noise.npz", "missing.npz"):
-        with pytest.raises(StorageError, match="cannot be read"):
+        with pytest.raises(StorageError, match=r"no \.npz of latents|cannot be read"):
             other.kept_codes(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [{"y": np.zeros(())}, {"y": np.zeros((2, 1), int)}, {"y": np.array(["a", "b"])}, {"z": np.full((2, 8), np.nan)},
+     {"z": np.array([["a"] * 8] * 2)}, {"z": np.zeros((0, 8)), "y": np.zeros(0, int)}, {"z": np.zeros((2, 1, 8))}],
+    ids=str,
+)  # fmt: skip
+def test_codes_that_are_no_numbers_of_that_shape_are_refused(spoiled, tmp_path, untrained):
+    np.savez(tmp_path / "z.npz", **({"z": np.zeros((2, 8), np.float32), "y": np.zeros(2, int)} | spoiled))
+    with pytest.raises(ConfigError, match="holds no latents of this generator"):
+        untrained("digits").kept_codes(tmp_path / "z.npz")
 
 
 def test_styles_are_found_by_their_interface(styled, untrained):

@@ -94,8 +94,10 @@ class GAN:
 
     def walk(self, path: str | Path, n: int = 16, *, seconds: float = 8, fps: int = 20, seed: int = 0) -> None:
         """Writes `n` samples that change into others, as .gif, .webp, or .mp4 where ffmpeg is installed."""
+        if n < 1 or fps < 1 or seconds <= 0:
+            raise ConfigError("a walk has n and fps of 1 or more, and seconds above 0.")
         passed = walks.stops(self.fitted, n, seconds, seed, None)
-        walks.write(walks.walk(self.fitted, passed, round(seconds * fps)), Path(path), fps)
+        walks.write(walks.walk(self.fitted, passed, walks.count(seconds, fps)), Path(path), fps)
 
     def save(self, path: str | Path) -> None:
         """Writes the generator as safetensors: weights and shape, no code."""

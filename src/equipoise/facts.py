@@ -15,6 +15,7 @@ from equipoise.data.decode import default_size
 from equipoise.data.layout import Layout
 from equipoise.data.ondisk import opened_set
 from equipoise.data.places import place_at
+from equipoise.errors import DataError
 
 
 def facts_of(data: c.Data) -> Facts:
@@ -45,7 +46,9 @@ def of_arrays(path: Path, size: int | None) -> Facts:
 
 
 def of_images(images: NDArray[np.uint8]) -> Facts:
-    """[N, H, W] or [N, H, W, C]."""
+    """[N, H, W] or [N, H, W, C]. Raises DataError for anything else."""
+    if images.ndim not in (3, 4) or not images.size:
+        raise DataError(f"an array of images has the shape [N, H, W] or [N, H, W, C], not {list(images.shape)}.")
     return Facts(len(images), default_size([min(images.shape[1:3])]))
 
 

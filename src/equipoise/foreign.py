@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -63,6 +64,8 @@ def weights(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise StorageError(f"{path} cannot be read: {error}.") from error
     except Exception as error:  # whatever torch meets in a pickle
+        if not (is_zipfile(path) or path.read_bytes()[:1] == b"\x80"):  # a zip of torch's, or a bare pickle
+            raise StorageError(f"{path} is neither a .safetensors file nor a state_dict that torch saved.") from error
         raise StorageError(
             f"{path} is a pickle of more than weights, which could run anything: it is not opened.\n"
             "Convert it once, where you trust it, with the code that made it: torch.save(G_ema.state_dict(), 'g.pt')."

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from equipoise.errors import ConfigError, StorageError
@@ -125,7 +126,7 @@ def pulled_in(z: Tensor, limit: float) -> Tensor:
     Raises:
         ConfigError: for a limit that leaves nothing.
     """
-    if limit <= 0:
+    if not 0 < limit < torch.inf:
         raise ConfigError(f"truncation {limit:g} leaves no latents: give a number above 0, such as 0.7.")
     edge = torch.special.ndtr(torch.tensor(-limit, dtype=torch.float64))
     quantile = edge + torch.special.ndtr(z.double()) * (1 - 2 * edge)
@@ -165,15 +166,25 @@ def read(path: Path, space: Space, like: Codes, classes: int) -> Codes:
     try:
         with np.load(path, allow_pickle=False) as file:
             held = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise StorageError(f"{path} cannot be read as an .npz of latents: {error}.") from error
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise StorageError(f"{path} is no .npz of latents, such as project writes.") from error
     at, y = held.get(space.name), held.get("y")
     wanted = like.at.shape[-1]
-    if at is None or y is None or at.ndim != like.at.ndim or at.shape[-1] != wanted or len(at) != len(y):
+    if at is None or y is None or not alike(at, y, like):
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in held.items())
         raise ConfigError(
             f"{path} holds no latents of this generator, {space.name} of {wanted} numbers and y: {shapes}."
         )
-    if len(y) and not 0 <= y.min() <= y.max() < max(classes, 1):
+    if not 0 <= y.min() <= y.max() < max(classes, 1):
         raise ConfigError(f"{path} holds classes that this generator does not have: it has {classes}.")
     return Codes(torch.from_numpy(at).float(), torch.from_numpy(y).long())
+
+
+def alike(at: NDArray[Any], y: NDArray[Any], like: Codes) -> bool:
+    """Whether these are finite codes of the shape of those in `like`, each with a class."""
+    numbers = at.dtype.kind == "f" and y.dtype.kind in "iu" and y.ndim == 1 and at.ndim == like.at.ndim
+    if not numbers or at.shape[1:] != like.at.shape[1:] or not len(at) == len(y) > 0:
+        return False
+    return bool(np.isfinite(at).all())

@@ -59,6 +59,31 @@ def test_judge_names_each_picture_and_what_cannot_be_read(equipoise, run):
     assert list(told["unreadable"]) == ["broken.png"]
 
 
+@pytest.mark.parametrize("verb", [["project", "run", "images.npz"], ["directions", "run"]])
+def test_an_array_beside_the_picture_is_not_overwritten(verb, equipoise, run):
+    np.savez("images.npz", x=np.zeros((1, 8, 8), np.uint8))
+    before = Path("images.npz").read_bytes()
+    code, _, err = equipoise(*verb, "-o", "images.png")
+    assert (code, "in the way" in err) == (2, True)
+    assert Path("images.npz").read_bytes() == before
+    assert not Path("images.png").exists()
+
+
+def test_a_walk_that_is_stopped_leaves_the_one_before(equipoise, run, monkeypatch):
+    assert equipoise("walk", "run", "--seconds", "1", "-o", "walk.gif")[0] == 0
+    before = Path("walk.gif").read_bytes()
+    save = Image.Image.save
+
+    def stopped(image, path, *rest, **more):
+        save(image, path, *rest, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", stopped)
+    equipoise("walk", "run", "--seconds", "2", "-o", "walk.gif")
+    assert Path("walk.gif").read_bytes() == before
+    assert sorted(path.name for path in Path().iterdir()) == ["run", "walk.gif"]
+
+
 def test_fine_tuning_from_the_command_line(equipoise, run):
     same = json.loads(Path("run/config.json").read_text())["nets"]
     narrow = [
@@ -82,6 +107,9 @@ def test_fine_tuning_from_the_command_line(equipoise, run):
     [
         (["sample", "run", "--class", "3"], 2, ["no classes"]),
         (["sample", "run", "--truncation", "0"], 2, ["leaves no latents"]),
+        (["sample", "run", "--truncation", "nan"], 2, ["leaves no latents"]),
+        (["sample", "run/config.json"], 5, ["neither a .safetensors file nor a state_dict"]),
+        (["export", "run", "-o", "sampler.py"], 2, ["another with -o"]),
         (["sample", "run", "--mix", "2"], 2, ["nets.kind=mlp has none"]),
         (["sample", "run", "--mix", "2", "--truncation", "0.5"], 2, ["--mix and --truncation"]),
         (["sample", "run", "--latent", "nowhere.npz"], 5, ["nowhere.npz"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from equipoise import advice, build, configuring, forecast, launch, profiling
+from equipoise import advice, build, configuring, finetuning, forecast, launch, profiling
 from equipoise.cli import screen
 from equipoise.config import TrainConfig
 from equipoise.errors import ConfigError, StorageError
@@ -39,6 +39,7 @@ def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> Non
         screen.fail(text)
     data, device = build.splits(config.data, screen.track, screen.fail), build.device(config.machine)
     onlookers = Onlookers(config, data, device, track=screen.track, warn=screen.fail)
+    finetuning.checked(config, build.form(config, data))
     resolved, expected = forecast.resolve(onlookers, time_s)
     if as_json:
         screen.show_json(forecast.facts(resolved, expected))

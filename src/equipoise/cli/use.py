@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar, get_args
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from PIL.Image import Image
@@ -77,17 +78,17 @@ def walk(
         walks.require_alike(passed)
     else:
         passed = walks.stops(trained, n, seconds, seed, label)
-    count = max(2, round(seconds * fps))
+    count = walks.count(seconds, fps)
     walks.write(screen.track(walks.walk(trained, passed, count), "drawing pictures", count), out, fps)
     screen.say(f"{count} pictures, {seconds:g} s: {out}")
 
 
 def project(trained: TrainedGenerator, picture: Path, out: Path, seed: int, label: int | None) -> None:
     inversion.require_pictures(trained)
+    kept = beside(out, trained.space.name)
     target = taken_in(picture, trained.form.shape).x[0]
     found = inversion.inverted(trained, target, seed, label, screen.track)
     written(pictures.grid(np.stack([as_pixels(target[None])[0], found.sample]), 2), out)
-    kept = out.with_suffix(".npz")
     latents.save(found.codes, trained.space, kept)
     as_class = f" of class {int(found.codes.y)}" if trained.form.classes else ""
     screen.say(
@@ -100,6 +101,8 @@ def judge(run: Path, data: Path, label: int | None, which: str, as_json: bool) -
     folder = existing(run)
     D, complaints = discriminator.from_run(folder, which)
     older(complaints)
+    if not D.form.is_images:
+        raise ConfigError("judge looks at pictures, and this discriminator judges points.")
     taken = taken_in(data, D.form.shape, screen.track)
     judged = discriminator.judged(
         D, taken.x, lambda: discriminator.validation(read(folder.config), screen.track), label
@@ -124,9 +127,9 @@ def unreadable(taken: Intake) -> None:
 
 
 def directions(trained: TrainedGenerator, out: Path, method: str, n: int, seed: int, label: int | None) -> None:
+    kept = beside(out, trained.space.name)
     found = directed.found(trained, one_of(method, "--method", get_args(Method)), n)
     written(directed.strips(trained, found, seed, label), out)
-    kept = out.with_suffix(".npz")
     found.save(kept, trained.space.name)
     screen.say(f"{n} directions by {method}, {directed.FAR:g} deviations either way: {out}, {kept}")
 
@@ -144,10 +147,23 @@ def one_of(given: str, option: str, known: Sequence[Choice]) -> Choice:
     raise ConfigError(f"{option} {given}: known are {', '.join(known)}{nearest(given, known)}")
 
 
+def beside(picture: Path, name: str) -> Path:
+    """Where the numbers behind a picture go: an .npz of its name. Raises ConfigError where another file has that."""
+    kept = picture.with_suffix(".npz")
+    if kept.exists() and not holds(kept, name):
+        raise ConfigError(f"{kept} is in the way, and was not written by Equipoise: give another name with -o.")
+    return kept
+
+
+def holds(path: Path, name: str) -> bool:
+    """Whether an .npz has an array of this name."""
+    return is_zipfile(path) and f"{name}.npy" in ZipFile(path).namelist()
+
+
 def written(picture: Image, out: Path) -> None:
     try:
         picture.save(out)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:  # Pillow's, for a suffix that it does not know or cannot write
         raise ConfigError(f"{out} is no picture: give a name that ends with .png.") from error
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error

@@ -7,6 +7,7 @@ that runs code when it is opened, as a .pt2 or TorchScript archive would be. ONN
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import warnings
@@ -64,7 +65,9 @@ def exported(trained: TrainedGenerator, kind: Kind, out: Path) -> list[Path]:
         StorageError: when it cannot be written.
     """
     beside = out.with_name("sampler.py")
-    if beside.exists() and "a generator that Equipoise trained" not in beside.read_text(encoding="utf-8"):
+    if out.name == beside.name:
+        raise ConfigError("sampler.py is the name of the sampler beside the model: give the model another with -o.")
+    if beside.exists() and b"a generator that Equipoise trained" not in beside.read_bytes():
         raise ConfigError(f"{beside} is no sampler of ours, and would be overwritten: choose another folder with -o.")
     if not out.parent.is_dir():
         raise StorageError(f"cannot write {out}: there is no folder {out.parent}.")
@@ -76,7 +79,7 @@ def exported(trained: TrainedGenerator, kind: Kind, out: Path) -> list[Path]:
                 text = to_onnx(trained, out)
             case other:
                 assert_never(other)
-        beside.write_text(text.replace('"FILE"', f'"{out.name}"'), encoding="utf-8")
+        beside.write_text(text.replace('"FILE"', json.dumps(out.name)), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
     return [out, beside]

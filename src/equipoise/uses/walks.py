@@ -21,6 +21,11 @@ ANIMATED = (".gif", ".webp")
 FASTEST_GIF = 50  # pictures a second: a GIF counts hundredths of a second, and programs show those of 1 as 10
 
 
+def count(seconds: float, fps: int) -> int:
+    """Pictures of a walk: two at least."""
+    return max(2, round(seconds * fps))
+
+
 def stops(trained: TrainedGenerator, n: int, seconds: float, seed: int, label: int | None) -> list[Codes]:
     """Where a walk of `n` samples side by side passes: the samples of `seed`, of the seeds after it, and back."""
     legs = max(2, round(seconds / LEG_S))
@@ -70,10 +75,14 @@ def write(frames: Iterable[Image.Image], out: Path, fps: int) -> None:
         encode(frames, out, fps)
         return
     first, *others = frames
+    kind, partial = out.suffix[1:], out.with_name(f".{out.name}.part")  # whoever stops it keeps what was there
     try:
-        first.save(out, save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
+        first.save(partial, kind, save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
+        partial.replace(out)
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def require_writable(out: Path, fps: int) -> None:
