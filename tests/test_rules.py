@@ -67,7 +67,9 @@ def test_points_are_not_seen_again(knob):
     ],
 )
 def test_what_mixes_is_accepted(assignments):
-    config(*assignments)
+    accepted = config(*assignments)
+    assert accepted != config()
+    assert TrainConfig.model_validate(accepted.model_dump()) == accepted
 
 
 def test_lecam_is_refused_in_mid_run_too():
