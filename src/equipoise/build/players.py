@@ -60,6 +60,49 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
 
 
 def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
+    shape, classes = form.shape, form.classes
+    if not isinstance(nets, c.MLP):
+        require_power_of_two(nets.kind, shape, smallest=8)
+    match nets:
+        case c.MLP() | c.DCGAN():
+            return of_layers(nets, form)
+        case c.R3GAN():
+            return (
+                r3gan.Generator(shape, z_dim=nets.z_dim, width=nets.width, blocks=nets.blocks, classes=classes,
+                                through=through(nets)),
+                r3gan.Discriminator(shape, width=nets.width, blocks=nets.blocks, classes=classes,
+                                    through=through(nets)),
+            )  # fmt: skip
+        case c.ResNet():
+            require_parts(nets, shape[1])
+            return (
+                resnet.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.g_max_width,
+                                 classes=classes, embedding=nets.embedding, skip_z=nets.skip_z,
+                                 attention=nets.attention, through=through(nets)),
+                resnet.Discriminator(shape, width=nets.d_width, max_width=nets.d_max_width, classes=classes,
+                                     attention=nets.attention, through=through(nets)),
+            )  # fmt: skip
+        case c.StyleGAN2():
+            return (
+                stylegan2.Generator(shape, z_dim=nets.z_dim, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
+                                    capacity=nets.capacity, max_width=nets.max_width, classes=classes,
+                                    style_mixing=nets.style_mixing, checkpointing=nets.checkpointing),
+                stylegan2.Discriminator(shape, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
+                                        capacity=nets.capacity, max_width=nets.max_width, classes=classes,
+                                        group=nets.group, checkpointing=nets.checkpointing),
+            )  # fmt: skip
+        case c.FastGAN():
+            return (
+                fastgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width,
+                                  classes=classes),
+                fastgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes),
+            )  # fmt: skip
+        case other:
+            assert_never(other)
+
+
+def of_layers(nets: c.MLP | c.DCGAN, form: Form) -> tuple[nn.Module, nn.Module]:
+    """The families whose norms, activations, and ways to see a class or a batch are free."""
     labels = told_by(nets)
     output: Output = "tanh" if form.is_images else "linear"
     shape, classes = form.shape, form.classes
@@ -73,48 +116,12 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
                                          mixing=nets.minibatch), nets.pack),
             )  # fmt: skip
         case c.DCGAN():
-            require_power_of_two(nets.kind, shape, smallest=8)
             return (
                 dcgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width, classes=classes,
                                 act=nets.g_act, norms=nets.g_norm, upsample=nets.upsample, output=output),
                 packed(dcgan.Discriminator(shape_of(shape, nets.pack), width=nets.d_width, max_width=nets.max_width,
                                            classes=classes, conditioning=labels, act=nets.d_act, norms=nets.d_norm,
                                            mixing=nets.minibatch), nets.pack),
-            )  # fmt: skip
-        case c.R3GAN():
-            require_power_of_two(nets.kind, shape, smallest=8)
-            return (
-                r3gan.Generator(shape, z_dim=nets.z_dim, width=nets.width, blocks=nets.blocks, classes=classes,
-                                through=through(nets)),
-                r3gan.Discriminator(shape, width=nets.width, blocks=nets.blocks, classes=classes,
-                                    through=through(nets)),
-            )  # fmt: skip
-        case c.ResNet():
-            require_power_of_two(nets.kind, shape, smallest=8)
-            require_parts(nets, shape[1])
-            return (
-                resnet.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.g_max_width,
-                                 classes=classes, embedding=nets.embedding, skip_z=nets.skip_z,
-                                 attention=nets.attention, through=through(nets)),
-                resnet.Discriminator(shape, width=nets.d_width, max_width=nets.d_max_width, classes=classes,
-                                     attention=nets.attention, through=through(nets)),
-            )  # fmt: skip
-        case c.StyleGAN2():
-            require_power_of_two(nets.kind, shape, smallest=8)
-            return (
-                stylegan2.Generator(shape, z_dim=nets.z_dim, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
-                                    capacity=nets.capacity, max_width=nets.max_width, classes=classes,
-                                    style_mixing=nets.style_mixing, checkpointing=nets.checkpointing),
-                stylegan2.Discriminator(shape, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
-                                        capacity=nets.capacity, max_width=nets.max_width, classes=classes,
-                                        group=nets.group, checkpointing=nets.checkpointing),
-            )  # fmt: skip
-        case c.FastGAN():
-            require_power_of_two(nets.kind, shape, smallest=8)
-            return (
-                fastgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width,
-                                  classes=classes),
-                fastgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes),
             )  # fmt: skip
         case other:
             assert_never(other)
