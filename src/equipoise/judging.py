@@ -79,16 +79,25 @@ class OfSamples:
         return meaning(self.best_by).better == "lower"
 
     def judge(self, game: Game, history: History) -> Verdict:
-        figures = {"average": self.figures(game.sampler, self.validation)}
-        G = game.networks()["G"]
-        with at_rest(G):
-            figures["generator"] = self.figures(G, self.validation)
+        figures = self.seen(game)
         value = self.chosen(figures["average"]).value
+        protocol = {} if history else {name: e.protocol for name, e in figures["average"].items()}
+        return self.verdict(figures, value, game.seen, history, protocol)
+
+    def seen(self, game: Game) -> dict[str, Figures]:
+        """The figures of the average of G, and of G itself."""
+        G = game.networks()["G"]
+        of_average = self.figures(game.sampler, self.validation)
+        with at_rest(G):
+            return {"average": of_average, "generator": self.figures(G, self.validation)}
+
+    def verdict(
+        self, figures: Mapping[str, Figures], value: float, seen: int, history: History, protocol: Mapping[str, Any]
+    ) -> Verdict:
         before = [value for _, value in history]
         best = not before or (value < min(before) if self.lower_is_better else value > max(before))
-        found, had = self.found([*history, (game.seen, value)]), self.found(history)
+        found, had = self.found([*history, (seen, value)]), self.found(history)
         news = None if found and had and found.symptom == had.symptom else found
-        protocol = {} if history else {name: e.protocol for name, e in figures["average"].items()}
         return Verdict(figures, value, best, news, protocol)
 
     def chosen(self, figures: Figures) -> Estimate:

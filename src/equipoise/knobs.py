@@ -46,6 +46,13 @@ class Knobs(BaseModel):
     path_length: float = Field(0.0, ge=0)  # of G with styles: deviation of the lengths of its paths
     path_every: int = Field(1, ge=1)  # rounds, as r1_every
     reconstruction: float = Field(0.0, ge=0)  # of D with decoders: what it draws of reals again
+    pixel: float = Field(0.0, ge=0)  # of pairs: mean |fake - real|
+    cycle: float = Field(0.0, ge=0)  # of two domains: mean |what came back - what was sent|
+    identity: float = Field(0.0, ge=0)  # mean |G(b) - b|: what is of the other domain already stays as it is
+    nce: float = Field(0.0, ge=0)  # each patch of a fake is told from the others by the one that it was made from
+    nce_identity: float = Field(0.0, ge=0)  # the same of what G makes of reals
+    features: float = Field(0.0, ge=0)  # of pairs: mean |D's features of the fake - those of the real|
+    style: float = Field(0.0, ge=0)  # means and deviations of D's features are those of the real
     d_l1: float = Field(0.0, ge=0)  # weight decay of D: sum |w|
     d_l2: float = Field(0.0, ge=0)  # sum w^2 / 2
     g_l1: float = Field(0.0, ge=0)

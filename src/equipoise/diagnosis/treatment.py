@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from equipoise.diagnosis.finding import Finding
-from equipoise.diagnosis.health import recent_shortfall
 from equipoise.diagnosis.remedies import LADDER, PASSING, REMEDIES, Case, Rung, Setting, eased
-from equipoise.diagnosis.watch import Watch
+from equipoise.diagnosis.watch import Watching
 from equipoise.knobs import At, Change, Knobs
 
 LOOKS = 3  # at least, until a remedy is judged
@@ -56,7 +55,7 @@ class Treatment:
     """State: what was tried, what failed, and what can be gone back to."""
 
     setting: Setting
-    watch: Watch
+    watch: Watching
     images: int | None = None  # of the run, where that is known
     ladder: Mapping[str, Sequence[Rung]] = field(default_factory=lambda: LADDER)
     trial: Trial | None = None
@@ -104,7 +103,7 @@ class Treatment:
 
     def remember(self, step: int, seen: int, findings: Sequence[Finding]) -> None:
         """A look without a finding may be gone back to; one with a finding puts what came shortly before in doubt."""
-        now = recent_shortfall(self.watch.history[-1:], self.watch.calibration)
+        now = self.watch.shortfall(self.look)
         new, before = Snapshot(step, seen, self.look, now, not findings), self.snapshots
         if findings:
             self.ill_at = self.look
@@ -120,12 +119,12 @@ class Treatment:
     @property
     def shortfall(self) -> float:
         """Of the last looks at the game as it is."""
-        return recent_shortfall(self.watch.history[self.back_at + 1 :], self.watch.calibration)
+        return self.watch.shortfall(self.back_at + 1)
 
     @property
     def is_healing(self) -> bool:
         """Whether the samples become better by themselves: then nothing is touched."""
-        before = recent_shortfall(self.watch.history[self.back_at + 1 : -HEALING], self.watch.calibration)
+        before = self.watch.shortfall(self.back_at + 1, -HEALING)
         return is_less(self.shortfall, before)
 
     # -- a remedy that was begun

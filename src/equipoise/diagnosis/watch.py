@@ -1,18 +1,41 @@
-"""Keeps the numbers of a run, and says what is news in them."""
+"""Keeps the numbers of a run, and says what is news in them; and those of a run with several kinds of samples."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from equipoise.diagnosis.calibration import Calibration
 from equipoise.diagnosis.finding import Finding
-from equipoise.diagnosis.history import Look, of_steps
+from equipoise.diagnosis.health import recent_shortfall
+from equipoise.diagnosis.history import History, Look, of_steps
 from equipoise.diagnosis.symptoms import symptoms
 
+RANK = ("severe", "warning", "note")
 ABSENCE = 5  # looks without a finding, after which it is news again
+
+
+class Watching(Protocol):
+    """What a treatment asks of whoever keeps the numbers."""
+
+    @property
+    def history(self) -> History: ...
+
+    def findings(self) -> list[Finding]:
+        """What is wrong now, the worst first."""
+        ...
+
+    def shortfall(self, first: int, end: int | None = None) -> float:
+        """Of the looks from `first` to before `end` as places of a list: see `health`. NaN where there are none."""
+        ...
+
+    def turn(self) -> None:
+        """The game is changed after the last look."""
+        ...
 
 
 @dataclass
@@ -55,6 +78,9 @@ class Watch:
         history = self.history[: len(self.history) - back]
         return symptoms(history, self.calibration, self.burn_in)
 
+    def shortfall(self, first: int, end: int | None = None) -> float:
+        return recent_shortfall(self.history[first:end], self.calibration)
+
     def state_dict(self) -> dict[str, Any]:
         history, steps = [look.to_json() for look in self.history], [dict(row) for row in self.steps]
         return {"history": history, "steps": steps}
@@ -62,3 +88,29 @@ class Watch:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.history = [Look(**look) for look in state["history"]]
         self.steps = [dict(row) for row in state["steps"]]
+
+
+@dataclass(frozen=True)
+class Each:
+    """Several watches over one game, each of samples of its own, that take their looks at the same times: what is wrong
+    with any of them is wrong with the game, and it is as far from healthy as the worst of them."""
+
+    watches: Sequence[Watch]
+
+    @property
+    def history(self) -> History:
+        """Where the looks are and when the game was turned; the bins of the first."""
+        return self.watches[0].history
+
+    def findings(self) -> list[Finding]:
+        """Of each symptom the worst, which stands first."""
+        found = [finding for watch in self.watches for finding in watch.findings()]
+        ordered = sorted(found, key=lambda finding: RANK.index(finding.severity))
+        return list({finding.symptom: finding for finding in reversed(ordered)}.values())[::-1]
+
+    def shortfall(self, first: int, end: int | None = None) -> float:
+        return float(np.fmax.reduce([watch.shortfall(first, end) for watch in self.watches]))
+
+    def turn(self) -> None:
+        for watch in self.watches:
+            watch.turn()

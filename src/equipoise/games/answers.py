@@ -26,6 +26,13 @@ def heard(said: Tensor | tuple[Tensor, Tensor, Tensor]) -> Answer:
     return Answer(said.float(), nothing, nothing[:0])
 
 
+def of_images(answer: Answer) -> Answer:
+    """With one logit for each image, the mean of its patches: the patch at a place of one image has no likeness to that
+    of another, with which a relativistic loss would pair it."""
+    logits = answer.logits
+    return answer if logits.ndim == 1 else answer._replace(logits=logits.flatten(1).mean(1))
+
+
 class Levels:
     """Where D's logits lie of late: the averages of LeCam (Tseng et al. 2021, arXiv:2104.03310, section 3.2).
 

@@ -1,6 +1,7 @@
 """The two-player game: one generator G against one discriminator D (Goodfellow et al. 2014, arXiv:1406.2661).
 
-DCGAN, LSGAN, WGAN, WGAN-GP, hinge and R3GAN are settings of this file, not games of their own.
+DCGAN, LSGAN, WGAN, WGAN-GP, hinge and R3GAN are settings of this file, not games of their own; so are pix2pix and CUT,
+where what G begins with is a picture: see `dealing`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,9 +20,9 @@ from torch.optim import Optimizer
 
 from equipoise import penalties
 from equipoise.ema import EMA
-from equipoise.games import terms
+from equipoise.games import likeness, terms
 from equipoise.games.adaptive import Adaptive, Steady
-from equipoise.games.answers import Answer, Levels, heard
+from equipoise.games.answers import Answer, Levels, heard, of_images
 from equipoise.games.base import (
     Batch,
     Signals,
@@ -34,6 +36,8 @@ from equipoise.games.base import (
     set_pace,
     weights,
 )
+from equipoise.games.dealing import Dealing, from_noise
+from equipoise.games.pool import NoPool, Pool
 from equipoise.games.unrolling import unrolled
 from equipoise.knobs import Knobs
 from equipoise.losses import LOSSES, AdversarialLoss, ClassLoss, class_cross_entropy, least_squares, smoothed
@@ -55,8 +59,8 @@ class Hand(NamedTuple):
 
     real: Tensor  # [B, ...]
     fake: Tensor  # [B, ...]
-    y: Tensor  # [B] classes of both
-    z: Tensor  # [B, z_dim] latents of the fakes
+    y: Tensor  # [B] classes of both; or pictures, as `dealing` has it
+    z: Tensor  # [B, z_dim] latents of the fakes; or pictures
 
 
 @dataclass
@@ -83,6 +87,8 @@ class GAN:
     seen: int = 0  # real samples shown to D
     drawn: int = 0  # latents drawn
     levels: Levels = field(default_factory=Levels)
+    dealing: Dealing = from_noise
+    pool: Pool | NoPool = field(default_factory=NoPool)  # fakes of the past
 
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
@@ -105,9 +111,12 @@ class GAN:
         """What one update is made on: `accumulate` batches of reals, and fakes of their classes, as they are needed."""
         for _ in range(self.knobs.accumulate):
             with span("real samples"):
-                real, y = next(reals)
-            z = self.z(len(y))
-            yield Hand(real, self.made(z, y, graph), y, z)
+                batch = next(reals)
+            yield self.hand(batch, graph)
+
+    def hand(self, batch: Batch, graph: bool) -> Hand:
+        dealt = self.dealing(self, *batch)
+        return Hand(dealt.real, self.made(dealt.z, dealt.y, graph), dealt.y, dealt.z)
 
     def update_D(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
@@ -126,7 +135,7 @@ class GAN:
         """With its penalties. Its signals are added to `told`."""
         knobs, loss, y = self.knobs, self.adversarial, hand.y
         real = hand.real.clone().requires_grad_(knobs.r1 > 0 and self.due(knobs.r1_every, hand))
-        fake = hand.fake.detach().requires_grad_(knobs.r2 > 0)
+        fake = self.pool.shown(hand.fake.detach(), self.drawn, self.processes).requires_grad_(knobs.r2 > 0)
         with span("D judges, penalties"):
             of_real, real_slope2 = self.scored(real, y, "real")
             of_fake, fake_slope2 = self.scored(fake, y, "fake")
@@ -165,7 +174,7 @@ class GAN:
             g_losses = loss.generator(real_logits, of_fake.logits)
             g_loss = terms.mean_of_best(g_losses, of_fake.logits, knobs.top_k, self.processes)
             penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2, knobs.g_orthogonal)
-            penalty, asked = with_terms(penalty, terms.of_G(self, hand, of_fake))
+            penalty, asked = with_terms(penalty, chain(terms.of_G(self, hand, of_fake), likeness.of_G(self, hand)))
         told.append(asked | detached(g_loss=g_loss, g_penalty=penalty))
         return g_loss + penalty
 
@@ -185,9 +194,10 @@ class GAN:
 
     def ask(self, x: Tensor, y: Tensor, call: Call, D: Judge | None = None) -> Answer:
         """The one door to D: no sample, real or fake, goes around the augmentation."""
-        x = self.augmented(x, call)
+        x, y = self.shown(x, y, call)
         with self.precision():
-            return heard((self.D if D is None else D)(x, y))
+            answer = heard((self.D if D is None else D)(x, y))
+        return of_images(answer) if self.adversarial.relativistic else answer
 
     def judge(self, x: Tensor, y: Tensor, call: Call, D: Judge | None = None) -> Tensor:
         """D's logits, float32."""
@@ -203,6 +213,13 @@ class GAN:
                 return heard(logits), slope2
         answer = self.ask(x, y, call)
         return answer, penalties.zero_centered(x, answer.logits)
+
+    def shown(self, x: Tensor, y: Tensor, call: Call) -> tuple[Tensor, Tensor]:
+        """What D sees of samples, and of the pictures that it is told with them, which are augmented alike."""
+        if y.ndim == 1:
+            return self.augmented(x, call), y
+        both = self.augmented(torch.cat([x, y], 1), call)
+        return both[:, : x.shape[1]], both[:, x.shape[1] :]
 
     def augmented(self, x: Tensor, call: Call) -> Tensor:
         """Latents are drawn for each batch of fakes, so (drawn, call) is a new index for each; fakes that both players
@@ -235,8 +252,12 @@ class GAN:
     def z(self, n: int) -> Tensor:
         """Latents N(0, 1) [n, z_dim] of this process, a function of (seed, how many all have drawn before)."""
         generator, whole = self.latents.at(self.drawn), n * self.processes.count
-        self.drawn += whole
+        self.count(n)
         return self.processes.part(torch.randn(whole, self.z_dim, generator=generator, device=generator.device))
+
+    def count(self, n: int) -> None:
+        """n fakes more are made: what is drawn for them has a new index."""
+        self.drawn += n * self.processes.count
 
     @torch.no_grad()
     def sampler(self, z: Tensor, y: Tensor) -> Tensor:
@@ -252,7 +273,7 @@ class GAN:
             "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.ema.state_dict(),
             "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(),
             "seen": self.seen, "drawn": self.drawn, "levels": self.levels.state_dict(),
-        } | self.pace.state_dict()  # fmt: skip
+        } | self.pace.state_dict() | self.pool.state_dict()  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.G.load_state_dict(state["G"])
@@ -261,6 +282,7 @@ class GAN:
         self.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
         self.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
         self.pace.load_state_dict(state)
+        self.pool.load_state_dict(state)
         self.seen, self.drawn = state["seen"], state["drawn"]
         self.levels.load_state_dict(state["levels"])
 

@@ -1,0 +1,75 @@
+"""What ties a translation to the picture that it is made from, or to the one that it shall be like: terms of G's loss.
+
+As in `terms`, each is asked for by its knob and costs nothing where that is 0. D is asked about features of pictures as
+it sees them, augmentation and all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from equipoise import correspondences
+from equipoise.games.terms import Term
+from equipoise.streams import Stream
+
+if TYPE_CHECKING:
+    from equipoise.games.gan import GAN, Call, Hand
+
+PLACES = 256  # at most, of each picture (Park et al. 2020, arXiv:2007.15651, section 3): one for each PIXELS of it
+PIXELS = 16
+TEMPERATURE = 0.07
+
+
+class Contrasting(Protocol):
+    """What `nce` asks of G."""
+
+    def patches(self, x: Tensor, places: Tensor) -> list[Tensor]: ...  # [B, C, H, W], [S, 2] -> unit vectors [B, S, d]
+
+
+class Featured(Protocol):
+    """What `features` and `style` ask of D."""
+
+    def features(self, x: Tensor, y: Tensor) -> list[Tensor]: ...  # hidden maps
+
+
+def of_G(game: GAN, hand: Hand) -> Iterator[Term]:
+    knobs = game.knobs
+    if knobs.pixel:
+        yield Term("pixel", knobs.pixel, correspondences.distance_l1(hand.fake, hand.real).mean())
+    if knobs.nce:
+        yield Term("nce", knobs.nce, contrast(game, hand.fake, hand.z))
+    if knobs.nce_identity:
+        same = game.made(hand.real, hand.y, graph=True)
+        yield Term("nce_identity", knobs.nce_identity, contrast(game, same, hand.real))
+    if knobs.features:
+        of_fake, of_real = hidden(game, hand.fake, hand, "fake"), hidden(game, hand.real, hand, "real")
+        matched = correspondences.feature_matching(of_fake, [f.detach() for f in of_real])
+        yield Term("features", knobs.features, matched.mean())
+    if knobs.style:
+        of_fake, of_real = hidden(game, hand.fake, hand, "fake"), hidden(game, hand.real, hand, "real")
+        styled = correspondences.style_statistics(of_fake, [f.detach() for f in of_real])
+        yield Term("style", knobs.style, styled.mean())
+
+
+def contrast(game: GAN, made: Tensor, source: Tensor) -> Tensor:
+    """How badly G finds each patch of what it made among those of the source: the mean over layers and pictures. The
+    same places for all pictures of a batch."""
+    G, count = cast(Contrasting, game.G), min(PLACES, max(2, source.shape[-1] * source.shape[-2] // PIXELS))
+    lots = Stream(game.latents.seed, "places", game.latents.device).at(game.drawn)
+    places = torch.rand(count, 2, generator=lots, device=source.device)
+    with game.precision():
+        queries, keys = G.patches(made, places), G.patches(source, places)
+    pairs = zip(queries, keys, strict=True)
+    found = [correspondences.patch_nce(q.float(), k.float().detach(), TEMPERATURE).mean() for q, k in pairs]
+    return torch.stack(found).mean()
+
+
+def hidden(game: GAN, x: Tensor, hand: Hand, call: Call) -> list[Tensor]:
+    """D's hidden maps."""
+    x, y = game.shown(x, hand.y, call)
+    with game.precision():
+        return [f.float() for f in cast(Featured, game.D).features(x, y)]
