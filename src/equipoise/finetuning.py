@@ -13,7 +13,7 @@ from torch import Tensor
 from equipoise import build, generator
 from equipoise import config as c
 from equipoise.errors import ConfigError, StorageError
-from equipoise.games.gan import GAN
+from equipoise.games.cyclegan import CycleGAN
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder, existing
 
@@ -64,7 +64,7 @@ def trained(start: c.Start) -> Trained:
         state = alone.G.state_dict()
         return Trained(alone.nets, alone.form, state, state, None)
     state, manifest = checkpoint.load(path)
-    form = build.Form(tuple(manifest["shape"]), manifest["classes"])
+    form = build.Form.of(manifest)
     nets = c.read(RunFolder(path.parent.parent).config).nets
     return Trained(nets, form, state["game.G"], state["game.G_ema"], state["game.D"])
 
@@ -110,10 +110,12 @@ def spelled(value: Any) -> str:
     return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
-def begin(game: GAN, config: c.TrainConfig, form: build.Form) -> None:
+def begin(game: build.AnyGame, config: c.TrainConfig, form: build.Form) -> None:
     """Puts the weights that the config names into a game at its start. Raises as `checked`."""
     if (found := checked(config, form)) is None:
         return
+    if isinstance(game, CycleGAN):
+        raise ConfigError("a game that goes both ways cannot begin with the networks of another: leave out --from.")
     game.G.load_state_dict(found.G)
     game.ema.load_state_dict(dict(found.G_ema))
     if found.D is not None:

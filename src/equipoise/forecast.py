@@ -21,7 +21,7 @@ from equipoise.data.hooks import Warn
 from equipoise.data.source import Splits
 from equipoise.diagnosis.convergence import LEAST
 from equipoise.environment import cores
-from equipoise.games.gan import GAN
+from equipoise.games.base import Game
 from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE, Processes
 
@@ -198,7 +198,7 @@ def watching_s(onlookers: Onlookers) -> float:
     return spent
 
 
-def untrained(onlookers: Onlookers) -> GAN:
+def untrained(onlookers: Onlookers) -> Game:
     return build.game(onlookers.config, onlookers.form, onlookers.device)
 
 
@@ -213,7 +213,7 @@ def affordable(seconds: float, run_s: float) -> int:
     return min(MOST_JUDGED, max(LEAST_JUDGED, int(JUDGING * run_s / seconds)))
 
 
-def step_and_wait(game: GAN, batches: Batches, device: torch.device) -> None:
+def step_and_wait(game: Game, batches: Batches, device: torch.device) -> None:
     game.step(batches)
     if device.type == "cuda":
         torch.cuda.synchronize()

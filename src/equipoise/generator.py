@@ -110,8 +110,7 @@ class TrainedGenerator:
         about = {
             "format": FORMAT,
             "nets": self.nets.model_dump(),
-            "shape": self.form.shape,
-            "classes": self.form.classes,
+            **self.form.facts(),
         }
         try:
             weights = {name: tensor.contiguous() for name, tensor in self.G.state_dict().items()}
@@ -136,7 +135,7 @@ def from_file(path: Path) -> TrainedGenerator:
             names = [name for name in file.keys() if not name.startswith(CONSTANT)]  # noqa: SIM118 - not a mapping
             state = {name: file.get_tensor(name) for name in names}
         nets: Nets = TypeAdapter(Nets).validate_python(about["nets"])
-        form = build.Form(tuple(about["shape"]), about["classes"])
+        form = build.Form.of(about)
         return with_weights(nets, form, state)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"{path} cannot be read: {error}.") from error
@@ -151,7 +150,7 @@ def from_others(path: Path) -> TrainedGenerator:
     return with_weights(nets, build.Form(found.shape, found.classes), found.state)
 
 
-def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, list[str]]:
+def from_run(run: RunFolder, which: str = "last", way: str = "") -> tuple[TrainedGenerator, list[str]]:
     """G_ema of a checkpoint: `best` as judged in training (the last where nothing was judged), `last`, or a step
     number. Also what was wrong with newer checkpoints.
 
@@ -160,15 +159,18 @@ def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedGenerator, lis
         StorageError: when no checkpoint can be read.
     """
     found, complaints = chosen(run, which)
-    return from_checkpoint(run, found), complaints
+    return from_checkpoint(run, found, way), complaints
 
 
-def from_checkpoint(run: RunFolder, found: Path) -> TrainedGenerator:
-    """G_ema of one of its checkpoints. Raises StorageError when it cannot be read, ConfigError when it does not fit."""
+def from_checkpoint(run: RunFolder, found: Path, way: str = "") -> TrainedGenerator:
+    """G_ema of one of its checkpoints; with `way` as in `games.cyclegan`, that of the way back. Raises StorageError
+    when it cannot be read, ConfigError when it does not fit."""
     state, manifest = checkpoint.load(found)
-    form = build.Form(tuple(manifest["shape"]), manifest["classes"])
+    form = build.Form.of(manifest)
     try:
-        return with_weights(read(run.config).nets, form, state["game.G_ema"])
+        return with_weights(read(run.config).nets, form.back if way else form, state[f"game.{way}G_ema"])
+    except KeyError as error:
+        raise ConfigError(f"{run.path} goes one way only: leave out --back.") from error
     except RuntimeError as error:
         raise ConfigError(
             f"{found} does not fit the networks of {run.config}, which was changed. Put it back."

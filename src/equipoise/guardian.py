@@ -22,6 +22,7 @@ from equipoise.diagnosis.treatment import Treatment
 from equipoise.diagnosis.watch import Watch
 from equipoise.encoders.encoder import Encoder
 from equipoise.errors import ConfigError
+from equipoise.games.cyclegan import of_way_back
 from equipoise.games.gan import GAN
 from equipoise.knobs import At, Change, Knobs
 from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
@@ -270,9 +271,12 @@ class Beside(HandsOff):
     """The controller of a process beside the leader: it sees nothing, and keeps a place for what the leader sees."""
 
     mends: bool
+    both_ways: bool = False
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": [], "steps": [], "before": None} | ({"treatment": None} if self.mends else {})
+        there: dict[str, Any] = {"history": [], "steps": [], "before": None}
+        back = of_way_back(there) if self.both_ways else {}
+        return there | back | ({"treatment": None} if self.mends else {})
 
 
 def drawn(G: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -61,18 +61,24 @@ class Nobody:
         return {}
 
 
+class Held(NamedTuple):
+    """What fakes are held against, and what they begin with."""
+
+    against: Reference
+    z: Tensor
+    y: Tensor
+
+
 @dataclass(frozen=True)
 class OfSamples:
     """Judges by the same latents and the same reals each time, so that the figures of two times compare."""
 
-    validation: Reference
-    test: Callable[[], Reference | None]  # made when it is asked for; None where there is too little
+    validation: Held
+    test: Callable[[], Held | None]  # made when it is asked for; None where there is too little
     encoder: Encoder
     families: Sequence[str]
     best_by: str  # name of a figure
     patience: int  # images
-    z: Tensor
-    y: Tensor
 
     @property
     def lower_is_better(self) -> bool:
@@ -122,9 +128,10 @@ class OfSamples:
         return {} if against is None else self.figures(G, against)
 
     @torch.no_grad()
-    def figures(self, G: Callable[[Tensor, Tensor], Tensor], against: Reference) -> Figures:
-        fake = torch.cat([G(z, y) for z, y in zip(torch.split(self.z, CHUNK), torch.split(self.y, CHUNK), strict=True)])
-        found, _ = evaluate(seen_by(self.encoder, fake.float().cpu()), against, self.families)
+    def figures(self, G: Callable[[Tensor, Tensor], Tensor], held: Held) -> Figures:
+        parts = zip(torch.split(held.z, CHUNK), torch.split(held.y, CHUNK), strict=True)
+        fake = torch.cat([G(z, y) for z, y in parts])
+        found, _ = evaluate(seen_by(self.encoder, fake.float().cpu()), held.against, self.families)
         return found
 
 

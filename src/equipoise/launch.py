@@ -26,7 +26,7 @@ from equipoise.data.survey import LISTED
 from equipoise.environment import environment
 from equipoise.errors import ConfigError, Damaged, DataError, GaveUp, MachineError, StorageError
 from equipoise.forecast import Forecast, resolve
-from equipoise.games.gan import GAN
+from equipoise.games.cyclegan import CycleGAN
 from equipoise.generator import TrainedGenerator
 from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE, Processes, joined
@@ -167,13 +167,16 @@ def play(
     share(run, config, onlookers.form)
 
 
-def share(run: Run[GAN], config: c.TrainConfig, form: build.Form) -> None:
-    """Writes the generator to share."""
-    if run.processes.leads:
-        TrainedGenerator(run.game.ema.net.cpu(), config.nets, form).save(run.folder.model)
+def share(run: Run[build.AnyGame], config: c.TrainConfig, form: build.Form) -> None:
+    """Writes the generator to share, or both."""
+    if not run.processes.leads:
+        return
+    TrainedGenerator(run.game.ema.net.cpu(), config.nets, form).save(run.folder.model)
+    if isinstance(run.game, CycleGAN):
+        TrainedGenerator(run.game.back.ema.net.cpu(), config.nets, form.back).save(run.folder.model_back)
 
 
-def told(run: Run[GAN]) -> Iterator[str]:
+def told(run: Run[build.AnyGame]) -> Iterator[str]:
     """What there is to say of a run that is at its start: what its guardian sees, and what it found beforehand."""
     if run.standing.step:
         return
@@ -199,7 +202,7 @@ def enough_memory() -> Iterator[None]:
 def assembled(
     config: c.TrainConfig, folder: RunFolder, onlookers: Onlookers, controller: Controller | None = None,
     processes: Processes = ALONE,
-) -> Iterator[Run[GAN]]:  # fmt: skip
+) -> Iterator[Run[build.AnyGame]]:  # fmt: skip
     """A run of a resolved config at its beginning, with its logs open, that can be asked to stop from here on. A
     controller takes the guardian's place."""
     torch.set_num_threads(config.machine.threads or 1)
@@ -217,7 +220,7 @@ def assembled(
             batches=batches,
             plan=plan(config, facts(folder.config, data, form)),
             folder=folder,
-            draw=build.drawing(form, data, config.seed, config.nets.z_dim, device),
+            draw=build.drawing(config, form, data, device),
             judge=onlookers.judge(config.evaluate.patience_kimg),
             controller=controller or onlookers.guardian(config.images),
             events=events,
@@ -232,7 +235,7 @@ def log(path: Path, processes: Processes) -> Log | Unwritten:
     return Log(path) if processes.leads else Unwritten()
 
 
-def restore(run: Run[GAN], left_out: Mapping[str, str]) -> None:
+def restore(run: Run[build.AnyGame], left_out: Mapping[str, str]) -> None:
     """Puts the newest checkpoint into a run; without one, the run is at its start and its record is empty."""
     if not checkpoint.newest_first(run.folder.checkpoints):
         refuse_to_start_again(run.folder)
@@ -266,7 +269,7 @@ def facts(config: Path, data: Splits, form: build.Form) -> dict[str, Any]:
     """What a checkpoint belongs to."""
     return {
         "config_sha256": hashlib.sha256(config.read_bytes()).hexdigest(), "data_sha256": data.sha256(),
-        "shape": list(form.shape), "classes": form.classes,
+        **form.facts(),
     }  # fmt: skip
 
 

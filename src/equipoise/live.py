@@ -12,6 +12,7 @@ from torch import Tensor
 from equipoise import build
 from equipoise import config as c
 from equipoise.data.hooks import Track, Warn
+from equipoise.errors import ConfigError
 from equipoise.evaluation import Figures
 from equipoise.games.gan import GAN
 from equipoise.generator import TrainedGenerator
@@ -28,6 +29,7 @@ CPU = torch.device("cpu")
 
 def of_the_generator(run: RunFolder, found: Path, trained: TrainedGenerator, track: Track, warn: Warn) -> Figures:
     """Perceptual path length, by pixels: LPIPS would need weights that are not here."""
+    require_latents(run, "path_length")
     labels = build.class_cycle(PAIRS, trained.form.classes)
 
     def generate(z: Tensor) -> Tensor:
@@ -42,9 +44,17 @@ def of_the_generator(run: RunFolder, found: Path, trained: TrainedGenerator, tra
 
 def of_the_game(run: RunFolder, found: Path, trained: TrainedGenerator, track: Track, warn: Warn) -> Figures:
     """The duality gap, from the checkpoint's own players, on the data that they were trained on."""
+    require_latents(run, "duality_gap")
     config, data = c.read(run.config), build.splits(c.read(run.config).data, track, warn)
-    game = restored(config, build.game(config, trained.form, CPU), found)
+    game = build.game(config, trained.form, CPU)
+    assert isinstance(game, GAN), "others are refused above"
+    game = restored(config, game, found)
     return {"duality_gap": duality_gap(game, build.batches(config, data, CPU), MOVES).gap}
+
+
+def require_latents(run: RunFolder, figure: str) -> None:
+    if (play := c.read(run.config).play) != "noise":
+        raise ConfigError(f"{figure} is a figure of generators that begin with noise, and {run.path} has play={play}.")
 
 
 def restored(config: c.TrainConfig, game: GAN, found: Path) -> GAN:

@@ -12,7 +12,7 @@ from equipoise.diagnosis.remedies import Setting
 from equipoise.diagnosis.treatment import Treatment
 from equipoise.diagnosis.watch import Each
 from equipoise.evaluation import Figures
-from equipoise.games.cyclegan import BACK, CycleGAN, of_way_back
+from equipoise.games.cyclegan import BACK, of_way_back
 from equipoise.guardian import OfGame
 from equipoise.judging import History, OfSamples, Verdict
 from equipoise.knobs import At, Change, Knobs
@@ -27,7 +27,7 @@ class JudgedEachWay:
     there: OfSamples
     back: OfSamples
 
-    def judge(self, game: CycleGAN, history: History) -> Verdict:
+    def judge(self, game: Any, history: History) -> Verdict:
         there, back = self.there.seen(game.there), self.back.seen(game.back)
         value = self.there.chosen(there["average"]).value + self.back.chosen(back["average"]).value
         protocol = {} if history else {name: e.protocol for name, e in there["average"].items()}
@@ -58,7 +58,7 @@ class WatchedEachWay:
         self.there.observe(seen, own)
         self.back.observe(seen, of_both | others)
 
-    def look(self, game: CycleGAN) -> Sight:
+    def look(self, game: Any) -> Sight:
         there, back = self.there.look(game.there), self.back.look(game.back)
         return Sight(
             {**there.signals, **of_way_back(dict(back.signals))},

@@ -409,21 +409,26 @@ def test_the_gradient_penalty_looks_at_new_places_on_the_chords_each_step():
     assert not torch.isclose(*parts).any()
 
 
-def test_a_PatchGAN_averages_over_its_patches():
-    G = mlp.Generator((1, 6, 6), z_dim=3, widths=(8,))
-    conv = nn.Conv2d(1, 1, 4, stride=2)
+class PatchGAN(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 4, stride=2)
 
-    class Patches(nn.Module):
-        def forward(self, x, y):
-            return conv(x)
+    def forward(self, x, y):
+        return self.conv(x)
 
-    D = Patches()
-    D.conv = conv
-    players = game(RELATIVISTIC, (G, D))
+
+@pytest.mark.parametrize("knobs", [PLAIN, RELATIVISTIC])
+def test_a_PatchGAN_averages_over_its_patches(knobs):
+    """Its losses; but what it says of a picture before that picture is paired with another."""
+    G, D = mlp.Generator((1, 6, 6), z_dim=3, widths=(8,)), PatchGAN()
+    players = game(knobs, (G, D))
     real, y = torch.randn(B, 1, 6, 6), torch.zeros(B).long()
-    patches = [softplus(f - r) for r, f in zip(conv(real), conv(G(latents(), y)), strict=True)]
+    r, f = D.conv(real), D.conv(G(latents(), y))
+    paired = softplus(f.flatten(1).mean(1) - r.flatten(1).mean(1)).mean()
+    expected = paired if knobs.loss == "relativistic" else (softplus(-r) + softplus(f)).mean()
     signals = update_D(players, real, y) | update_G(players, real, y)
-    assert_close(signals["d_loss"], torch.stack([p.mean() for p in patches]).mean().detach())
+    assert_close(signals["d_loss"], expected.detach())
     assert all(torch.isfinite(value) for value in signals.values())
 
 

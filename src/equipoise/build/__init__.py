@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn, optim
+from torch import Tensor
 
 from equipoise import augment, pictures
 from equipoise import config as c
+from equipoise.build import translating
+from equipoise.build.games import AnyGame as AnyGame
+from equipoise.build.games import game as game
+from equipoise.build.games import in_front_of_D as in_front_of_D
+from equipoise.build.pixels import as_pixels as as_pixels
+from equipoise.build.pixels import in_rows as in_rows
 from equipoise.build.players import Form as Form
 from equipoise.build.players import freeze as freeze
 from equipoise.build.players import layout as layout
 from equipoise.build.players import networks as networks
 from equipoise.build.players import pack as pack
+from equipoise.build.translating import dealt_of as dealt_of
 from equipoise.data import arrays, digits, images, toy
 from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import Splits, near, to_uint8
-from equipoise.ema import EMA
+from equipoise.data.sides import Side
+from equipoise.data.source import Source, Splits, mixed, near
 from equipoise.errors import ConfigError, MachineError
-from equipoise.games.adaptive import Adaptive, Steady
-from equipoise.games.answers import Levels
 from equipoise.games.base import Game
-from equipoise.games.gan import GAN, Augment, Call, Precision
-from equipoise.knobs import Knobs
-from equipoise.losses import CLASS_LOSSES
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
@@ -62,121 +61,45 @@ def splits(data: c.Data, track: Track = untracked, warn: Warn = unheard) -> Spli
 
 
 def form(config: c.TrainConfig, data: Splits) -> Form:
+    if config.play != "noise":
+        return translating.form(config.play, data)
     classes = data.train.classes if config.nets.conditioning != "none" else 0
     if config.nets.conditioning != "none" and not classes:
         raise ConfigError("nets.conditioning needs labels, and this data has none: set nets.conditioning=none.")
     return Form(data.train.shape, classes)
 
 
-def optimizer(choice: c.Optimizer, net: nn.Module, lr: float) -> optim.Optimizer:
-    """Fused where torch has it: on CPU about seven times faster than its default loop."""
-    params = [p for p in net.parameters() if p.requires_grad]
-    match choice:
-        case c.SGD():
-            return optim.SGD(params, lr, momentum=choice.momentum, dampening=choice.dampening,
-                             nesterov=choice.nesterov, weight_decay=choice.weight_decay, fused=True)  # fmt: skip
-        case c.Adam():
-            return optim.Adam(params, lr, betas=choice.betas, eps=choice.eps, weight_decay=choice.weight_decay,
-                              amsgrad=choice.amsgrad, fused=True)  # fmt: skip
-        case c.AdamW():
-            return optim.AdamW(params, lr, betas=choice.betas, eps=choice.eps, weight_decay=choice.weight_decay,
-                               amsgrad=choice.amsgrad, fused=True)  # fmt: skip
-        case c.RMSprop():
-            return optim.RMSprop(params, lr, alpha=choice.alpha, eps=choice.eps, momentum=choice.momentum,
-                                 centered=choice.centered, weight_decay=choice.weight_decay, foreach=True)  # fmt: skip
-        case other:
-            assert_never(other)
+def reals(config: c.TrainConfig, form: Form, data: Splits, way: str = "") -> Splits:
+    """What the samples of one way should be like."""
+    if config.play == "noise":
+        return data
+    made = slice(0, form.shape[0]) if way else slice(form.given, None)
+    parts = (Side(part, made) for part in (data.train, data.validation, data.test))
+    return Splits(*parts, held_out=data.held_out)
 
 
-def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE) -> GAN:
-    """The game at its start. Raises ConfigError when its parts do not fit together."""
-    require_room(config, processes)
-    G, D = networks(config.nets, form, config.seed)
-    for net in (G, D):
-        net.to(device)
-        net.to(memory_format=layout(config.nets))  # type: ignore[call-overload]
-    freeze(D, config.freeze_d)
-    ema = EMA(G)
-    if config.machine.compile:
-        G.compile()
-    return GAN(
-        G=G,
-        D=D,
-        D_of_G=compiled(D) if config.machine.compile else None,
-        g_opt=optimizer(config.optim.g, G, config.knobs.g_lr),
-        d_opt=optimizer(config.optim.d, D, config.knobs.d_lr),
-        ema=ema,
-        z_dim=config.nets.z_dim,
-        latents=Stream(config.seed, "latents", str(device)),
-        chords=Stream(config.seed, "chords", str(device)),
-        knobs=config.knobs,
-        augment=in_front_of_D(config, device, processes),
-        vary=seen_again(config, device, processes),
-        class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
-        pack=pack(config.nets),
-        pace=Adaptive() if config.knobs.augment_target else Steady(),
-        precision=precision(config.machine, device),
-        homogeneous_D=isinstance(config.nets, c.R3GAN) and not config.freeze_d,  # Euler's identity needs all biases
-        shared_fakes=config.shared_fakes,
-        processes=processes,
-        levels=Levels(device),
-    )
+class Begins(NamedTuple):
+    """What G begins with, and what the players are told."""
+
+    z: Tensor
+    y: Tensor
 
 
-def require_room(config: c.TrainConfig, processes: Processes) -> None:
-    """That a process's share of the batch is enough for what needs several samples."""
-    shared = pack(config.nets) * processes.count
-    if config.batch % shared:
-        raise ConfigError(
-            f"batch={config.batch} cannot be shared by {processes.count} processes in packs of {pack(config.nets)}: "
-            f"choose a multiple of {shared}."
-        )
-    if config.knobs.unroll and processes.count > 1:
-        raise ConfigError(
-            "knobs.unroll looks ahead on one process's samples alone: set machine.devices=1, or unroll=0."
-        )
+def begins(
+    config: c.TrainConfig, form: Form, part: Source, n: int, purpose: str, device: torch.device, way: str = ""
+) -> Begins:  # fmt: skip
+    """The same n for each run with this seed: latents, with their classes in turns; or pictures of a part of the data,
+    as many as it has."""
+    if config.play == "noise":
+        z = torch.randn(n, config.nets.z_dim, generator=Stream(config.seed, purpose).at(0))
+        return Begins(z.to(device), class_cycle(n, form.classes).to(device))
+    dealt = translating.dealt_of(config.play, form, mixed(part, n), way)
+    return Begins(dealt.z.to(device), dealt.y.to(device))
 
 
-def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Processes) -> Augment:
-    def augmented(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
-        count = len(x) * processes.count
-        if knobs.augment_p:
-            generator = Stream(config.seed, f"ada/{call}", str(device)).at(drawn)
-            whole = augment.draws(count, generator, augment.ADA_COLUMNS)
-            x = augment.ada_augment(x, processes.part(whole), knobs.augment_p, config.augment)
-            whole = augment.draws(count, Stream(config.seed, f"augment/{call}", str(device)).at(drawn))
-            x = augment.diff_augment(x, processes.part(whole), knobs.augment_p, config.augment)
-        if knobs.instance_noise:  # Sonderby et al. 2017 (arXiv:1610.04490)
-            generator = Stream(config.seed, f"noise/{call}", str(device)).at(drawn)
-            whole = torch.randn(count, *x.shape[1:], generator=generator, device=device)
-            x = x + knobs.instance_noise * processes.part(whole)
-        return x
-
-    return augmented
-
-
-def seen_again(config: c.TrainConfig, device: torch.device, processes: Processes) -> Augment:
-    """Shifted; mirrored too where `augment` names flips, for not all data may be."""
-
-    def varied(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
-        generator = Stream(config.seed, f"again/{call}", str(device)).at(drawn)
-        whole = augment.draws(len(x) * processes.count, generator)
-        return augment.seen_again(x, processes.part(whole), float("flip" in config.augment))
-
-    return varied
-
-
-def compiled(net: nn.Module) -> nn.Module:
-    """A second face of the same weights."""
-    face: nn.Module = torch.compile(net)  # type: ignore[assignment]
-    return face
-
-
-def precision(machine: c.Machine, device: torch.device) -> Precision:
-    """What the networks compute in; Fabric's own bf16 makes R1 raise."""
-    if machine.precision == "bf16":
-        return partial(torch.autocast, device.type, torch.bfloat16)
-    return nullcontext
+def directions(config: c.TrainConfig, z: Tensor) -> Tensor:
+    """N(0, 1), as many and as long as z: ways in which it can be moved."""
+    return torch.randn(z.shape, generator=Stream(config.seed, "watching/step").at(0)).to(z.device)
 
 
 def batches(config: c.TrainConfig, data: Splits, device: torch.device, processes: Processes = ALONE) -> Batches:
@@ -210,11 +133,12 @@ def device(machine: c.Machine) -> torch.device:
     return torch.device(machine.device)
 
 
-def drawing(form: Form, data: Splits, seed: int, z_dim: int, device: torch.device) -> Callable[[Game], Image.Image]:
-    """A function that draws the samples of latents that stay the same for the whole run."""
+def drawing(config: c.TrainConfig, form: Form, data: Splits, device: torch.device) -> Callable[[Game], Image.Image]:
+    """A function that draws the samples of latents, or of pictures, that stay the same for the whole run."""
+    if config.play != "noise":
+        return translating.drawing(config.play, form, data.validation, device)
     n = FIXED if form.is_images else 2500
-    z = torch.randn(n, z_dim, generator=Stream(seed, "fixed").at(0)).to(device)
-    y = class_cycle(n, form.classes).to(device)
+    z, y = begins(config, form, data.validation, n, "fixed", device)
     if form.is_images:
         return lambda game: pictures.grid(as_pixels(game.sampler(z, y)))
     reals, _ = data.validation.take(torch.arange(min(n, len(data.validation))))
@@ -224,14 +148,3 @@ def drawing(form: Form, data: Splits, seed: int, z_dim: int, device: torch.devic
 def class_cycle(n: int, classes: int) -> Tensor:
     """0, 1, 2, ... and again [n]; zeros without classes."""
     return torch.arange(n) % max(classes, 1)
-
-
-def as_pixels(x: Tensor) -> pictures.Pixels:
-    """[N, C, H, W] in [-1, 1] -> uint8 [N, H, W, C]."""
-    return in_rows(to_uint8(x))
-
-
-def in_rows(x: Tensor) -> pictures.Pixels:
-    """uint8 [..., C, H, W] -> [..., H, W, C]."""
-    pixels: pictures.Pixels = np.ascontiguousarray(x.movedim(-3, -1).cpu().numpy())
-    return pixels

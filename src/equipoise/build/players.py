@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from equipoise import config as c
 from equipoise import init
 from equipoise.data.source import Shape
 from equipoise.errors import ConfigError
-from equipoise.nets import dcgan, fastgan, mlp, r3gan, resnet, stylegan2
+from equipoise.nets import dcgan, fastgan, mlp, r3gan, resnet, stylegan2, translators
 from equipoise.nets.checkpointing import Through, kept, recomputed
 from equipoise.nets.layers import MAPS, Conditioning, Output, with_spectral_norm
 from equipoise.nets.packing import packed, shape_of
@@ -23,8 +24,25 @@ from equipoise.streams import Stream
 class Form:
     """What the networks must know of the data."""
 
-    shape: Shape
+    shape: Shape  # of what G makes
     classes: int
+    given: int = 0  # channels of the picture that G begins with; 0: it begins with noise
+    told: int = 0  # channels of the picture that both players are told
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Form:
+        """As it was written down."""
+        return cls(tuple(facts["shape"]), facts["classes"], facts.get("given", 0), facts.get("told", 0))
+
+    def facts(self) -> dict[str, Any]:
+        """To write down."""
+        pictures = {"given": self.given, "told": self.told} if self.given else {}
+        return {"shape": list(self.shape), "classes": self.classes} | pictures
+
+    @property
+    def back(self) -> Form:
+        """Of the way back."""
+        return Form((self.given, *self.shape[1:]), self.classes, self.shape[0])
 
     @property
     def is_images(self) -> bool:
@@ -61,7 +79,7 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
 
 def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
     shape, classes = form.shape, form.classes
-    if not isinstance(nets, c.MLP):
+    if not isinstance(nets, c.MLP | c.Translation):
         require_power_of_two(nets.kind, shape, smallest=8)
     match nets:
         case c.MLP() | c.DCGAN():
@@ -91,6 +109,8 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
                                         capacity=nets.capacity, max_width=nets.max_width, classes=classes,
                                         group=nets.group, checkpointing=nets.checkpointing),
             )  # fmt: skip
+        case c.Translation():
+            return translator(nets, form), judge_of_patches(nets, form)
         case c.FastGAN():
             return (
                 fastgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width,
@@ -127,6 +147,35 @@ def of_layers(nets: c.MLP | c.DCGAN, form: Form) -> tuple[nn.Module, nn.Module]:
             assert_never(other)
 
 
+def translator(nets: c.Translation, form: Form) -> nn.Module:
+    require_halvings(nets, form.shape)
+    given, shape, width = form.given, form.shape, nets.g_width
+    norms, blocks, downs = nets.g_norm, nets.blocks, nets.downs
+    match nets.generator:
+        case "resnet":
+            return translators.ResNetGenerator(given, shape, width=width, blocks=blocks, downs=downs, norms=norms,
+                                               contrast=nets.contrast)  # fmt: skip
+        case "unet":
+            return translators.UNetGenerator(given, shape, width=width, max_width=nets.g_max_width, norms=norms)
+        case "refiner":
+            return translators.Refiner(given, shape, width=width, blocks=blocks, downs=downs, norms=norms)
+        case "gated":
+            return translators.GatedGenerator(given, shape, width=width, norms=norms)
+        case "styled":
+            return translators.StyleGenerator(given, shape, width=width, blocks=blocks, downs=downs,
+                                              contrast=nets.contrast)  # fmt: skip
+        case other:
+            assert_never(other)
+
+
+def judge_of_patches(nets: c.Translation, form: Form) -> nn.Module:
+    """It is told the picture of a pair; what has the style of another picture is judged without it."""
+    return translators.PatchDiscriminator(
+        form.shape, given=form.told if form.told == form.given else 0, width=nets.d_width, max_width=nets.d_max_width,
+        layers=nets.d_layers, scales=nets.d_scales, norms="none" if nets.d_norm == "spectral" else nets.d_norm,
+    )  # fmt: skip
+
+
 def pack(nets: c.Nets) -> int:
     """Samples that D judges at once."""
     return nets.pack if isinstance(nets, c.MLP | c.DCGAN) else 1
@@ -154,6 +203,16 @@ def require_power_of_two(kind: str, shape: Shape, smallest: int) -> None:
         raise ConfigError(
             f"nets.kind={kind} makes square images of {smallest}, {2 * smallest}, ... pixels, not {height} x {width}: "
             "set data.size."
+        )
+
+
+def require_halvings(nets: c.Translation, shape: Shape) -> None:
+    _, height, width = shape
+    least = 2**nets.downs
+    if nets.generator != "unet" and (height % least or width % least):
+        raise ConfigError(
+            f"nets.downs={nets.downs} halves pictures so often, which {height} x {width} pixels cannot be: set "
+            f"data.size to a multiple of {least}, or nets.downs lower."
         )
 
 
@@ -205,7 +264,7 @@ def layout(nets: c.Nets) -> torch.memory_format:
     match nets:
         case c.MLP():
             return torch.contiguous_format
-        case c.DCGAN() | c.R3GAN() | c.ResNet() | c.StyleGAN2() | c.FastGAN():
+        case c.DCGAN() | c.R3GAN() | c.ResNet() | c.StyleGAN2() | c.FastGAN() | c.Translation():
             return torch.channels_last
         case other:
             assert_never(other)

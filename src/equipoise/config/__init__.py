@@ -23,6 +23,7 @@ from equipoise.config.model import Metrics as Metrics
 from equipoise.config.model import Optim as Optim
 from equipoise.config.model import Optimizer as Optimizer
 from equipoise.config.model import Pictures as Pictures
+from equipoise.config.model import Play as Play
 from equipoise.config.model import RMSprop as RMSprop
 from equipoise.config.model import Save as Save
 from equipoise.config.model import StackedDigits as StackedDigits
@@ -42,4 +43,5 @@ from equipoise.config.nets import Nets as Nets
 from equipoise.config.nets import Norm as Norm
 from equipoise.config.nets import ResNet as ResNet
 from equipoise.config.nets import StyleGAN2 as StyleGAN2
+from equipoise.config.nets import Translation as Translation
 from equipoise.config.section import Section as Section

@@ -142,7 +142,20 @@ class Save(Every):
 
 
 Metrics = Literal[
-    "fd", "kid", "is", "prdc", "vendi", "bins", "classes", "copies", "birthday", "two_sample", "swd", "pairwise"
+    "fd",
+    "kid",
+    "is",
+    "prdc",
+    "vendi",
+    "bins",
+    "classes",
+    "copies",
+    "birthday",
+    "two_sample",
+    "swd",
+    "pairwise",
+    "ssim",
+    "psnr",
 ]
 
 
@@ -193,6 +206,11 @@ class Start(Section):
     sha256: str  # of what it held when the run was begun
 
 
+# What G begins with: noise; the one picture of a pair; a picture of one of two domains, which is turned into one of the
+# other, or there and back; a picture that is given the style of another.
+Play = Literal["noise", "pairs", "domains", "cycle", "styles"]
+
+
 class TrainConfig(Section):
     """All that a run depends on: the same file and the same machine give the same run."""
 
@@ -202,6 +220,8 @@ class TrainConfig(Section):
     batch: int = Field(128, ge=2)
     data: Data
     nets: Nets
+    play: Play = "noise"
+    pool: int = Field(0, ge=0)  # fakes of the past that D is shown beside the new ones
     start: Start | None = None  # None: weights are drawn
     freeze_d: int = Field(0, ge=0)  # layers of D, from the pictures on, that stay as they started
     optim: Optim = Optim()
@@ -261,6 +281,7 @@ class TrainConfig(Section):
     def mechanisms_fit(self) -> TrainConfig:
         rules.naming(self)
         rules.unrolling(self)
+        rules.playing(self)
         if isinstance(self.nets, StyleGAN2):
             rules.styles(self, self.nets)
         if isinstance(self.nets, MLP | DCGAN):

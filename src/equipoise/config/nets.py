@@ -132,4 +132,38 @@ class FastGAN(Section):
         return "batch"
 
 
-Nets = Annotated[MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN, Field(discriminator="kind")]
+class Translation(Section):
+    """Nets that begin with a picture; the widths are those at full size. D judges patches."""
+
+    kind: Literal["translation"] = "translation"
+    generator: Literal["resnet", "unet", "refiner", "gated", "styled"] = "resnet"
+    g_width: int = Field(64, ge=1)
+    g_max_width: int = Field(512, ge=1)  # of the unet
+    blocks: int = Field(9, ge=1)  # residual ones in the middle, of all but the unet and the gated one
+    downs: int = Field(2, ge=0)  # halvings before them
+    g_norm: Literal["none", "batch", "instance"] = "instance"
+    contrast: int = Field(0, ge=0)  # numbers that describe a patch to knobs.nce; of the resnet and the styled
+    d_width: int = Field(64, ge=1)
+    d_max_width: int = Field(512, ge=1)
+    d_layers: int = Field(3, ge=1)  # halvings: 3 see patches of 70 pixels
+    d_scales: int = Field(1, ge=1)  # of the picture that are judged, each half as large
+    d_norm: Literal["none", "batch", "instance", "spectral"] = "instance"
+    init: Init = "normal02"
+
+    @property
+    def z_dim(self) -> int:
+        """It begins with pictures."""
+        return 0
+
+    @property
+    def conditioning(self) -> Literal["none"]:
+        return "none"
+
+    @model_validator(mode="after")
+    def patches_are_described(self) -> Translation:
+        if self.contrast and self.generator not in ("resnet", "styled"):
+            raise ValueError("nets.contrast is of nets.generator=resnet or styled: set it to 0, or choose one of these")
+        return self
+
+
+Nets = Annotated[MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN | Translation, Field(discriminator="kind")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from equipoise.config.nets import DCGAN, MLP, R3GAN, ResNet, StyleGAN2
+from equipoise.config.nets import DCGAN, MLP, R3GAN, ResNet, StyleGAN2, Translation
 
 if TYPE_CHECKING:
     from equipoise.config.model import TrainConfig
@@ -74,3 +74,29 @@ def naming(config: TrainConfig) -> None:
             "nets.conditioning=auxiliary and knobs.auxiliary above 0 need each other, or nobody tells G which class is "
             "meant: set both, or another conditioning and knobs.auxiliary=0"
         )
+
+
+OF_LATENTS = ("mode_seeking", "z_consistency_d", "z_consistency_g", "path_length", "auxiliary", "reconstruction")
+OF_PLAYS = {  # the knobs that say something in some plays alone
+    "pixel": ("pairs",), "features": ("pairs",), "cycle": ("cycle",), "identity": ("cycle",),
+    "nce": ("domains", "styles"), "nce_identity": ("domains",), "style": ("styles",),
+}  # fmt: skip
+
+
+def playing(config: TrainConfig) -> None:
+    """What G begins with, and what fits that."""
+    knobs, play = config.knobs, config.play
+    if (play == "noise") != (not isinstance(config.nets, Translation)):
+        raise ValueError(
+            f"play={play} does not go with nets.kind={config.nets.kind}: nets.kind=translation begins with pictures, "
+            "and all others with noise"
+        )
+    for name, plays in OF_PLAYS.items():
+        if getattr(knobs, name) and play not in plays:
+            raise ValueError(f"knobs.{name} needs play={' or '.join(plays)}, and this is play={play}: set it to 0")
+    if play != "noise" and (asked := [name for name in OF_LATENTS if getattr(knobs, name)]):
+        raise ValueError(f"knobs.{asked[0]} is for generators that begin with noise: set it to 0")
+    if (knobs.nce or knobs.nce_identity) and not (isinstance(config.nets, Translation) and config.nets.contrast):
+        raise ValueError("knobs.nce compares patches as G describes them: set nets.contrast=256")
+    if config.pool and play not in ("domains", "cycle"):
+        raise ValueError("a pool keeps fakes without what they were made from: set pool=0, or play=domains or cycle")

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from equipoise.correspondences import per_image
+
 DECAY = 0.99  # of the averages, for each update of D
 
 
@@ -29,8 +31,7 @@ def heard(said: Tensor | tuple[Tensor, Tensor, Tensor]) -> Answer:
 def of_images(answer: Answer) -> Answer:
     """With one logit for each image, the mean of its patches: the patch at a place of one image has no likeness to that
     of another, with which a relativistic loss would pair it."""
-    logits = answer.logits
-    return answer if logits.ndim == 1 else answer._replace(logits=logits.flatten(1).mean(1))
+    return answer._replace(logits=per_image(answer.logits)) if answer.logits.ndim > 1 else answer
 
 
 class Levels:

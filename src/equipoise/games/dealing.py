@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -34,6 +35,15 @@ class Dealt(NamedTuple):
 
 
 Dealing = Callable[[Draws, Tensor, Tensor], Dealt]  # of (x [B, ...], y [B]) from the data
+
+
+class Undrawn:
+    """Of whoever only looks: nothing is drawn."""
+
+    def z(self, n: int) -> Tensor:
+        return torch.empty(n, 0)
+
+    def count(self, n: int) -> None: ...
 
 
 def from_noise(game: Draws, x: Tensor, y: Tensor) -> Dealt:

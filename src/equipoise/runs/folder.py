@@ -78,6 +78,11 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def model_back(self) -> Path:
+        """Of a game that goes both ways."""
+        return self.path / "model-back.safetensors"
+
+    @property
     def resume_note(self) -> Path:
         return self.path / "RESUME.txt"
 

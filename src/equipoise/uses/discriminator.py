@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from equipoise import build
-from equipoise.config import DCGAN, MLP, R3GAN, FastGAN, Nets, ResNet, StyleGAN2, TrainConfig, read
+from equipoise.config import DCGAN, MLP, R3GAN, FastGAN, Nets, ResNet, StyleGAN2, TrainConfig, Translation, read
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Source, everything
 from equipoise.errors import ConfigError
@@ -121,7 +121,7 @@ def company(nets: Nets) -> int:
             return max(nets.pack, 1 if nets.minibatch == "none" else BATCH) - 1
         case StyleGAN2():
             return nets.group - 1
-        case R3GAN() | ResNet() | FastGAN():
+        case R3GAN() | ResNet() | FastGAN() | Translation():
             return 0
         case other:
             assert_never(other)
@@ -136,7 +136,7 @@ def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedDiscriminator,
     """D of a checkpoint, and what was wrong with newer ones. Raises as `generator.from_run`."""
     found, complaints = chosen(run, which)
     state, manifest = checkpoint.load(found)
-    form = build.Form(tuple(manifest["shape"]), manifest["classes"])
+    form = build.Form.of(manifest)
     nets = read(run.config).nets
     _, D = build.networks(nets, form, seed=0)
     try:

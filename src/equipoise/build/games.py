@@ -1,0 +1,185 @@
+"""The game of a config: its players, what stands in front of D, and who begins with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+from functools import partial
+from typing import assert_never
+
+import torch
+from torch import Tensor, nn, optim
+
+from equipoise import augment
+from equipoise import config as c
+from equipoise.build.players import Form, freeze, layout, networks, pack
+from equipoise.ema import EMA
+from equipoise.errors import ConfigError
+from equipoise.games import dealing
+from equipoise.games.adaptive import Adaptive, Steady
+from equipoise.games.answers import Levels
+from equipoise.games.cyclegan import BACK, CycleGAN
+from equipoise.games.dealing import Dealing
+from equipoise.games.gan import GAN, Augment, Call, Precision
+from equipoise.games.pool import NoPool, Pool
+from equipoise.knobs import Knobs
+from equipoise.losses import CLASS_LOSSES
+from equipoise.processes import ALONE, Processes
+from equipoise.streams import Stream
+
+AnyGame = GAN | CycleGAN
+
+
+def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE) -> AnyGame:
+    """The game at its start. Raises ConfigError when its parts do not fit together."""
+    require_room(config, processes)
+    G, D = players(config, form, config.seed, device)
+    if config.play != "cycle":
+        g_opt = optimizer(config.optim.g, [G], config.knobs.g_lr)
+        return of_two(config, form, G, D, g_opt, device, processes)
+    F, D_back = players(config, form.back, Stream(config.seed, "way back").at(0).initial_seed(), device)
+    g_opt = optimizer(config.optim.g, [G, F], config.knobs.g_lr)
+    return CycleGAN(
+        of_two(config, form, G, D, g_opt, device, processes),
+        of_two(config, form.back, F, D_back, g_opt, device, processes, BACK),
+    )
+
+
+def players(config: c.TrainConfig, form: Form, seed: int, device: torch.device) -> tuple[nn.Module, nn.Module]:
+    G, D = networks(config.nets, form, seed)
+    for net in (G, D):
+        net.to(device)
+        net.to(memory_format=layout(config.nets))  # type: ignore[call-overload]
+    freeze(D, config.freeze_d)
+    return G, D
+
+
+def of_two(
+    config: c.TrainConfig, form: Form, G: nn.Module, D: nn.Module, g_opt: optim.Optimizer, device: torch.device,
+    processes: Processes, way: str = "",
+) -> GAN:  # fmt: skip
+    """A game of G against D. `way` stands before the names of its streams."""
+    ema = EMA(G)
+    if config.machine.compile:
+        G.compile()
+    return GAN(
+        G=G,
+        D=D,
+        D_of_G=compiled(D) if config.machine.compile else None,
+        g_opt=g_opt,
+        d_opt=optimizer(config.optim.d, [D], config.knobs.d_lr),
+        ema=ema,
+        z_dim=config.nets.z_dim,
+        latents=Stream(config.seed, f"{way}latents", str(device)),
+        chords=Stream(config.seed, f"{way}chords", str(device)),
+        knobs=config.knobs,
+        augment=in_front_of_D(config, device, processes, way),
+        vary=seen_again(config, device, processes, way),
+        class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
+        pack=pack(config.nets),
+        pace=Adaptive() if config.knobs.augment_target else Steady(),
+        precision=precision(config.machine, device),
+        homogeneous_D=isinstance(config.nets, c.R3GAN) and not config.freeze_d,  # Euler's identity needs all biases
+        shared_fakes=config.shared_fakes,
+        processes=processes,
+        levels=Levels(device),
+        dealing=dealing_of(config.play, form, way),
+        pool=pool(config, form, device, way),
+    )
+
+
+def dealing_of(play: c.Play, form: Form, way: str = "") -> Dealing:
+    match play:
+        case "noise":
+            return dealing.from_noise
+        case "pairs":
+            return dealing.of_pairs(form.given)
+        case "styles":
+            return dealing.of_styles(form.given)
+        case "domains" | "cycle":
+            return dealing.of_domains(form.given) if way != BACK else dealing.of_domains_back(form.shape[0])
+        case other:
+            assert_never(other)
+
+
+def pool(config: c.TrainConfig, form: Form, device: torch.device, way: str) -> Pool | NoPool:
+    if not config.pool:
+        return NoPool()
+    empty = torch.empty(0, *form.shape, device=device)
+    return Pool(config.pool, Stream(config.seed, f"{way}pool", str(device)), empty)
+
+
+def require_room(config: c.TrainConfig, processes: Processes) -> None:
+    """That a process's share of the batch is enough for what needs several samples."""
+    shared = pack(config.nets) * processes.count
+    if config.batch % shared:
+        raise ConfigError(
+            f"batch={config.batch} cannot be shared by {processes.count} processes in packs of {pack(config.nets)}: "
+            f"choose a multiple of {shared}."
+        )
+    if config.knobs.unroll and processes.count > 1:
+        raise ConfigError(
+            "knobs.unroll looks ahead on one process's samples alone: set machine.devices=1, or unroll=0."
+        )
+
+
+def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Processes, way: str = "") -> Augment:
+    def augmented(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
+        count = len(x) * processes.count
+        if knobs.augment_p:
+            generator = Stream(config.seed, f"{way}ada/{call}", str(device)).at(drawn)
+            whole = augment.draws(count, generator, augment.ADA_COLUMNS)
+            x = augment.ada_augment(x, processes.part(whole), knobs.augment_p, config.augment)
+            whole = augment.draws(count, Stream(config.seed, f"{way}augment/{call}", str(device)).at(drawn))
+            x = augment.diff_augment(x, processes.part(whole), knobs.augment_p, config.augment)
+        if knobs.instance_noise:  # Sonderby et al. 2017 (arXiv:1610.04490)
+            generator = Stream(config.seed, f"{way}noise/{call}", str(device)).at(drawn)
+            whole = torch.randn(count, *x.shape[1:], generator=generator, device=device)
+            x = x + knobs.instance_noise * processes.part(whole)
+        return x
+
+    return augmented
+
+
+def seen_again(config: c.TrainConfig, device: torch.device, processes: Processes, way: str = "") -> Augment:
+    """Shifted; mirrored too where `augment` names flips, for not all data may be."""
+
+    def varied(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
+        generator = Stream(config.seed, f"{way}again/{call}", str(device)).at(drawn)
+        whole = augment.draws(len(x) * processes.count, generator)
+        return augment.seen_again(x, processes.part(whole), float("flip" in config.augment))
+
+    return varied
+
+
+def compiled(net: nn.Module) -> nn.Module:
+    """A second face of the same weights."""
+    face: nn.Module = torch.compile(net)  # type: ignore[assignment]
+    return face
+
+
+def precision(machine: c.Machine, device: torch.device) -> Precision:
+    """What the networks compute in; Fabric's own bf16 makes R1 raise."""
+    if machine.precision == "bf16":
+        return partial(torch.autocast, device.type, torch.bfloat16)
+    return nullcontext
+
+
+def optimizer(choice: c.Optimizer, nets: Iterable[nn.Module], lr: float) -> optim.Optimizer:
+    """Fused where torch has it: on CPU about seven times faster than its default loop."""
+    params = [p for net in nets for p in net.parameters() if p.requires_grad]
+    match choice:
+        case c.SGD():
+            return optim.SGD(params, lr, momentum=choice.momentum, dampening=choice.dampening,
+                             nesterov=choice.nesterov, weight_decay=choice.weight_decay, fused=True)  # fmt: skip
+        case c.Adam():
+            return optim.Adam(params, lr, betas=choice.betas, eps=choice.eps, weight_decay=choice.weight_decay,
+                              amsgrad=choice.amsgrad, fused=True)  # fmt: skip
+        case c.AdamW():
+            return optim.AdamW(params, lr, betas=choice.betas, eps=choice.eps, weight_decay=choice.weight_decay,
+                               amsgrad=choice.amsgrad, fused=True)  # fmt: skip
+        case c.RMSprop():
+            return optim.RMSprop(params, lr, alpha=choice.alpha, eps=choice.eps, momentum=choice.momentum,
+                                 centered=choice.centered, weight_decay=choice.weight_decay, foreach=True)  # fmt: skip
+        case other:
+            assert_never(other)

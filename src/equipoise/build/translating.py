@@ -1,0 +1,62 @@
+"""Games that begin with pictures: what their nets must know of the data, and how their samples are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from equipoise import config as c
+from equipoise import pictures
+from equipoise.build.games import dealing_of
+from equipoise.build.pixels import as_pixels
+from equipoise.build.players import Form
+from equipoise.data.source import Source, Splits, everything, mixed
+from equipoise.games.base import Game
+from equipoise.games.cyclegan import BACK, CycleGAN
+from equipoise.games.dealing import Dealt, Undrawn
+
+CASES = 16  # in a grid
+COLUMNS = 2  # cases beside each other
+
+
+def form(play: c.Play, data: Splits) -> Form:
+    """Of a set with two domains."""
+    channels, *sides = data.train.shape
+    given, made = data.given, channels - data.given
+    return Form((made, *sides), 0, given, {"pairs": given, "styles": made}.get(play, 0))
+
+
+def dealt_of(play: c.Play, form: Form, part: Source, way: str = "") -> Dealt:
+    """All samples of a part, as a game is dealt them; with nothing to begin with where that is noise."""
+    return dealing_of(play, form, way)(Undrawn(), *everything(part))
+
+
+def drawing(play: c.Play, form: Form, part: Source, device: torch.device) -> Callable[[Game], Image.Image]:
+    """A function that draws the same few cases of a part: the picture that was given, what became of it, and beside
+    it what that should be, or whose style it should have, or what it is when it has come back."""
+    few = mixed(part, CASES)
+    real, y, z = (t.to(device) for t in dealt_of(play, form, few))
+
+    def drawn(game: Game) -> Image.Image:
+        made = game.sampler(z, y)
+        if isinstance(game, CycleGAN):
+            _, _, other = (t.to(device) for t in dealt_of(play, form.back, few, BACK))
+            back = game.back.sampler(other, y)
+            return cases([z, made, game.back.sampler(made, y), other, back, game.sampler(back, y)])
+        return cases([z, made] if play == "domains" else [z, made, real])
+
+    return drawn
+
+
+def cases(columns: Sequence[Tensor]) -> Image.Image:
+    """[N, C, H, W] each, whose pictures i stand beside each other; of masks and other channels nothing is drawn."""
+    colour = any(x.shape[1] >= 3 for x in columns)
+    shown = [shown_as(x, 3 if colour else 1) for x in columns]
+    return pictures.grid(as_pixels(torch.stack(shown, 1).flatten(0, 1)), COLUMNS * len(columns))
+
+
+def shown_as(x: Tensor, channels: int) -> Tensor:
+    return x[:, :channels] if x.shape[1] >= channels else x[:, :1].expand(-1, channels, -1, -1)

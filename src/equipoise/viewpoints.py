@@ -1,0 +1,144 @@
+"""What judge and guardian see of one way of a game: reals that its samples should be like, and what G begins with.
+
+Most games have one way. A game between two domains that goes there and back has two: see `ways`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from equipoise import build, pictures
+from equipoise import config as c
+from equipoise.data.hooks import Track, Warn
+from equipoise.data.layout import PartName
+from equipoise.data.source import Source, Splits, mixed
+from equipoise.diagnosis.beforehand import beforehand
+from equipoise.diagnosis.remedies import Setting
+from equipoise.encoders.cache import Cache
+from equipoise.encoders.choose import encoder_for
+from equipoise.encoders.encoder import Encoder
+from equipoise.encoders.looked import identity
+from equipoise.evaluation import Reference, seen
+from equipoise.guardian import OfGame, spread
+from equipoise.judging import Held, OfSamples
+from equipoise.metrics import nearest
+from equipoise.probes.players import Bench
+from equipoise.sight import LEARNED, Eyes, eyes_for
+
+ENOUGH = 100  # test samples for final figures
+BENCH = 256  # samples that the players are asked about in a look
+
+
+class Sides(NamedTuple):
+    """Reals, and what the players are told of them."""
+
+    x: Tensor
+    y: Tensor
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """What it learns takes up to minutes on new data: it is learnt when it is first asked for, and once."""
+
+    config: c.TrainConfig
+    form: build.Form
+    data: Splits  # as the game is dealt them
+    reals: Splits  # what its samples should be like: the same, or one of two domains
+    way: str
+    device: torch.device
+    track: Track
+    warn: Warn
+
+    @cached_property
+    def of_samples(self) -> OfSamples:
+        """Whoever judges, and never gives up."""
+        asked = self.config.evaluate
+        encoder = encoder_for(self.reals.train, asked.features, "random", self.track, self.warn)
+        return OfSamples(
+            validation=self.held_against(encoder, "validation"),
+            test=lambda: self.held_against(encoder, "test") if len(self.reals.test) >= ENOUGH else None,
+            encoder=encoder, families=asked.metrics, best_by=asked.best_by, patience=0,
+        )  # fmt: skip
+
+    def held_against(self, encoder: Encoder, part: PartName) -> Held:
+        """Reals of a part, and up to LEARNED of what was learned from, which must not be copied; and what as many fakes
+        begin with."""
+        cache = Cache(warn=self.warn)
+        real, train = mixed(getattr(self.reals, part), self.config.evaluate.n), mixed(self.reals.train, LEARNED)
+        reference = Reference(
+            real=seen(encoder, real, cache, self.track), train=seen(encoder, train, cache, self.track),
+            features=encoder.protocol, data={"sha256": identity(real), "part": part}, cache=cache,
+        )  # fmt: skip
+        n = min(self.config.evaluate.n, len(self.reals.validation))
+        return Held(reference, *self.begins(n, "evaluation", part))
+
+    def begins(self, n: int, purpose: str, part: PartName = "validation") -> build.Begins:
+        """The same n of each run with this seed."""
+        return build.begins(self.config, self.form, getattr(self.data, part), n, purpose, self.device, self.way)
+
+    @cached_property
+    def eyes(self) -> Eyes | None:
+        asked = self.config.guardian
+        return eyes_for(self.reals.train, self.reals.validation, asked.features, asked.n, self.track, self.warn)
+
+    @cached_property
+    def of_game(self) -> Callable[..., OfGame]:
+        """Whoever watches a game of a length. Where samples are too few, the players alone are watched, and that is
+        said."""
+        eyes, train, images = self.eyes, self.reals.train, self.form.is_images
+        z, y = self.begins(self.config.guardian.n, "watching")
+        n = 0 if eyes is None else eyes.n
+        return partial(
+            OfGame, eyes, self.bench(z[:BENCH], y[:BENCH]), z[:n], y[:n],
+            first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
+            draw=drawing_of_modes(eyes, train) if images and eyes else None, conditional=self.form.classes > 1,
+        )  # fmt: skip
+
+    def setting(self) -> Setting:
+        """What a remedy must know of the game."""
+        apart2, deviation = spread(self.reals.train)
+        nets = self.config.nets
+        return Setting(
+            start=self.config.knobs, images=self.form.is_images,
+            batch_norm=not isinstance(nets, c.R3GAN) and nets.d_norm == "batch",
+            apart2=apart2, deviation=deviation,
+            shares=() if self.eyes is None else self.eyes.shares_of_reals,
+        )  # fmt: skip
+
+    def bench(self, z: Tensor, y: Tensor) -> Bench:
+        """What the players are asked about."""
+        n = min(BENCH, len(self.reals.train), len(self.reals.validation))
+
+        def sides(part: Source) -> Sides:
+            real, told, _ = build.dealt_of(self.config.play, self.form, mixed(part, n), self.way)
+            return Sides(real.to(self.device), told.to(self.device))
+
+        step = build.directions(self.config, z)
+        return Bench(train=sides(self.data.train), held_out=sides(self.data.validation), z=z, y=y, step=step)
+
+
+def class_counts(source: Source) -> list[int]:
+    """How many there are of each class, among at most LEARNED samples; none without classes."""
+    if not source.classes:
+        return []
+    part = mixed(source, LEARNED)
+    return torch.bincount(part.take(torch.arange(len(part)))[1], minlength=source.classes).tolist()
+
+
+def drawing_of_modes(eyes: Eyes, train: Source) -> Callable[[Sequence[float], Sequence[float]], Image.Image]:
+    """A function that draws the shares of reals and of fakes; each mode by the training image in its middle."""
+    _, middle = nearest(eyes.ground.bins.centres.float(), eyes.ground.train)
+    examples = mixed(train, LEARNED).take(middle)[0]
+
+    def draw(real: Sequence[float], fake: Sequence[float]) -> Image.Image:
+        return pictures.modes(np.array(real), np.array(fake), build.as_pixels(examples))
+
+    return draw
