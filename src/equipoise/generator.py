@@ -19,9 +19,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from equipoise import build, foreign, latents, pictures
-from equipoise.config import Nets, read
+from equipoise.config import Degrade, Nets, Spoilt, TrainConfig, read
 from equipoise.data.hooks import Track, untracked
+from equipoise.data.source import to_uint8
 from equipoise.errors import ConfigError, StorageError
+from equipoise.games.dealing import Dealt
 from equipoise.latents import Codes, Latents, Styles, space_of
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder, existing
@@ -39,6 +41,7 @@ class TrainedGenerator:
     G: nn.Module
     nets: Nets
     form: build.Form
+    task: Spoilt | None = None  # what a translator restores; None for any other
 
     @cached_property
     def space(self) -> Latents | Styles:
@@ -70,6 +73,8 @@ class TrainedGenerator:
 
         Raises: as `sample`.
         """
+        if self.form.given:
+            raise ConfigError("this generator begins with pictures: give it some with equipoise translate RUN INPUT.")
         if truncation is not None and not self.form.is_images:
             raise ConfigError(
                 "truncation is for pictures: this generator makes points, and would leave some of them out."
@@ -88,6 +93,12 @@ class TrainedGenerator:
         tracked = track(parts, "drawing samples", len(parts))
         x = torch.cat([self.space.samples(Codes(at, y)) for at, y in tracked])
         return build.as_pixels(x) if self.form.is_images else x.numpy()
+
+    @torch.no_grad()
+    def made_of(self, dealt: Dealt, track: Track = untracked) -> Tensor:
+        """What a translator makes of pictures: uint8 [N, C, H, W]."""
+        parts = list(zip(torch.split(dealt.z, CHUNK), torch.split(dealt.y, CHUNK), strict=True))
+        return torch.cat([to_uint8(self.G(z, y)) for z, y in track(parts, "translating", len(parts))])
 
     def kept_codes(self, path: Path) -> Codes:
         """From a file that `latents.save` wrote. Raises StorageError, and ConfigError when they do not fit."""
@@ -111,7 +122,7 @@ class TrainedGenerator:
             "format": FORMAT,
             "nets": self.nets.model_dump(),
             **self.form.facts(),
-        }
+        } | ({"task": self.task} if self.task else {})
         try:
             weights = {name: tensor.contiguous() for name, tensor in self.G.state_dict().items()}
             save_file(weights | dict(constants), path, metadata={"equipoise": json.dumps(about)})
@@ -135,8 +146,8 @@ def from_file(path: Path) -> TrainedGenerator:
             names = [name for name in file.keys() if not name.startswith(CONSTANT)]  # noqa: SIM118 - not a mapping
             state = {name: file.get_tensor(name) for name in names}
         nets: Nets = TypeAdapter(Nets).validate_python(about["nets"])
-        form = build.Form.of(about)
-        return with_weights(nets, form, state)
+        task: Spoilt | None = TypeAdapter(Spoilt | None).validate_python(about.get("task"))
+        return with_weights(nets, build.Form.of(about), state, task)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"{path} cannot be read: {error}.") from error
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # pydantic's is a ValueError
@@ -168,7 +179,8 @@ def from_checkpoint(run: RunFolder, found: Path, way: str = "") -> TrainedGenera
     state, manifest = checkpoint.load(found)
     form = build.Form.of(manifest)
     try:
-        return with_weights(read(run.config).nets, form.back if way else form, state[f"game.{way}G_ema"])
+        config = read(run.config)
+        return with_weights(config.nets, form.back if way else form, state[f"game.{way}G_ema"], task_of(config))
     except KeyError as error:
         raise ConfigError(f"{run.path} goes one way only: leave out --back.") from error
     except RuntimeError as error:
@@ -188,15 +200,22 @@ def chosen(run: RunFolder, which: str) -> tuple[Path, list[str]]:
     return run.checkpoints / checkpoint.name_of(int(which)), []
 
 
-def with_weights(nets: Nets, form: build.Form, state: dict[str, Tensor]) -> TrainedGenerator:
+def with_weights(
+    nets: Nets, form: build.Form, state: dict[str, Tensor], task: Spoilt | None = None
+) -> TrainedGenerator:  # fmt: skip
     G, _ = build.networks(nets, form, seed=0)
     G.load_state_dict(state)
-    return TrainedGenerator(G.eval().requires_grad_(False), nets, form)
+    return TrainedGenerator(G.eval().requires_grad_(False), nets, form, task)
 
 
-def opened(path: Path, which: str = "last") -> tuple[TrainedGenerator, list[str]]:
+def task_of(config: TrainConfig) -> Spoilt | None:
+    """What the generator of a run restores."""
+    return config.data.how if isinstance(config.data, Degrade) else None
+
+
+def opened(path: Path, which: str = "last", way: str = "") -> tuple[TrainedGenerator, list[str]]:
     """The generator of a run or of a file. Raises as `from_run` and `from_file`."""
-    return (from_file(path), []) if path.is_file() else from_run(existing(path), which)
+    return (from_file(path), []) if path.is_file() else from_run(existing(path), which, way)
 
 
 def write_samples(samples: Samples, out: Path) -> None:

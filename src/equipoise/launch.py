@@ -27,7 +27,7 @@ from equipoise.environment import environment
 from equipoise.errors import ConfigError, Damaged, DataError, GaveUp, MachineError, StorageError
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.cyclegan import CycleGAN
-from equipoise.generator import TrainedGenerator
+from equipoise.generator import TrainedGenerator, task_of
 from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
@@ -171,7 +171,7 @@ def share(run: Run[build.AnyGame], config: c.TrainConfig, form: build.Form) -> N
     """Writes the generator to share, or both."""
     if not run.processes.leads:
         return
-    TrainedGenerator(run.game.ema.net.cpu(), config.nets, form).save(run.folder.model)
+    TrainedGenerator(run.game.ema.net.cpu(), config.nets, form, task_of(config)).save(run.folder.model)
     if isinstance(run.game, CycleGAN):
         TrainedGenerator(run.game.back.ema.net.cpu(), config.nets, form.back).save(run.folder.model_back)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from equipoise import build, exhibits, generator
 from equipoise import config as c
-from equipoise import exhibits, generator
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import InMemory, Part, Shape, Source
 from equipoise.encoders.cache import Cache
@@ -23,6 +23,7 @@ from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.evaluation import FAMILIES, FIGURES, OF_PIXELS, PAIRED, Figures, Reference, Samples, evaluate, seen
+from equipoise.generator import TrainedGenerator
 from equipoise.live import LIVE
 from equipoise.runs import checkpoint
 from equipoise.runs.events import Log, printable
@@ -189,10 +190,26 @@ def drawn(asked: Asked, track: Track, warn: Warn) -> Scored:
         which = "last" if asked.checkpoint == "best" and found.parent != run.best else asked.checkpoint
     else:
         trained, step, which = generator.from_file(Path(asked.what)), None, None
+    if trained.form.given:
+        return Scored(made_of_its_data(asked, trained, track, warn), False, which, step)
     samples = torch.from_numpy(trained.sample(asked.n, asked.seed, track=track))
     return Scored(
         InMemory(samples.permute(0, 3, 1, 2) if trained.form.is_images else samples), True, which, step
     )  # fmt: skip
+
+
+def made_of_its_data(asked: Asked, trained: TrainedGenerator, track: Track, warn: Warn) -> Source:
+    """What a translator makes of the given side of its run's own data: sample i belongs to real i."""
+    if not is_run(asked.what):
+        raise ConfigError(f"{asked.what} begins with pictures: translate some, and evaluate the folder.")
+    if asked.against is not None and parted(asked.against)[0] != asked.what:
+        raise ConfigError(f"{asked.what} translates its own data: leave out --against, or name a part of {asked.what}.")
+    config = c.read(RunFolder(Path(asked.what)).config)
+    part = parted(asked.against)[1] if asked.against else None
+    if part == "all":
+        raise ConfigError("all parts at once are not translated: name one of train, validation, test.")
+    source = getattr(build.splits(config.data, track, warn), part or "test")
+    return InMemory(trained.made_of(build.dealt_of(config.play, trained.form, source), track))
 
 
 def held_against(asked: Asked, side: int | None, track: Track, warn: Warn) -> Set:

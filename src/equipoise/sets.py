@@ -114,9 +114,12 @@ def is_run(text: str) -> bool:
 
 def of_run(path: str, part: PartOrAll | None, track: Track, warn: Warn) -> Set:
     """What a run was trained on, as it was; the part that nothing was chosen by unless another is named."""
-    data = own_data(path)
+    config = c.read(RunFolder(Path(path)).config)
+    data = config.data
     name = data.path if isinstance(data, c.Pictures | c.Arrays) else data.kind
-    splits = replace(build.splits(data, track, warn), held_out=())  # D did not see its validation data
+    whole = build.splits(data, track, warn)
+    reals = build.reals(config, build.form(config, whole), whole)
+    splits = replace(reals, held_out=())  # D did not see its validation data
     return part_of(name, splits, part or "test")
 
 

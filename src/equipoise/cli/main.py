@@ -98,7 +98,9 @@ def resume(run: Run) -> None:
     screen.say(f"{run}: finished")
 
 
-for verb in (trained.sample, trained.walk, trained.project, trained.judge, trained.directions, trained.export):
+for verb in (
+    trained.sample, trained.walk, trained.project, trained.translate, trained.judge, trained.directions, trained.export,
+):  # fmt: skip
     app.command()(verb)
 
 

@@ -81,6 +81,23 @@ def project(
     use.project(use.opened(run, checkpoint), picture, out, seed, label)
 
 
+def translate(
+    run: Generator,
+    given: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture, or a folder, .zip or .parquet of them.")],
+    out: Annotated[Path, typer.Option("-o", help="A picture, or a folder.")] = Path("translated.png"),
+    style: Annotated[Path | None, typer.Option(help="A picture whose style the others are given (stylize).")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="White where holes are to be filled [what is transparent] (inpaint).")
+    ] = None,
+    back: Annotated[bool, typer.Option("--back", help="From B to A (cyclegan).")] = False,
+    checkpoint: Checkpoint = "last",
+) -> None:
+    """Translates or restores pictures of any size."""
+    from equipoise.cli import translation
+
+    translation.translate(run, given, out, style, mask, back, checkpoint)
+
+
 def judge(
     run: Run,
     data: Annotated[Path, typer.Argument(help="A picture, a folder, .zip or .parquet file of them, or an array.")],

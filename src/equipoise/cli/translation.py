@@ -1,0 +1,61 @@
+"""What the verb translate does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from equipoise import generator
+from equipoise.cli import screen
+from equipoise.cli.use import older
+from equipoise.data.decode import SUFFIXES
+from equipoise.data.whole import Whole, pictures
+from equipoise.errors import DataError
+from equipoise.games.cyclegan import BACK
+from equipoise.generator import TrainedGenerator
+from equipoise.uses import translating
+
+SHOWN = 20  # pictures that were left out, by name
+
+
+def translate(
+    run: Path, given: Path, out: Path, style: Path | None, mask: Path | None, back: bool, which: str
+) -> None:  # fmt: skip
+    trained, complaints = generator.opened(run, which, BACK if back else "")
+    older(complaints)
+    translating.require_translator(trained)
+    told = translating.one(style) if style else None
+    single = given.is_file() and given.suffix.lower() in SUFFIXES
+    bad: dict[str, str] = {}
+    done = 0
+    for picture in pictures(given):
+        if isinstance(picture, tuple):
+            bad[picture[0]] = f"cannot be read: {picture[1]}"
+            continue
+        target = out if single and out.suffix.lower() in SUFFIXES else (out / picture.name).with_suffix(".png")
+        try:
+            written(trained, picture, told, mask, target)
+        except DataError as error:
+            if single:
+                raise
+            bad[picture.name] = str(error)
+        else:
+            done += 1
+    told_of(bad, done, given)
+    screen.say(f"{done} translated: {out}")
+
+
+def written(
+    trained: TrainedGenerator, picture: Whole, style: Whole | None, mask: Path | None, target: Path
+) -> None:  # fmt: skip
+    whole = translating.with_hole(picture, mask) if mask else picture
+    translating.write(translating.translated(trained, whole, style, screen.track), target)
+
+
+def told_of(bad: dict[str, str], done: int, given: Path) -> None:
+    """Raises DataError where nothing was translated."""
+    for name, why in list(bad.items())[:SHOWN]:
+        screen.fail(f"{name}: {why}")
+    if len(bad) > SHOWN:
+        screen.fail(f"and {len(bad) - SHOWN} more.")
+    if not done:
+        raise DataError(f"{given} holds no picture that can be translated.")
