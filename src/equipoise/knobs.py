@@ -46,6 +46,7 @@ class Knobs(BaseModel):
     path_length: float = Field(0.0, ge=0)  # of G with styles: deviation of the lengths of its paths
     path_every: int = Field(1, ge=1)  # rounds, as r1_every
     reconstruction: float = Field(0.0, ge=0)  # of D with decoders: what it draws of reals again
+    adversarial: float = Field(1.0, ge=0)  # of G's loss: what D says; 0 leaves the other terms alone
     pixel: float = Field(0.0, ge=0)  # of pairs: mean |fake - real|
     cycle: float = Field(0.0, ge=0)  # of two domains: mean |what came back - what was sent|
     identity: float = Field(0.0, ge=0)  # mean |G(b) - b|: what is of the other domain already stays as it is

@@ -1,5 +1,7 @@
 """Tiles against the picture as a whole."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -38,7 +40,7 @@ def test_every_tile_has_the_trained_size_and_neighbours_overlap_by_half():
     for length in range(16, 200):
         begun = tiles.starts(length, 16)
         assert begun[0] == 0 and begun[-1] == max(0, length - 16)
-        assert all(0 < later - earlier <= 8 for earlier, later in zip(begun, begun[1:], strict=False))
+        assert all(0 < later - earlier <= 8 for earlier, later in pairwise(begun))
 
 
 def steps(x):

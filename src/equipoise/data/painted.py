@@ -47,7 +47,7 @@ def colours(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def coloured_digits(seed: int = 0) -> Splits:
-    """Digits of 16 pixels in grey, and others of them painted: no digit is in both domains, and none is in two parts."""
+    """Digits of 16 pixels in grey, and others painted: none is in both domains, and none is in two parts."""
     whole = digits(seed)
     parts = []
     for i, part in enumerate((whole.train, whole.validation, whole.test)):

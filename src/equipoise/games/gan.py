@@ -174,6 +174,8 @@ class GAN:
             g_losses = loss.generator(real_logits, of_fake.logits)
             g_loss = terms.mean_of_best(g_losses, of_fake.logits, knobs.top_k, self.processes)
             penalty = weight_penalty(self.G, knobs.g_l1, knobs.g_l2, knobs.g_orthogonal)
+            if knobs.adversarial != 1:
+                g_loss = knobs.adversarial * g_loss
             penalty, asked = with_terms(penalty, chain(terms.of_G(self, hand, of_fake), likeness.of_G(self, hand)))
         told.append(asked | detached(g_loss=g_loss, g_penalty=penalty))
         return g_loss + penalty
