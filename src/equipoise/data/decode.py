@@ -167,11 +167,17 @@ def fitted(image: Image.Image, size: int) -> Image.Image:
 
 def smaller_side(content: bytes) -> int | None:
     """Of a picture that is not decoded; None when it cannot be opened."""
+    size = stored_size(content)
+    return None if size is None else min(size)
+
+
+def stored_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height as stored, of a picture that is not decoded; None when it cannot be opened."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            side: int = min(opened(content).size)
-            return side
+            size: tuple[int, int] = opened(content).size
+            return size
     except Exception:  # the survey will name it
         return None
 

@@ -93,6 +93,13 @@ def opened(
         raise
 
 
+def shared(workers: int | None, count: int) -> int:
+    """Reading processes of each of two domains of `count` pictures, where `workers` were asked for."""
+    if workers is not None:
+        return workers
+    return max(1, cores() // 2) if count >= MANY else 0
+
+
 def listed(place: Place, path: Path) -> Listing:
     found = place.listing()
     if not found.names and not found.bad:
