@@ -11,13 +11,13 @@ import torch
 from equipoise import auto, finetuning
 from equipoise import config as c
 from equipoise.auto import Facts
+from equipoise.data.arrays import FILES, is_arrays
 from equipoise.data.hooks import Warn, unheard
-from equipoise.data.ondisk import is_set
 from equipoise.errors import ConfigError, DataError
 from equipoise.facts import facts_of
 from equipoise.recipes import recipe as named_recipe
 
-PICTURE_FILES, ARRAY_FILES = (".zip", ".parquet"), (".npz", ".npy", ".idx", ".gz", "-ubyte")
+PICTURE_FILES = (".zip", ".parquet")
 
 
 def configured(
@@ -53,13 +53,11 @@ def configured(
     given = {"seed": seed, "kimg": kimg, "machine.devices": devices, "machine.nodes": nodes}
     changes += [f"{key}={value}" for key, value in given.items() if value is not None]
     if data is not None:
-        config = config.model_copy(update={"data": of_same_size(data_at(data), config.data)})
+        config = config.model_copy(update={"data": in_place_of(config.data, data)})
     if start is not None:
         config = config.model_copy(update={"start": finetuning.start_at(start)})
     config = c.override(config, changes)
-    if isinstance(config.data, c.Pictures | c.Arrays):  # a run must find its data from any folder
-        here = config.data.model_copy(update={"path": str(Path(config.data.path).resolve())})
-        config = config.model_copy(update={"data": here})
+    config = config.model_copy(update={"data": found_from_anywhere(config.data)})
     return config if steps is None else with_steps(config, steps)
 
 
@@ -87,17 +85,60 @@ def with_steps(config: c.TrainConfig, steps: int) -> c.TrainConfig:
     return c.override(config, [f"kimg={steps * config.images_a_round / 1000}"])
 
 
+def in_place_of(before: c.Data, text: str) -> c.Data:
+    """The data behind a name or a path, for a recipe with `before`: two domains where it translates.
+
+    Raises:
+        DataError: for what is no such data.
+    """
+    match before:
+        case c.ColouredDigits() | c.PaintedDigits() if text in c.BUILT_IN:
+            return c.BUILT_IN[text]
+        case c.ColouredDigits():
+            return in_place_of(c.Domains(path=text), text)
+        case c.PaintedDigits():
+            return in_place_of(c.Pairs(path=text), text)
+        case c.Pairs() | c.Domains():
+            if not Path(text).exists():
+                raise DataError(f"{text} is not there: this recipe needs a folder or a file with two domains, A and B.")
+            return before.model_copy(update={"path": text, "to": None})
+        case c.Degrade():
+            of = of_same_size(data_at(text), before.of)
+            if not isinstance(of, c.Pictures | c.Arrays | c.Digits | c.StackedDigits):
+                raise DataError(f"{text} cannot be spoilt and restored: give pictures, an array of images, or digits.")
+            return before.model_copy(update={"of": of})
+        case _:
+            return of_same_size(data_at(text), before)
+
+
+def found_from_anywhere(data: c.Data) -> c.Data:
+    """With whole paths: a run must find its data from any folder."""
+    match data:
+        case c.Pictures(path=path) | c.Arrays(path=path) | c.Pairs(path=path, to=None) | c.Domains(path=path, to=None):
+            return data.model_copy(update={"path": whole(path)})
+        case c.Pairs(path=path, to=str(to)) | c.Domains(path=path, to=str(to)):
+            return data.model_copy(update={"path": whole(path), "to": whole(to)})
+        case c.Degrade(of=of):
+            return data.model_copy(update={"of": found_from_anywhere(of)})
+        case _:
+            return data
+
+
+def whole(path: str) -> str:
+    return str(Path(path).resolve())
+
+
 def data_at(text: str) -> c.Data:
     """The data behind a name (ring, grid, digits, stacked-digits) or a path."""
     if text in c.BUILT_IN:
         return c.BUILT_IN[text]
     path = Path(text)
-    if is_set(path) or (path.is_file() and path.name.lower().endswith(ARRAY_FILES)):
+    if is_arrays(path):
         return c.Arrays(path=str(path))
     if path.is_dir() or (path.is_file() and path.name.lower().endswith(PICTURE_FILES)):
         return c.Pictures(path=str(path))
     raise DataError(
-        f"{text} is no folder, no {', '.join(PICTURE_FILES + ARRAY_FILES)} file, and no built-in set.\n"
+        f"{text} is no folder, no {', '.join(PICTURE_FILES + FILES)} file, and no built-in set.\n"
         f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
     )
 

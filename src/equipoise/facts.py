@@ -15,11 +15,16 @@ from equipoise.data.decode import default_size
 from equipoise.data.layout import Layout
 from equipoise.data.ondisk import opened_set
 from equipoise.data.places import place_at
-from equipoise.errors import DataError
+from equipoise.errors import ConfigError, DataError
 
 
 def facts_of(data: c.Data) -> Facts:
-    """From names, headers and a few pictures. Raises DataError when there is nothing that can be read."""
+    """From names, headers and a few pictures.
+
+    Raises:
+        DataError: when there is nothing that can be read.
+        ConfigError: for the data of a translation.
+    """
     match data:
         case c.Toy(kind=kind):
             return Facts(None, None, recipe=kind)
@@ -32,6 +37,8 @@ def facts_of(data: c.Data) -> Facts:
             return Facts(len(found.names), side, classes_of(images.told(found)))
         case c.Arrays():
             return of_arrays(Path(data.path), data.size)
+        case c.Pairs() | c.Domains() | c.Degrade() | c.ColouredDigits() | c.PaintedDigits():
+            raise ConfigError(f"auto chooses for one domain, and data.kind={data.kind} has two: name a recipe.")
         case other:
             assert_never(other)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from equipoise import augment, pictures
 from equipoise import config as c
+from equipoise import pictures
 from equipoise.build import translating
+from equipoise.build.data import batches as batches
+from equipoise.build.data import splits as splits
 from equipoise.build.games import AnyGame as AnyGame
 from equipoise.build.games import game as game
 from equipoise.build.games import in_front_of_D as in_front_of_D
@@ -24,40 +25,13 @@ from equipoise.build.players import layout as layout
 from equipoise.build.players import networks as networks
 from equipoise.build.players import pack as pack
 from equipoise.build.translating import dealt_of as dealt_of
-from equipoise.data import arrays, digits, images, toy
-from equipoise.data.batches import Batches, Vary, unvaried
-from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.sides import Side
-from equipoise.data.source import Source, Splits, mixed, near
+from equipoise.data.source import Source, Splits, mixed
 from equipoise.errors import ConfigError, MachineError
 from equipoise.games.base import Game
-from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
-SHARE_FOR_DATA = 0.25  # of a CUDA device's free memory: a set that fits lives there
 FIXED = 64  # samples in a grid
-
-
-def splits(data: c.Data, track: Track = untracked, warn: Warn = unheard) -> Splits:
-    """The parts of a set; a few bad files are left out and told to `warn`.
-
-    Raises:
-        DataError: for data that cannot be found, read or used.
-        MachineError: when a reading process is killed, or pyarrow is missing.
-    """
-    match data:
-        case c.Toy(kind=kind):
-            return toy.splits(toy.MIXTURES[kind]())
-        case c.Digits():
-            return digits.digits()
-        case c.StackedDigits():
-            return digits.stacked_digits()
-        case c.Pictures():
-            return images.pictures(Path(data.path), data.size, data.memory_mib, data.workers, track, warn)
-        case c.Arrays():
-            return arrays.arrays(Path(data.path), data.size, data.memory_mib, track)
-        case other:
-            assert_never(other)
 
 
 def form(config: c.TrainConfig, data: Splits) -> Form:
@@ -100,28 +74,6 @@ def begins(
 def directions(config: c.TrainConfig, z: Tensor) -> Tensor:
     """N(0, 1), as many and as long as z: ways in which it can be moved."""
     return torch.randn(z.shape, generator=Stream(config.seed, "watching/step").at(0)).to(z.device)
-
-
-def batches(config: c.TrainConfig, data: Splits, device: torch.device, processes: Processes = ALONE) -> Batches:
-    source = data.train
-    if device.type == "cuda":
-        source = near(source, device, room=int(SHARE_FOR_DATA * torch.cuda.mem_get_info(device)[0]))
-    return Batches(
-        source, config.batch, config.seed, device, of_the_data(config, device, processes), processes,
-        layout(config.nets),
-    )  # fmt: skip
-
-
-def of_the_data(config: c.TrainConfig, device: torch.device, processes: Processes) -> Vary:
-    if not isinstance(config.data, c.Images) or config.data.augment == c.Augmentation():
-        return unvaried
-    ranges, stream = augment.Ranges(**dict(config.data.augment)), Stream(config.seed, "augmentation", str(device))
-
-    def vary(x: Tensor, position: int) -> Tensor:
-        whole = augment.rows(stream, position, len(x) * processes.count)
-        return augment.varied(x, processes.part(whole), ranges)
-
-    return vary
 
 
 def device(machine: c.Machine) -> torch.device:

@@ -13,7 +13,18 @@ from equipoise import config as c
 from equipoise import init
 from equipoise.data.source import Shape
 from equipoise.errors import ConfigError
-from equipoise.nets import dcgan, fastgan, mlp, r3gan, resnet, stylegan2, translators
+from equipoise.nets import (
+    adain,
+    dcgan,
+    fastgan,
+    inpainting,
+    mlp,
+    patchgan,
+    r3gan,
+    resnet,
+    stylegan2,
+    translators,
+)
 from equipoise.nets.checkpointing import Through, kept, recomputed
 from equipoise.nets.layers import MAPS, Conditioning, Output, with_spectral_norm
 from equipoise.nets.packing import packed, shape_of
@@ -69,6 +80,8 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
     initialize = init.INITIALIZERS[nets.init]
     initialize(G, generator)
     initialize(D, generator)
+    if isinstance(G, translators.Refiner):
+        init.fixup(G.branches(), generator)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # spectral norm draws its first vector from the global generator
         G = with_spectral_norm(G) if nets.g_norm == "spectral" else G
@@ -148,29 +161,26 @@ def of_layers(nets: c.MLP | c.DCGAN, form: Form) -> tuple[nn.Module, nn.Module]:
 
 
 def translator(nets: c.Translation, form: Form) -> nn.Module:
-    require_halvings(nets, form.shape)
-    given, shape, width = form.given, form.shape, nets.g_width
-    norms, blocks, downs = nets.g_norm, nets.blocks, nets.downs
+    given, shape, width = (form.given, *form.shape[1:]), form.shape, nets.g_width
     match nets.generator:
         case "resnet":
-            return translators.ResNetGenerator(given, shape, width=width, blocks=blocks, downs=downs, norms=norms,
-                                               contrast=nets.contrast)  # fmt: skip
+            return translators.ResNetGenerator(given, shape, width=width, blocks=nets.blocks, downs=nets.downs,
+                                               norms=nets.g_norm, contrast=nets.contrast)  # fmt: skip
         case "unet":
-            return translators.UNetGenerator(given, shape, width=width, max_width=nets.g_max_width, norms=norms)
+            return translators.UNetGenerator(given, shape, width=width, max_width=nets.g_max_width, norms=nets.g_norm)
         case "refiner":
-            return translators.Refiner(given, shape, width=width, blocks=blocks, downs=downs, norms=norms)
+            return translators.Refiner(given, shape, width=width, blocks=nets.blocks)
         case "gated":
-            return translators.GatedGenerator(given, shape, width=width, norms=norms)
+            return inpainting.GatedGenerator(given, shape, width=width, norms=nets.g_norm)
         case "styled":
-            return translators.StyleGenerator(given, shape, width=width, blocks=blocks, downs=downs,
-                                              contrast=nets.contrast)  # fmt: skip
+            return adain.StyleGenerator(given, shape, width=width, blocks=nets.blocks, contrast=nets.contrast)
         case other:
             assert_never(other)
 
 
 def judge_of_patches(nets: c.Translation, form: Form) -> nn.Module:
     """It is told the picture of a pair; what has the style of another picture is judged without it."""
-    return translators.PatchDiscriminator(
+    return patchgan.PatchDiscriminator(
         form.shape, given=form.told if form.told == form.given else 0, width=nets.d_width, max_width=nets.d_max_width,
         layers=nets.d_layers, scales=nets.d_scales, norms="none" if nets.d_norm == "spectral" else nets.d_norm,
     )  # fmt: skip
@@ -203,16 +213,6 @@ def require_power_of_two(kind: str, shape: Shape, smallest: int) -> None:
         raise ConfigError(
             f"nets.kind={kind} makes square images of {smallest}, {2 * smallest}, ... pixels, not {height} x {width}: "
             "set data.size."
-        )
-
-
-def require_halvings(nets: c.Translation, shape: Shape) -> None:
-    _, height, width = shape
-    least = 2**nets.downs
-    if nets.generator != "unet" and (height % least or width % least):
-        raise ConfigError(
-            f"nets.downs={nets.downs} halves pictures so often, which {height} x {width} pixels cannot be: set "
-            f"data.size to a multiple of {least}, or nets.downs lower."
         )
 
 

@@ -11,74 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from equipoise.config import rules
+from equipoise.config.data import Data, Images
 from equipoise.config.dotted import holds, json_copy, nearest, put, take
 from equipoise.config.nets import DCGAN, MLP, R3GAN, Beta, FastGAN, Nets, StyleGAN2
 from equipoise.config.section import Section
 from equipoise.knobs import SCHEDULABLE, WHOLE, Knobs, Schedule, scheduled
 
 ALIASES = {"loss": "knobs.loss", "optim.g.lr": "knobs.g_lr", "optim.d.lr": "knobs.d_lr"}
-
-
-class Toy(Section):
-    kind: Literal["ring", "grid"]
-
-
-class Augmentation(Section):
-    """How far the samples of the data set are varied, each by its own draw: see `augment.Ranges`. 0 is off."""
-
-    crop: float = Field(0.0, ge=0, lt=1)  # at most this share of the side is cut away
-    turn_degrees: float = Field(0.0, ge=0, le=180)  # either way
-    shift: float = Field(0.0, ge=0, le=0.5)  # share of the side, either way, in whole pixels
-    scale: float = Field(0.0, ge=0, lt=1)  # sizes 1 - scale .. 1 + scale
-    brightness: float = Field(0.0, ge=0, le=1)  # share of the way from black to white, either way
-    contrast: float = Field(0.0, ge=0, le=1)  # factors 1 - contrast .. 1 + contrast, about mid-grey
-    saturation: float = Field(0.0, ge=0, le=1)  # factors 1 - saturation .. 1 + saturation; colour images only
-    hue: float = Field(0.0, ge=0, le=0.5)  # share of the circle of colours, either way; colour images only
-    flip_x: bool = False  # left and right change places in every other sample
-    flip_y: bool = False
-
-
-class Images(Section):
-    """What all kinds of data have that are images."""
-
-    augment: Augmentation = Augmentation()
-
-
-class Digits(Images):
-    kind: Literal["digits"] = "digits"
-
-
-class StackedDigits(Images):
-    kind: Literal["stacked-digits"] = "stacked-digits"
-
-
-class Pictures(Images):
-    """Pictures of a folder, a .zip or a .parquet file: cropped to a centred square, resized with Lanczos' filter."""
-
-    kind: Literal["pictures"] = "pictures"
-    path: str
-    size: int | None = Field(None, ge=8)  # None: the power of two nearest to the median smaller side, 8 to 64
-    resize: Literal["crop-lanczos"] = "crop-lanczos"
-    memory_mib: int = Field(4096, ge=0)  # larger sets are decoded on the fly
-    workers: int | None = Field(None, ge=0)  # processes that decode; 0: the run's own; None: the cores, for many
-
-
-class Arrays(Images):
-    """Images uint8 [N, H, W] or [N, H, W, C] and labels, from an .npz, .npy or idx file, or written by data convert."""
-
-    kind: Literal["arrays"] = "arrays"
-    path: str
-    size: int | None = Field(None, ge=8)
-    memory_mib: int = Field(4096, ge=0)
-
-
-BUILT_IN: dict[str, Toy | Digits | StackedDigits] = {
-    "ring": Toy(kind="ring"),
-    "grid": Toy(kind="grid"),
-    "digits": Digits(),
-    "stacked-digits": StackedDigits(),
-}
-Data = Annotated[Toy | Digits | StackedDigits | Pictures | Arrays, Field(discriminator="kind")]
 
 
 class SGD(Section):

@@ -139,9 +139,9 @@ class Translation(Section):
     generator: Literal["resnet", "unet", "refiner", "gated", "styled"] = "resnet"
     g_width: int = Field(64, ge=1)
     g_max_width: int = Field(512, ge=1)  # of the unet
-    blocks: int = Field(9, ge=1)  # residual ones in the middle, of all but the unet and the gated one
-    downs: int = Field(2, ge=0)  # halvings before them
-    g_norm: Literal["none", "batch", "instance"] = "instance"
+    blocks: int = Field(9, ge=1)  # residual ones, of all but the unet and the gated one
+    downs: int = Field(2, ge=0)  # halvings before them, of the resnet
+    g_norm: Literal["none", "batch", "instance"] = "instance"  # of all but the refiner and the styled one
     contrast: int = Field(0, ge=0)  # numbers that describe a patch to knobs.nce; of the resnet and the styled
     d_width: int = Field(64, ge=1)
     d_max_width: int = Field(512, ge=1)

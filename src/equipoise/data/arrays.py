@@ -16,11 +16,12 @@ from equipoise.data.blocks import Block, blocks
 from equipoise.data.decode import Pixels, default_size, fitted
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.layout import Layout, PartName
-from equipoise.data.ondisk import OnDisk, opened_set
+from equipoise.data.ondisk import OnDisk, is_set, opened_set
 from equipoise.data.source import InMemory, Shape, Splits, parted
 from equipoise.errors import DataError
 
 MIB = 2**20
+FILES = (".npz", ".npy", ".idx", ".gz", "-ubyte")  # how their names end
 PLACES, PLACE_BYTES = 1000, 4096  # what is looked at of a file that stays on the disk
 MANY_CLASSES = 1000
 READING = "reading pictures"
@@ -84,6 +85,11 @@ def arrays(path: Path, size: int | None, memory_mib: int = 4096, track: Track = 
             "Raise it, or convert the file once: equipoise data convert FILE -o FOLDER."
         )
     return parted(OnDisk(path, block.offset, held.count, held.shape, fingerprint(path), y, classes), parts)
+
+
+def is_arrays(path: Path) -> bool:
+    """Whether these are images that `arrays` reads; what else there is at a path may be pictures."""
+    return is_set(path) or (path.is_file() and path.name.lower().endswith(FILES))
 
 
 def fingerprint(path: Path) -> str:

@@ -8,6 +8,7 @@ import math
 import struct
 import warnings
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.Image import Transpose
 
 Pixels = NDArray[np.uint8]
+Cut = Literal["whole", "left", "right"]  # what is taken of a picture: all, or one of two side by side
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")  # by content; other decoders start programs (EPS)
 SUFFIXES = {
@@ -49,10 +51,16 @@ def decoded(content: bytes, size: int) -> Pixels:
     Raises:
         Unreadable: with the reason.
     """
+    return measured(content, size)[0]
+
+
+def measured(content: bytes, size: int, cut: Cut = "whole") -> tuple[Pixels, tuple[int, int]]:
+    """As `decoded`, of what is cut out of the picture; with the width and height that this had as stored, upright."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of faulty EXIF entries and of bombs: our limit is lower
-            square = fitted(plain_jpeg(content) or plain(upright(loaded(content))), size)
+            image = cut_out(plain_jpeg(content) or plain(upright(loaded(content))), cut)
+            square = fitted(image, size)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
@@ -60,7 +68,7 @@ def decoded(content: bytes, size: int) -> Pixels:
     except Exception as error:  # whatever hostile bytes draw out of a decoder is a reason, not a crash
         raise Unreadable(" ".join(str(error).split())[:80] or type(error).__name__) from error
     pixels = np.asarray(square)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+    return (pixels[..., None] if pixels.ndim == 2 else pixels), image.size
 
 
 def plain_jpeg(content: bytes) -> Image.Image | None:
@@ -139,6 +147,16 @@ def over_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, with_alpha).convert("L" if grey else "RGB")
 
 
+def cut_out(image: Image.Image, cut: Cut) -> Image.Image:
+    """The picture, or one of the two that it shows side by side."""
+    if cut == "whole":
+        return image
+    width, height = image.size
+    if width != 2 * height:
+        raise Unreadable(f"{width} x {height} pixels, where two pictures side by side are twice as wide as high")
+    return image.crop((0, 0, height, height) if cut == "left" else (height, 0, width, height))
+
+
 def fitted(image: Image.Image, size: int) -> Image.Image:
     if image.size == (size, size):
         return image
@@ -149,11 +167,17 @@ def fitted(image: Image.Image, size: int) -> Image.Image:
 
 def smaller_side(content: bytes) -> int | None:
     """Of a picture that is not decoded; None when it cannot be opened."""
+    size = stored_size(content)
+    return None if size is None else min(size)
+
+
+def stored_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height as stored, of a picture that is not decoded; None when it cannot be opened."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            side: int = min(opened(content).size)
-            return side
+            size: tuple[int, int] = opened(content).size
+            return size
     except Exception:  # the survey will name it
         return None
 

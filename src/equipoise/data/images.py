@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from equipoise.data.decode import Unreadable, default_size, smaller_side
+from equipoise.data.decode import Cut, Unreadable, default_size, smaller_side
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.layout import Layout, PartName, layout, only
 from equipoise.data.places import Folder, Listing, Place, Zip, place_at
@@ -65,10 +66,8 @@ def gathered(
     place = place_at(path)
     found = listed(place, path)
     size = size or default_size(sides(place, found))
-    count = (cores() if len(found.names) >= MANY else 0) if workers is None else workers
-    readers: Readers = Crew(path, found.names, size, count) if count else Here(place, found.names, size)
-    surveyor = Surveyor(found.names, size, memory_mib * MIB)
-    try:
+    with opened(place, path, found.names, size, workers) as (readers, count):
+        surveyor = Surveyor(found.names, size, memory_mib * MIB)
         surveyor.go(readers, 2 * count + 1, track)
         bad, total = found.bad | surveyor.bad, len(found.names) + len(found.bad)
         refuse_many(bad, total, path)
@@ -76,11 +75,29 @@ def gathered(
             warn(left_out(bad, total, path))
         described = told(found)
         source = kept(surveyor, described.labels, readers, count, place)
+    parts = only(described.parts or {"train": np.arange(len(found.names))}, surveyor.good)
+    return Gathered(source, parts, described.labels, described.class_names, bad)
+
+
+@contextmanager
+def opened(
+    place: Place, path: Path, names: Sequence[str], size: int, workers: int | None, cut: Cut = "whole"
+) -> Iterator[tuple[Readers, int]]:
+    """Readers of these pictures, and how many processes they are. They stay open, unless an error is raised."""
+    count = (cores() if len(names) >= MANY else 0) if workers is None else workers
+    readers: Readers = Crew(path, names, size, count, cut) if count else Here(place, names, size, cut)
+    try:
+        yield readers, count
     except BaseException:
         readers.close()
         raise
-    parts = only(described.parts or {"train": np.arange(len(found.names))}, surveyor.good)
-    return Gathered(source, parts, described.labels, described.class_names, bad)
+
+
+def shared(workers: int | None, count: int) -> int:
+    """Reading processes of each of two domains of `count` pictures, where `workers` were asked for."""
+    if workers is not None:
+        return workers
+    return max(1, cores() // 2) if count >= MANY else 0
 
 
 def listed(place: Place, path: Path) -> Listing:

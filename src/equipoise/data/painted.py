@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from equipoise.data.digits import digits
-from equipoise.data.sides import Coloured, Unpaired
+from equipoise.data.sides import Coloured, Paired, Unpaired
 from equipoise.data.source import InMemory, Splits, everything, to_uint8
 from equipoise.streams import Stream
 
@@ -48,12 +48,22 @@ def colours(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 def coloured_digits(seed: int = 0) -> Splits:
     """Digits of 16 pixels in grey, and others painted: none is in both domains, and none is in two parts."""
-    whole = digits(seed)
     parts = []
-    for i, part in enumerate((whole.train, whole.validation, whole.test)):
-        x, _ = everything(part)
-        large = to_uint8(interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False))
+    for i, large in enumerate(enlarged(seed)):
         half = len(large) // 2
         plain, others = large[:half], large[half:]
         parts.append(Unpaired(Coloured(InMemory(plain)), InMemory(painted(others, seed + i))))
     return Splits(*parts, given=3)
+
+
+def painted_digits(seed: int = 0) -> Splits:
+    """Pairs of 16 pixels: a digit painted, and the same in grey."""
+    parts = [Paired(InMemory(painted(large, seed + i)), InMemory(large)) for i, large in enumerate(enlarged(seed))]
+    return Splits(*parts, given=3)
+
+
+def enlarged(seed: int) -> list[Tensor]:
+    """The digits of each part, uint8 [N, 1, SIDE, SIDE]."""
+    whole = digits(seed)
+    parts = [everything(part)[0] for part in (whole.train, whole.validation, whole.test)]
+    return [to_uint8(interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False)) for x in parts]

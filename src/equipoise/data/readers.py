@@ -25,7 +25,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.data.decode import Pixels, Unreadable, decoded
+from equipoise.data.decode import Cut, Pixels, Unreadable, measured
 from equipoise.data.places import Place, place_at
 from equipoise.errors import MachineError
 
@@ -40,6 +40,7 @@ class Answer:
     bad: Mapping[int, str]  # place among the n -> reason
     channels: int  # 1 when all are grey, 3 otherwise
     digests: Pixels  # [n, 32]: SHA-256 of each picture's name, size and bytes
+    sizes: NDArray[np.int64]  # [n, 2]: width and height of what was cut out, upright
     pixels: Pixels  # [n, size, size, channels], or [0] when they were not asked for
 
 
@@ -51,23 +52,23 @@ class Readers(Protocol):
     def close(self) -> None: ...
 
 
-def answered(place: Place, names: Sequence[str], size: int, pixels: bool) -> Answer:
+def answered(place: Place, names: Sequence[str], size: int, pixels: bool, cut: Cut = "whole") -> Answer:
     bad: dict[int, str] = {}
-    digests = np.zeros((len(names), DIGEST), np.uint8)
+    digests, sizes = np.zeros((len(names), DIGEST), np.uint8), np.zeros((len(names), 2), np.int64)
     squares = np.zeros((len(names) if pixels else 0, size, size, 3), np.uint8)
     channels = 1
     for i, name in enumerate(names):
         try:
             content = place.read(name)
-            digests[i] = digest(name, content)
-            square = decoded(content, size)
+            digests[i] = digest(name if cut == "whole" else f"{name}\0{cut}", content)
+            square, sizes[i] = measured(content, size, cut)
         except Unreadable as error:
             bad[i] = str(error)
             continue
         channels = max(channels, square.shape[2])
         if pixels:
             squares[i] = square  # a grey one three times
-    return Answer(bad, channels, digests, squares[..., :channels])
+    return Answer(bad, channels, digests, sizes, squares[..., :channels])
 
 
 def digest(name: str, content: bytes) -> Pixels:
@@ -78,12 +79,12 @@ def digest(name: str, content: bytes) -> Pixels:
 class Here:
     """The reader of small sets: this process, at once."""
 
-    def __init__(self, place: Place, names: Sequence[str], size: int):
-        self.place, self.names, self.size = place, names, size
+    def __init__(self, place: Place, names: Sequence[str], size: int, cut: Cut = "whole"):
+        self.place, self.names, self.size, self.cut = place, names, size, cut
 
     def submit(self, indices: NDArray[np.int64], pixels: bool) -> Future[Answer]:
         future: Future[Answer] = Future()
-        future.set_result(answered(self.place, [self.names[i] for i in indices], self.size, pixels))
+        future.set_result(answered(self.place, [self.names[i] for i in indices], self.size, pixels, self.cut))
         return future
 
     def close(self) -> None: ...
@@ -92,8 +93,8 @@ class Here:
 class Crew:
     """`count` reading processes, each with a thread that asks it and waits."""
 
-    def __init__(self, path: Path, names: Sequence[str], size: int, count: int):
-        order = json.dumps({"path": str(path.resolve()), "names": list(names), "size": size}).encode()
+    def __init__(self, path: Path, names: Sequence[str], size: int, count: int, cut: Cut = "whole"):
+        order = json.dumps({"path": str(path.resolve()), "names": list(names), "size": size, "cut": cut}).encode()
         self._free: SimpleQueue[Reader] = SimpleQueue()
         readers = [Reader(order, size) for _ in range(count)]
         for reader in readers:
@@ -143,6 +144,7 @@ class Reader:
             self._socket.send_bytes(bytes([pixels]) + indices.tobytes())
             head = json.loads(self._socket.recv_bytes())
             digests = np.frombuffer(self._socket.recv_bytes(), np.uint8).reshape(-1, DIGEST)
+            sizes = np.frombuffer(self._socket.recv_bytes(), np.int64).reshape(-1, 2)
             squares = np.frombuffer(self._socket.recv_bytes(), np.uint8)
         except (OSError, EOFError) as error:
             raise MachineError(
@@ -151,7 +153,7 @@ class Reader:
             ) from error
         bad = {int(place): reason for place, reason in head["bad"].items()}
         pixels_ = squares.reshape(-1, self.size, self.size, head["channels"])
-        return Answer(bad, head["channels"], digests, pixels_)
+        return Answer(bad, head["channels"], digests, sizes, pixels_)
 
     def ending(self) -> str:
         try:
@@ -173,13 +175,14 @@ def serve(socket: Connection) -> None:
     """Answers until the other end closes."""
     try:
         order = json.loads(socket.recv_bytes())
-        place, names, size = place_at(Path(order["path"])), order["names"], order["size"]
+        place, names, size, cut = place_at(Path(order["path"])), order["names"], order["size"], order["cut"]
         while True:
             request = socket.recv_bytes()
             wanted = [names[i] for i in np.frombuffer(request[1:], np.int64)]
-            answer = answered(place, wanted, size, bool(request[0]))
+            answer = answered(place, wanted, size, bool(request[0]), cut)
             socket.send_bytes(json.dumps({"bad": answer.bad, "channels": answer.channels}).encode())
             socket.send_bytes(answer.digests.tobytes())
+            socket.send_bytes(answer.sizes.tobytes())
             socket.send_bytes(answer.pixels.tobytes())
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return

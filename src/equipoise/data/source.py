@@ -138,6 +138,7 @@ class Splits:
     class_names: Sequence[str] = field(default=(), kw_only=True)
     held_out: Sequence[PartName] = field(default=(), kw_only=True)  # of train, where the set itself has no such part
     left_out: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # pictures that cannot be read -> why
+    given: int = field(default=0, kw_only=True)  # of a translation: so many channels are what G is given, the first
 
     def sha256(self) -> str:
         """The same for the same samples in the same parts and order, and for no others."""
@@ -175,6 +176,27 @@ def parted(source: Source, parts: Mapping[PartName, Tensor], *, seed: int = 0, h
     return Splits(
         Part(source, kept), Part(source, found["validation"]), Part(source, found["test"]), held_out=tuple(missing)
     )
+
+
+def parted_by_group(source: Source, groups: Tensor, *, seed: int = 0, held_out: float = 0.1) -> Splits:
+    """Views of a source whose samples come in groups [N], such as the scans of a patient, numbered from 0 without gaps:
+    whole groups are held out, so that none is in two parts. As many for each as `parted` would take of samples.
+
+    Raises:
+        DataError: for fewer than three groups.
+    """
+    count = int(groups.max()) + 1
+    if count < 1 + len(HELD_OUT):
+        raise DataError(
+            f"only {count} group(s): training, validation and test need one each, for no group may be in two of them."
+        )
+    held = max(1, int(count * held_out))
+    order = torch.randperm(count, generator=Stream(seed, "split").at(0))
+    validation, test, train = (
+        Part(source, torch.isin(groups, some).nonzero().flatten())
+        for some in (order[:held], order[held : 2 * held], order[2 * held :])
+    )
+    return Splits(train, validation, test, held_out=HELD_OUT)
 
 
 def near(source: Source, device: torch.device, room: int) -> Source:

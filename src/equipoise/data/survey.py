@@ -26,7 +26,7 @@ class Surveyor:
         self.names, self.size, self.budget = names, size, budget
         self.bad: dict[str, str] = {}
         self.channels = 0  # of the pictures so far
-        self.digests = np.zeros((len(names), DIGEST), np.uint8)
+        self.digests, self.sizes = np.zeros((len(names), DIGEST), np.uint8), np.zeros((len(names), 2), np.int64)
         self.pixels: Pixels | None = np.empty((0, size, size, 1), np.uint8)  # None: too many
         self.good = np.ones(len(names), bool)
 
@@ -54,7 +54,7 @@ class Surveyor:
 
     def take(self, start: int, answer: Answer) -> None:
         stop = start + len(answer.digests)
-        self.digests[start:stop] = answer.digests
+        self.digests[start:stop], self.sizes[start:stop] = answer.digests, answer.sizes
         if answer.channels > self.channels:
             self.channels = answer.channels
             self.make_room()
@@ -71,7 +71,7 @@ class Surveyor:
         self.pixels[: len(grey)] = grey  # one channel becomes three
 
 
-def refuse_many(bad: Mapping[str, str], count: int, path: Path) -> None:
+def refuse_many(bad: Mapping[str, str], count: int, path: Path, what: str = "pictures") -> None:
     """Raises DataError, which names all bad pictures, when they are more than a few of `count`."""
     if len(bad) <= TOLERATED * count:
         return
@@ -79,16 +79,16 @@ def refuse_many(bad: Mapping[str, str], count: int, path: Path) -> None:
     more = [f"  and {len(bad) - LISTED} more"] if len(bad) > LISTED else []
     listed = "\n".join(lines + more)
     raise DataError(
-        f"{len(bad)} of {count} pictures in {path} cannot be read, more than one in a hundred.\n"
+        f"{len(bad)} of {count} {what} in {path} cannot be read, more than one in a hundred.\n"
         f"Remove or repair them, then try again: nothing has been trained yet.\n{listed}"
     )
 
 
-def left_out(bad: Mapping[str, str], count: int, path: Path) -> str:
+def left_out(bad: Mapping[str, str], count: int, path: Path, what: str = "pictures") -> str:
     """The warning about a few bad pictures."""
     first = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(bad.items())[:3])
     more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-    return f"{len(bad)} of {count} pictures in {path} cannot be read and are left out: {first}{more}."
+    return f"{len(bad)} of {count} {what} in {path} cannot be read and are left out: {first}{more}."
 
 
 def shown(name: str) -> str:

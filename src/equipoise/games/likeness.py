@@ -19,13 +19,14 @@ from equipoise.streams import Stream
 if TYPE_CHECKING:
     from equipoise.games.gan import GAN, Call, Hand
 
-PLACES = 256  # at most, of each picture (Park et al. 2020, arXiv:2007.15651, section 3): one for each PIXELS of it
-PIXELS = 16
+PLACES = 256  # of each picture, at most (Park et al. 2020, arXiv:2007.15651, appendix)
 TEMPERATURE = 0.07
 
 
 class Contrasting(Protocol):
     """What `nce` asks of G."""
+
+    multiple: int  # pixels: the sides of the squares that its smallest maps tell apart
 
     def patches(self, x: Tensor, places: Tensor) -> list[Tensor]: ...  # [B, C, H, W], [S, 2] -> unit vectors [B, S, d]
 
@@ -56,16 +57,24 @@ def of_G(game: GAN, hand: Hand) -> Iterator[Term]:
 
 
 def contrast(game: GAN, made: Tensor, source: Tensor) -> Tensor:
-    """How badly G finds each patch of what it made among those of the source: the mean over layers and pictures. The
-    same places for all pictures of a batch."""
-    G, count = cast(Contrasting, game.G), min(PLACES, max(2, source.shape[-1] * source.shape[-2] // PIXELS))
-    lots = Stream(game.latents.seed, "places", game.latents.device).at(game.drawn)
-    places = torch.rand(count, 2, generator=lots, device=source.device)
+    """How badly G finds each patch of what it made among those of the source: the mean over layers and pictures."""
+    G = cast(Contrasting, game.G)
+    places = places_of(game, source.shape[-2] // G.multiple, source.shape[-1] // G.multiple).to(source.device)
     with game.precision():
         queries, keys = G.patches(made, places), G.patches(source, places)
     pairs = zip(queries, keys, strict=True)
     found = [correspondences.patch_nce(q.float(), k.float().detach(), TEMPERATURE).mean() for q, k in pairs]
     return torch.stack(found).mean()
+
+
+def places_of(game: GAN, rows: int, columns: int) -> Tensor:
+    """Up to PLACES, the same for all pictures of a batch, each in a square of its own of rows x columns: (row, column)
+    as fractions of the sides, [S, 2]."""
+    lots = Stream(game.latents.seed, "places").at(game.drawn)
+    square = torch.randperm(rows * columns, generator=lots)[:PLACES]
+    within = torch.rand(len(square), 2, generator=lots)
+    corner = torch.stack([square // columns, square % columns], 1)
+    return (corner + within) / torch.tensor([rows, columns])
 
 
 def hidden(game: GAN, x: Tensor, hand: Hand, call: Call) -> list[Tensor]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from equipoise.config import TrainConfig, nearest
 from equipoise.errors import ConfigError
-from equipoise.recipes import auxiliary, classic, conditional, digits, r3gan, residual, small, style, toy
+from equipoise.recipes import auxiliary, classic, conditional, digits, r3gan, residual, small, style, toy, translation
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "ring": toy.ring,
@@ -41,6 +41,14 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "small-ada": small.small_ada,
     "stylegan2": style.stylegan2,
     "fastgan": small.fastgan,
+    "pix2pix": translation.pix2pix,
+    "cyclegan": translation.cyclegan,
+    "cut": translation.cut,
+    "stylize": translation.stylize,
+    "colorize": translation.colorize,
+    "superres": translation.superres,
+    "denoise": translation.denoise,
+    "inpaint": translation.inpaint,
 }
 
 

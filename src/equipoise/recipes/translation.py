@@ -11,6 +11,7 @@ from equipoise.config import (
     Digits,
     Evaluate,
     Optim,
+    PaintedDigits,
     Spoilt,
     StackedDigits,
     TrainConfig,
@@ -31,7 +32,7 @@ def pix2pix() -> TrainConfig:
 
     Not measured.
     """
-    return of_pairs("pix2pix", Degrade(of=Digits(), how="inpaint-box"), Translation(generator="unet"), pixel=100.0)
+    return of_pairs("pix2pix", PaintedDigits(), Translation(generator="unet"), pixel=100.0)
 
 
 def cyclegan() -> TrainConfig:
@@ -87,7 +88,7 @@ def stylize() -> TrainConfig:
         kimg=200,
         batch=8,
         data=ColouredDigits(),
-        nets=Translation(generator="styled", blocks=4, contrast=256, g_norm="none", d_norm="spectral"),
+        nets=Translation(generator="styled", blocks=4, contrast=256, d_norm="spectral"),
         play="styles",
         optim=ADAM,
         knobs=Knobs(loss="hinge", g_lr=2e-4, d_lr=2e-4, nce=2.0, style=1.0, ema_halflife_kimg=1.0),
@@ -104,12 +105,12 @@ def colorize() -> TrainConfig:
 def superres() -> TrainConfig:
     """Pictures twice as large (`--set data.how=superres-x4`: four times): what a bicubic filter makes of the small one
     is refined. Not measured."""
-    return restored("superres", "superres-x2", Translation(generator="refiner", blocks=6, downs=0, g_norm="none"))
+    return restored("superres", "superres-x2", Translation(generator="refiner", blocks=8))
 
 
 def denoise() -> TrainConfig:
     """Noise taken away, of the deviation data.sigma. Not measured."""
-    return restored("denoise", "denoise", Translation(generator="refiner", blocks=6, downs=0, g_norm="none"))
+    return restored("denoise", "denoise", Translation(generator="refiner", blocks=8))
 
 
 def inpaint() -> TrainConfig:
@@ -125,7 +126,7 @@ def restored(name: str, how: Spoilt, nets: Translation) -> TrainConfig:
     return of_pairs(name, Degrade(of=Digits(), how=how), nets, loss="relativistic", r1=1.0, r2=1.0, pixel=100.0)
 
 
-def of_pairs(name: str, data: Degrade, nets: Translation, **knobs: object) -> TrainConfig:
+def of_pairs(name: str, data: Degrade | PaintedDigits, nets: Translation, **knobs: object) -> TrainConfig:
     """Pictures and what they should become."""
     usual = {"loss": "nonsaturating", "g_lr": 2e-4, "d_lr": 2e-4, "ema_halflife_kimg": 1.0}
     return TrainConfig(
