@@ -32,13 +32,14 @@ TINY = {
     "resnet": ["nets.g_width=4", "nets.g_max_width=4", "nets.d_width=4", "nets.d_max_width=4", "nets.attention=4"],
     "stylegan2": ["nets.w_dim=8", "nets.capacity=64", "nets.max_width=8"],
     "fastgan": ["nets.g_width=4", "nets.d_width=4", "nets.max_width=8"],
+    "translation": ["nets.g_width=4", "nets.g_max_width=8", "nets.blocks=1", "nets.d_width=4", "nets.d_max_width=8"],
 }
 
 
 # a recipe for each kind of nets, and for each way to play them; the others differ from these in numbers
 EACH_KIND = (
     "ring", "stacked-digits", "dcgan", "wgan", "wgan-gp", "hinge", "cgan", "reacgan", "biggan", "stylegan2", "fastgan",
-    "small-ada", "r3gan-xs",
+    "small-ada", "r3gan-xs", "pix2pix", "cyclegan", "cut", "stylize", "inpaint",
 )  # fmt: skip
 
 
@@ -51,7 +52,8 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
         [
             *TINY[config.nets.kind],
             *(["data.kind=digits"] if config.data.kind == "pictures" else []),  # which a user brings
-            "nets.z_dim=4",
+            *(["nets.z_dim=4"] if config.play == "noise" else []),
+            *(["nets.contrast=4"] if config.nets.kind == "translation" and config.nets.contrast else []),
             "batch=8",
             f"kimg={kimg}",
             f"record.every_kimg={kimg / 20}",
@@ -72,7 +74,7 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
     )
 
 
-@pytest.fixture(name="tiny")
+@pytest.fixture(name="tiny", scope="session")
 def tiny_fixture() -> Callable[..., TrainConfig]:
     return tiny
 

@@ -38,6 +38,10 @@ NORM_FREE = {
             "knobs.path_length=1",
         ],
     ),
+    "pairs": ("pix2pix", ["knobs.features=1", "knobs.augment_p=.3"]),
+    "domains": ("cut", ["nets.contrast=8", "knobs.loss=hinge", "pool=8"]),
+    "cycle": ("cyclegan", ["knobs.loss=least-squares", "pool=40"]),
+    "styles": ("stylize", ["nets.contrast=8"]),
     "everything drawn": (
         "digits",
         [
@@ -60,6 +64,7 @@ def config_of(case: str) -> TrainConfig:
     other = settings[:1] in (["nets.kind=r3gan"], ["nets.kind=stylegan2"])
     slim = [] if other else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
     slim = ["nets.g_width=8", "nets.d_width=8"] if case == "dcgan" else slim
+    slim = ["nets.g_width=4", "nets.d_width=4", "nets.blocks=1"] if recipe(name).play != "noise" else slim
     return override(recipe(name), [*ONE_BACKWARD, *slim, *settings])
 
 
@@ -73,8 +78,8 @@ def played(case: str, steps: int, processes: Processes) -> dict[str, list[torch.
     for step in range(steps):
         game.step(batches)
         if step == 0:
-            gradients = [p.grad.clone() for net in (game.D, game.G) for p in net.parameters()]
-    weights = [p.detach().clone() for net in (game.D, game.G, game.ema.net) for p in net.parameters()]
+            gradients = [p.grad.clone() for net in game.networks().values() for p in net.parameters()]
+    weights = [p.detach().clone() for net in (*game.networks().values(), game.ema.net) for p in net.parameters()]
     return {"gradients": gradients, "weights": weights}
 
 

@@ -1,0 +1,140 @@
+"""From picture to picture, from the first step to a translated file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from equipoise import generator, launch
+from equipoise.data.whole import Whole
+from equipoise.errors import ConfigError, DataError
+from equipoise.games.cyclegan import BACK
+from equipoise.runs.folder import rows
+from equipoise.scoring import Asked, score
+from equipoise.uses import translating
+
+RECIPES = ("pix2pix", "cyclegan", "cut", "stylize", "colorize", "superres", "denoise", "inpaint")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny):
+    """Runs of a few steps, by recipe."""
+    kept = {}
+
+    def run(name):
+        if name not in kept:
+            path = tmp_path_factory.mktemp("runs") / name
+            kept[name] = launch.start(tiny(name, steps=8), path)
+        return kept[name]
+
+    return run
+
+
+def picture(height, width, channels=3, hole=False, name="photo.png"):
+    x = torch.rand(channels, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    holes = torch.zeros(1, height, width)
+    if hole:
+        holes[:, 4:9, 5:12] = 1
+    return Whole(name, x, holes)
+
+
+def channels_of(found):
+    """Of a picture that it can be given."""
+    return found.form.given - (found.task or "").startswith("inpaint")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_trains_and_its_generator_translates_pictures_of_any_size(name, trained):
+    found = generator.from_file(trained(name).model)
+    given = picture(21, 40, channels_of(found), hole=name == "inpaint")
+    style = picture(30, 12, name="style.png") if name == "stylize" else None
+    made = translating.translated(found, given, style)
+    factor = 2 if name == "superres" else 1
+    assert made.dtype == np.uint8
+    assert made.shape == (21 * factor, 40 * factor, found.form.shape[0])
+    assert made.std() > 0
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "superres", "inpaint"])
+def test_translations_are_scored_beside_what_they_should_be(name, trained):
+    figures = score(Asked(str(trained(name).path), metrics=["psnr", "fd"], features="pixels")).figures
+    assert figures["psnr"].n_fake == figures["psnr"].n_real > 100
+    assert 0 < figures["psnr"].value < 60
+
+
+def test_what_lies_outside_a_hole_stays_as_it_was(trained):
+    found = generator.from_file(trained("inpaint").model)
+    given = picture(24, 24, channels_of(found), hole=True)
+    made = translating.translated(found, given)
+    before = np.asarray(((given.x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0))
+    outside = given.hole[0].numpy() == 0
+    assert (made[outside] == before[outside]).all()
+    assert (made[~outside] != before[~outside]).any()
+
+
+def test_a_cycle_has_a_generator_for_each_way(trained):
+    run = trained("cyclegan")
+    there, back = generator.from_file(run.model), generator.from_file(run.model_back)
+    x = picture(16, 16)
+    assert (translating.translated(there, x) != translating.translated(back, x)).any()
+    again, _ = generator.from_run(run, "last", BACK)
+    assert (translating.translated(again, x) == translating.translated(back, x)).all()
+    looks = [row for row in rows(run.events) if row["kind"] == "look"]
+    assert looks and all({"d_tells", "back_d_tells"} <= set(row["signals"]) for row in looks)
+    nets = {row["net"] for row in rows(run.events) if row["kind"] == "metrics"}
+    assert {"average", "average, back"} <= nets
+
+
+def test_one_way_has_no_way_back(trained):
+    with pytest.raises(ConfigError, match="one way only"):
+        generator.from_run(trained("cut"), "last", BACK)
+
+
+def test_wrong_pictures_are_told_in_words(trained):
+    found = {name: generator.from_file(trained(name).model) for name in ("cut", "inpaint", "stylize", "denoise")}
+    with pytest.raises(DataError, match=r"2 channels, and this run translates pictures in colour"):
+        translating.translated(found["cut"], picture(16, 16, 2))
+    with pytest.raises(DataError, match="3 channels, and this run translates grey pictures"):
+        translating.translated(found["denoise"], picture(16, 16, 3))
+    with pytest.raises(DataError, match="has no hole"):
+        translating.translated(found["inpaint"], picture(16, 16, 1))
+    with pytest.raises(ConfigError, match="--style FILE"):
+        translating.translated(found["stylize"], picture(16, 16))
+    with pytest.raises(ConfigError, match="leave it out"):
+        translating.translated(found["cut"], picture(16, 16), picture(16, 16))
+
+
+def test_a_translator_draws_no_samples_and_a_sampler_translates_nothing(trained, untrained):
+    with pytest.raises(ConfigError, match="begins with pictures"):
+        generator.from_file(trained("cut").model).sample(4)
+    with pytest.raises(ConfigError, match="begins with noise"):
+        translating.translated(untrained("digits", (1, 8, 8)), picture(16, 16, 1))
+
+
+def test_grey_is_translated_as_colour_where_colour_was_learnt(trained):
+    found = generator.from_file(trained("cut").model)
+    grey = picture(16, 16, 1)
+    same = Whole("photo.png", grey.x.expand(3, -1, -1), grey.hole)
+    assert (translating.translated(found, grey) == translating.translated(found, same)).all()
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path):
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "mask.png")
+    with pytest.raises(DataError, match="9 x 8 pixels, and photo.png has 16 x 12"):
+        translating.with_hole(picture(12, 16), tmp_path / "mask.png")
+
+
+def test_the_white_of_a_mask_and_what_is_transparent_are_holes(tmp_path):
+    mask = np.zeros((12, 16), np.uint8)
+    mask[3:6, 2:9] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    by_mask = translating.with_hole(picture(12, 16), tmp_path / "mask.png")
+    rgba = np.full((12, 16, 4), 255, np.uint8)
+    rgba[3:6, 2:9, 3] = 0
+    Image.fromarray(rgba, "RGBA").save(tmp_path / "photo.png")
+    assert torch.equal(by_mask.hole, translating.one(tmp_path / "photo.png").hole)
+    assert by_mask.hole.sum() == 21
+
+
