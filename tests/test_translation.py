@@ -122,7 +122,7 @@ def test_grey_is_translated_as_colour_where_colour_was_learnt(trained):
 
 def test_a_mask_of_another_size_is_refused(tmp_path):
     Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "mask.png")
-    with pytest.raises(DataError, match="9 x 8 pixels, and photo.png has 16 x 12"):
+    with pytest.raises(DataError, match=r"9 x 8 pixels, and photo\.png has 16 x 12"):
         translating.with_hole(picture(12, 16), tmp_path / "mask.png")
 
 
@@ -136,5 +136,3 @@ def test_the_white_of_a_mask_and_what_is_transparent_are_holes(tmp_path):
     Image.fromarray(rgba, "RGBA").save(tmp_path / "photo.png")
     assert torch.equal(by_mask.hole, translating.one(tmp_path / "photo.png").hole)
     assert by_mask.hole.sum() == 21
-
-

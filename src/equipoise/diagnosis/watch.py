@@ -105,8 +105,10 @@ class Each:
     def findings(self) -> list[Finding]:
         """Of each symptom the worst, which stands first."""
         found = [finding for watch in self.watches for finding in watch.findings()]
-        ordered = sorted(found, key=lambda finding: RANK.index(finding.severity))
-        return list({finding.symptom: finding for finding in reversed(ordered)}.values())[::-1]
+        worst: dict[str, Finding] = {}
+        for finding in sorted(found, key=lambda finding: RANK.index(finding.severity)):
+            worst.setdefault(finding.symptom, finding)
+        return list(worst.values())
 
     def shortfall(self, first: int, end: int | None = None) -> float:
         return float(np.fmax.reduce([watch.shortfall(first, end) for watch in self.watches]))

@@ -188,12 +188,18 @@ def what_to_do(story: Story) -> list[Said]:
         advice.append(Said("Let it play, or stop it with Ctrl-C: its state is saved, and it can be resumed."))
     if story.rows("checkpoint"):
         best = " --checkpoint best" if story.last("best") else ""
-        advice.append(Said("Draw samples:", f"equipoise sample {story.path} -n 100 -o samples.png{best}"))
+        advice.append(Said(*drawing(story, best)))
     if story.rows("checkpoint") and story.final is None:
         advice.append(Said("Measure its samples:", f"equipoise evaluate {story.path}"))
     if story.final is not None:
         advice.append(Said("One run is one draw. Play other seeds, then compare:", "equipoise compare RUN RUN..."))
     return advice
+
+
+def drawing(story: Story, best: str) -> tuple[str, str]:
+    if story.config.play == "noise":
+        return "Draw samples:", f"equipoise sample {story.path} -n 100 -o samples.png{best}"
+    return "Translate pictures:", f"equipoise translate {story.path} PICTURES -o translated{best}"
 
 
 def calmer(story: Story) -> Said:
