@@ -26,10 +26,10 @@ def painted(x: Tensor, seed: int) -> Tensor:
     n, _, height, width = x.shape
     generator = Stream(seed, "painted").at(0)
     stroke, ground = colours(n, generator)
-    texture = sum(
-        0.5**i * interpolate(torch.randn(n, 1, cells, cells, generator=generator), (height, width), mode="bicubic")
-        for i, cells in enumerate(OCTAVES)
-    )
+    texture = torch.zeros(n, 1, height, width)
+    for i, cells in enumerate(OCTAVES):
+        noise = torch.randn(n, 1, cells, cells, generator=generator)
+        texture += 0.5**i * interpolate(noise, (height, width), mode="bicubic")
     ground = ground + ROUGH * texture / (1 + 0.5**2 + 0.5**4) ** 0.5
     ink = x.float() / 255
     return (255 * (ink * stroke + (1 - ink) * ground)).round().clamp(0, 255).to(torch.uint8)

@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from equipoise.nets.layers import activation
-from equipoise.nets.translators import enlarged, reflecting, require_pictures, require_sides
+from equipoise.nets.translators import (
+    at,
+    enlarged,
+    reflecting,
+    require_heads,
+    require_pictures,
+    require_sides,
+    unit_vectors,
+)
 
 MULTIPLE, LEAST = 4, 8  # pixels: the picture is halved twice, and something is left of it
 
@@ -26,13 +34,15 @@ class StyleGenerator(nn.Module):
     """The content a [B, *given] and a picture y [B, C, H', W'] of the style -> pictures [B, *shape] within -1..1.
 
     `width` is the number of channels at full size; it doubles with each of two halvings. y may have any size from 4
-    pixels.
+    pixels. `contrast` is as of `translators.ResNetGenerator`.
 
     Raises:
         ConfigError: for pictures that do not go through it, here and at use.
     """
 
-    def __init__(self, given: Sequence[int], shape: Sequence[int], *, width: int = 64, blocks: int = 4):
+    def __init__(
+        self, given: Sequence[int], shape: Sequence[int], *, width: int = 64, blocks: int = 4, contrast: int = 0
+    ):  # fmt: skip
         super().__init__()
         require_pictures(given, shape, MULTIPLE, LEAST)
         self.multiple = MULTIPLE
@@ -44,6 +54,9 @@ class StyleGenerator(nn.Module):
             nn.Sequential(enlarged(), reflecting(before, after, 3)) for before, after in pairwise(widths[::-1])
         )
         self.end = nn.Sequential(reflecting(width, shape[0], 7), activation("tanh"))
+        self.heads = nn.ModuleList(
+            unit_vectors(channels, contrast) for channels in ([given[0], *widths] if contrast else [])
+        )
 
     def forward(self, a: Tensor, y: Tensor) -> Tensor:
         require_sides(a.shape[2:], MULTIPLE, LEAST)
@@ -55,6 +68,16 @@ class StyleGenerator(nn.Module):
             h = relu(adain(up(h), style))
         x: Tensor = self.end(h)
         return x  # [B, C, H, W]
+
+    def patches(self, x: Tensor, places: Tensor) -> list[Tensor]:
+        """Unit vectors [B, S, contrast] that tell of x [B, *given] at S places, for its pixels and each map of the
+        content's encoder: see `translators.ResNetGenerator.patches`.
+
+        Raises:
+            ConfigError: where the generator was built without `contrast`.
+        """
+        require_heads(self.heads)
+        return [head(at(h, places)) for head, h in zip(self.heads, [x, *self.content(x)], strict=True)]
 
 
 class Encoder(nn.Module):

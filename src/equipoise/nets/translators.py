@@ -83,8 +83,7 @@ class ResNetGenerator(nn.Module):
         Raises:
             ConfigError: where the generator was built without `contrast`.
         """
-        if not self.looked_at:
-            raise ConfigError("This generator has no vectors for patches: contrast=0. Build it with contrast=256.")
+        require_heads(self.heads)
         maps = list(islice(self.maps(x), self.looked_at[-1] + 1))
         return [head(at(maps[i], places)) for i, head in zip(self.looked_at, self.heads, strict=True)]
 
@@ -257,6 +256,11 @@ def halvings(sides: Sequence[int], smallest: int) -> int:
     while all(side % 2 ** (depth + 1) == 0 and side >> depth + 1 >= smallest for side in sides):
         depth += 1
     return depth
+
+
+def require_heads(heads: nn.ModuleList) -> None:
+    if not len(heads):
+        raise ConfigError("This generator has no vectors for patches: contrast=0. Build it with contrast=256.")
 
 
 def require_pictures(given: Sequence[int], shape: Sequence[int], multiple: int, least: int) -> None:

@@ -116,7 +116,7 @@ def denoise() -> TrainConfig:
 def inpaint() -> TrainConfig:
     """Holes filled, boxes (`--set data.how=inpaint-box`) or free ones: gated convolutions (Yu et al. 2019,
     arXiv:1806.03589), hinge and spectral norm on patches; all outside the hole stays as it is. Not measured."""
-    nets = Translation(generator="gated", g_width=32, g_norm="none", d_norm="spectral")
+    nets = Translation(generator="gated", g_width=32, g_norm="none", d_norm="spectral", init="he")
     return of_pairs("inpaint", Degrade(of=Digits(), how="inpaint-free"), nets, loss="hinge", pixel=10.0)
 
 

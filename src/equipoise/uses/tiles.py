@@ -7,7 +7,7 @@ of a tile is seen. Memory is that of the picture and of a few tiles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -42,7 +42,7 @@ def through(net: Net, x: Tensor, side: int, track: Track = untracked) -> Tensor:
     return woven(net, x, side, track(batches, "translating tiles", len(batches)))[:, :height, :width]
 
 
-def woven(net: Net, x: Tensor, side: int, batches: Iterator[Sequence[Corner]] | Sequence[Sequence[Corner]]) -> Tensor:
+def woven(net: Net, x: Tensor, side: int, batches: Iterable[Sequence[Corner]]) -> Tensor:
     fade = window(side)
     weights = torch.zeros(x.shape[1:])
     total = torch.empty(0)

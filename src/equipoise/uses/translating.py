@@ -50,7 +50,8 @@ def translated(
         made: Tensor = trained.G(x, y)
         return made
 
-    return as_pixels(tiles.through(net, given, side, track)[None])[0]
+    (pixels,) = as_pixels(tiles.through(net, given, side, track)[None])
+    return pixels
 
 
 def prepared(trained: TrainedGenerator, picture: Whole) -> Tensor:
