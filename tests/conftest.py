@@ -47,6 +47,7 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
     """A recipe with narrow nets, `steps` updates of D, and nothing left to be measured on the machine."""
     config = recipe(name)
     kimg = steps * 8 / 1000
+    features = "pixels" if config.play == "noise" else "random"  # larger pictures have too many pixels
     return override(
         config,
         [
@@ -61,10 +62,10 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
             f"save.every_kimg={kimg / 6}",
             f"evaluate.every_kimg={kimg / 4}",
             f"evaluate.patience_kimg={kimg / 2}",
-            "evaluate.features=pixels",
+            f"evaluate.features={features}",
             "evaluate.n=30",
             f"guardian.every_kimg={kimg / 8}",
-            "guardian.features=pixels",
+            f"guardian.features={features}",
             "guardian.n=30",
             "machine.threads=1",
             "machine.device=cpu",

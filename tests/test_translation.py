@@ -59,7 +59,7 @@ def test_a_recipe_trains_and_its_generator_translates_pictures_of_any_size(name,
 
 @pytest.mark.parametrize("name", ["pix2pix", "superres", "inpaint"])
 def test_translations_are_scored_beside_what_they_should_be(name, trained):
-    figures = score(Asked(str(trained(name).path), metrics=["psnr", "fd"], features="pixels")).figures
+    figures = score(Asked(str(trained(name).path), metrics=["psnr", "fd"], features="random")).figures
     assert figures["psnr"].n_fake == figures["psnr"].n_real > 100
     assert 0 < figures["psnr"].value < 60
 
@@ -110,7 +110,7 @@ def test_a_translator_draws_no_samples_and_a_sampler_translates_nothing(trained,
     with pytest.raises(ConfigError, match="begins with pictures"):
         generator.from_file(trained("cut").model).sample(4)
     with pytest.raises(ConfigError, match="begins with noise"):
-        translating.translated(untrained("digits", (1, 8, 8)), picture(16, 16, 1))
+        translating.translated(untrained("digits"), picture(16, 16, 1))
 
 
 def test_grey_is_translated_as_colour_where_colour_was_learnt(trained):
