@@ -57,7 +57,7 @@ def played(config, out, prepare):
 def test_a_collapse_of_both_ways_is_named_and_mended_or_stopped(tiny, tmp_path):
     settings = ["guardian.mode=on", "guardian.every_kimg=.04", "evaluate.metrics=[]", "optim.g.lr=1e-3"]
     config = tiny("cyclegan", *settings, steps=80)
-    events, stopped = played(config, tmp_path / "run", lambda run: collapsing(run, 50, 60))
+    events, stopped = played(config, tmp_path / "run", lambda run: collapsing(run, 50, 55))
     found = [row for row in events if row["kind"] == "finding" and row["seen"] > 50 * 8]
     collapses = [row for row in found if row["symptom"] == "total collapse"]
     assert any(not row["meaning"].startswith(NAME) for row in collapses)
