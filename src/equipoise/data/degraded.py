@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from equipoise.data.batches import Vary
-from equipoise.data.source import Part, Shape, Source, Splits
+from equipoise.data.source import InMemory, Part, Shape, Source, Splits
 from equipoise.errors import DataError
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
@@ -151,7 +151,7 @@ class Degraded:
     """
 
     def __init__(self, source: Source, spoil: Spoil, name: str):
-        self.source, self.spoil, self.name, self.classes = source, spoil, name, 0
+        self.source, self.spoil, self.name, self.classes = unlabelled(source), spoil, name, 0
         channels, *size = source.shape
         self.given = spoil(torch.zeros(1, *source.shape), torch.zeros(1, dtype=torch.long)).shape[1]
         self.shape: Shape = (self.given + channels, *size)
@@ -164,12 +164,43 @@ class Degraded:
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         x, y = self.source.take(indices)
-        return torch.cat((self.spoil(x, indices), x), 1), torch.zeros_like(y)
+        return torch.cat((self.spoil(x, indices), x), 1), y
 
     def identity(self, indices: Tensor) -> Iterator[bytes]:
         yield self.name.encode()
         yield indices.numpy().tobytes()  # by which they are spoilt
         yield from self.source.identity(indices)
+
+
+class Unlabelled:
+    """The samples of a source, without their classes: pairs have none."""
+
+    def __init__(self, source: Source):
+        self.source, self.shape, self.classes = source, source.shape, 0
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def expect(self, indices: Tensor) -> None:
+        self.source.expect(indices)
+
+    def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        x, y = self.source.take(indices)
+        return x, torch.zeros_like(y)
+
+    def identity(self, indices: Tensor) -> Iterator[bytes]:
+        return self.source.identity(indices)
+
+
+def unlabelled(source: Source) -> Source:
+    """What is in memory stays there as one set, so that it may be moved to a device."""
+    match source:
+        case InMemory(x=x):
+            return InMemory(x)
+        case Part(source=whole, indices=indices):
+            return Part(unlabelled(whole), indices)
+        case _:
+            return source if not source.classes else Unlabelled(source)
 
 
 def degraded(splits: Splits, spoil: Spoil, name: str) -> Splits:

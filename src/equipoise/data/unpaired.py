@@ -35,7 +35,7 @@ def domains(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Spl
         Unpaired(*alike(of_a, of_b))
         for of_a, of_b in ((a.train, b.train), (a.validation, b.validation), (a.test, b.test))
     ]
-    held_out = [name for name in HELD_OUT if name in {*a.held_out, *b.held_out}]
+    held_out = tuple(name for name in HELD_OUT if name in {*a.held_out, *b.held_out})
     return Splits(*parts, held_out=held_out, left_out={**a.left_out, **b.left_out}, given=parts[0].a.shape[0])
 
 
