@@ -32,7 +32,7 @@ class Knobs(BaseModel):
 
     r1: float = Field(0.0, ge=0)  # gamma of R1; its half is inside, as the papers write it
     r2: float = Field(0.0, ge=0)  # gamma of R2
-    r1_every: int = Field(1, ge=1)  # rounds; R1 is felt in one of them, as many times over (lazy regularisation)
+    r1_every: int = Field(1, ge=1)  # rounds; R1 is felt in the last of them, as many times over (lazy)
     gp: float = Field(0.0, ge=0)  # lambda of WGAN-GP
     lecam: float = Field(0.0, ge=0)  # D's logits keep near where those of the other kind lie of late
     consistency_real: float = Field(0.0, ge=0)  # D's logits of reals that are seen again, shifted

@@ -125,7 +125,8 @@ class GAN:
     def loss_of_D(self, hand: Hand, told: list[Signals]) -> Tensor:
         """With its penalties. Its signals are added to `told`."""
         knobs, loss, y = self.knobs, self.adversarial, hand.y
-        real = hand.real.clone().requires_grad_(knobs.r1 > 0 and self.due(knobs.r1_every, hand))
+        last = (self.rounds(hand) + 1) % knobs.r1_every == 0
+        real = hand.real.clone().requires_grad_(knobs.r1 > 0 and last)
         fake = hand.fake.detach().requires_grad_(knobs.r2 > 0)
         with span("D judges, penalties"):
             of_real, real_slope2 = self.scored(real, y, "real")
@@ -227,10 +228,14 @@ class GAN:
             total, signals["chord_grad_off_one"] = total + knobs.gp * off, off.sqrt()
         return total, detached(**signals)
 
-    def due(self, every: int, hand: Hand) -> bool:
-        """Whether this round is the one of `every` that feels a lazy penalty: by what was seen, which is state."""
+    def rounds(self, hand: Hand) -> int:
+        """How many rounds' reals D has seen: while D descends those before this round, while G does this one's too.
+
+        Lazy penalties are felt in the last of so many rounds, for that is when a multiple of something is passed: then
+        a round that is recorded may tell them. By what was seen, which is state.
+        """
         a_round = len(hand.y) * self.processes.count * self.knobs.d_steps * self.knobs.accumulate
-        return self.seen // a_round % every == 0
+        return self.seen // a_round
 
     def z(self, n: int) -> Tensor:
         """Latents N(0, 1) [n, z_dim] of this process, a function of (seed, how many all have drawn before)."""

@@ -77,7 +77,7 @@ def of_G(game: GAN, hand: Hand, fake: Answer) -> Iterator[Term]:
         yield Term("z_moves", -knobs.z_consistency_g, penalties.consistency(hand.fake, again).mean())
     if knobs.auxiliary:
         yield Term("g_class_loss", knobs.auxiliary, game.class_loss(fake.evidence, fake.classes, y).mean())
-    if knobs.path_length and game.due(knobs.path_every, hand):
+    if knobs.path_length and game.rounds(hand) % knobs.path_every == 0:
         yield Term("path_off", knobs.path_every * knobs.path_length, path_off(game, hand))
 
 
