@@ -36,6 +36,7 @@ NORM_FREE = {
             "nets.group=1",
             "nets.style_mixing=0.5",
             "knobs.path_length=1",
+            *("knobs.augment_target=.3", "knobs.augment_speed_kimg=1", "augment_hears=held-out"),
         ],
     ),
     "everything drawn": (
@@ -68,7 +69,8 @@ def played(case: str, steps: int, processes: Processes) -> dict[str, list[torch.
     torch.set_num_threads(1)
     config = config_of(case)
     data = build.splits(config.data)
-    game = build.game(config, build.form(config, data), CPU, processes)
+    held_out = build.held_out(config, data, CPU, processes)
+    game = build.game(config, build.form(config, data), CPU, processes, held_out)
     batches, gradients = build.batches(config, data, CPU, processes), []
     for step in range(steps):
         game.step(batches)

@@ -161,7 +161,8 @@ def has_bf16_units(device: torch.device) -> bool:
 def rehearsed(config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device) -> float:
     """Seconds of a step, on a game that is thrown away. One that takes long is played once."""
     torch.set_num_threads(config.machine.threads or 1)
-    game, batches = build.game(config, form, device), build.batches(config, data, device)
+    batches, held_out = build.batches(config, data, device), build.held_out(config, data, device)
+    game = build.game(config, form, device, held_out=held_out)
     warm_up, began = 0, time.perf_counter()
     while warm_up < 1 or (warm_up < 3 and time.perf_counter() - began < REHEARSAL_S):
         step_and_wait(game, batches, device)

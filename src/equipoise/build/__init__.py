@@ -26,9 +26,9 @@ from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Splits, near, to_uint8
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError, MachineError
-from equipoise.games.adaptive import Adaptive, Steady
+from equipoise.games.adaptive import Adaptive, AgainstHeldOut, HeldOut, Pairs, Steady
 from equipoise.games.answers import Levels
-from equipoise.games.base import Game
+from equipoise.games.base import Batch, Game
 from equipoise.games.gan import GAN, Augment, Call, Precision
 from equipoise.knobs import Knobs
 from equipoise.losses import CLASS_LOSSES
@@ -88,7 +88,14 @@ def optimizer(choice: c.Optimizer, net: nn.Module, lr: float) -> optim.Optimizer
             assert_never(other)
 
 
-def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE) -> GAN:
+def none_held_out(drawn: int) -> Batch:
+    raise ConfigError("augment_hears=held-out asks D about held-out reals, and this game has none: see build.held_out.")
+
+
+def game(
+    config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE,
+    held_out: HeldOut = none_held_out,
+) -> GAN:  # fmt: skip
     """The game at its start. Raises ConfigError when its parts do not fit together."""
     require_room(config, processes)
     G, D = networks(config.nets, form, config.seed)
@@ -114,7 +121,7 @@ def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Pro
         vary=seen_again(config, device, processes),
         class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
         pack=pack(config.nets),
-        pace=Adaptive() if config.knobs.augment_target else Steady(),
+        pace=pace(config, held_out),
         precision=precision(config.machine, device),
         homogeneous_D=isinstance(config.nets, c.R3GAN) and not config.freeze_d,  # Euler's identity needs all biases
         shared_fakes=config.shared_fakes,
@@ -135,6 +142,13 @@ def require_room(config: c.TrainConfig, processes: Processes) -> None:
         raise ConfigError(
             "knobs.unroll looks ahead on one process's samples alone: set machine.devices=1, or unroll=0."
         )
+
+
+def pace(config: c.TrainConfig, held_out: HeldOut) -> Adaptive | Steady:
+    """Of the augmentation in front of D."""
+    if not config.knobs.augment_target:
+        return Steady()
+    return Adaptive(AgainstHeldOut(held_out) if config.augment_hears == "held-out" else Pairs())
 
 
 def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Processes) -> Augment:
@@ -187,6 +201,21 @@ def batches(config: c.TrainConfig, data: Splits, device: torch.device, processes
         source, config.batch, config.seed, device, of_the_data(config, device, processes), processes,
         layout(config.nets),
     )  # fmt: skip
+
+
+def held_out(
+    config: c.TrainConfig, data: Splits, device: torch.device, processes: Processes = ALONE
+) -> HeldOut:  # fmt: skip
+    """Batches of the validation reals, varied as those are that D learns from."""
+    source, stream = data.validation, Stream(config.seed, "held out")
+    vary, places = of_the_data(config, device, processes), torch.arange(config.batch) % len(source)
+
+    def dealt(drawn: int) -> Batch:
+        some = torch.randperm(len(source), generator=stream.at(drawn))[places]
+        x, y = source.take(processes.part(some))
+        return vary(x.to(device), drawn).to(memory_format=layout(config.nets)), y.to(device)
+
+    return dealt
 
 
 def of_the_data(config: c.TrainConfig, device: torch.device, processes: Processes) -> Vary:

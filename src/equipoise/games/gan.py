@@ -41,7 +41,7 @@ from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
 Precision = Callable[[], AbstractContextManager[Any]]
-Call = Literal["real", "fake", "mixed"]  # what D is asked about; each has augmentations of its own
+Call = Literal["real", "fake", "mixed", "held out"]  # what D is asked about; each has augmentations of its own
 Judge = Callable[[Tensor, Tensor], Any]  # a D: (x, y) -> logits, or what answers.heard takes
 Augment = Callable[[Tensor, Knobs, Call, int], Tensor]  # (x, knobs, call, latents drawn so far) -> x
 
@@ -92,13 +92,14 @@ class GAN:
         for left in reversed(range(knobs.d_steps)):
             dealt = self.deal(reals, graph=shared and left == 0)
             last = list(dealt) if shared else []
-            d_signals = self.update_D(last or dealt)
+            beside = self.pace.asked(self) if left == 0 else {}
+            d_signals = self.update_D(last or dealt) | beside
             lost = lost + d_signals["d_nonfinite"]
         for i in range(knobs.g_steps):
             g_signals = self.update_G(last if last and i == 0 else self.deal(reals, graph=True))
         with span("average of G"):
             self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
-        paced = self.pace.hear(d_signals["paired_sign"], self.seen - before, knobs, self.processes)
+        paced = self.pace.hear(d_signals, self.seen - before, knobs, self.processes)
         return d_signals | g_signals | {"d_nonfinite": lost} | paced
 
     def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hand]:
