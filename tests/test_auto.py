@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equipoise import GAN, configuring
+from equipoise import GAN, configuring, launch
 from equipoise.auto import Facts, chosen
 from equipoise.config import override
 from equipoise.errors import ConfigError
 from equipoise.facts import facts_of
 from equipoise.recipes import RECIPES, recipe
+from equipoise.runs.folder import rows
 
 CHOICES = [
     # samples, side, classes, cuda -> recipe, conditioning, augment_p, kimg
@@ -96,6 +97,22 @@ def test_the_door_chooses_by_an_array(tmp_path):
         images, steps=2, out=tmp_path / "more", start=tmp_path / "run", settings=small, progress=False
     )
     assert more.run is not None
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_very_few_pictures_are_trained_on_and_what_they_are_too_few_for_is_said(count, tmp_path):
+    (tmp_path / "few").mkdir()
+    for i in range(count):
+        Image.fromarray(np.full((16, 16, 3), 20 * i, np.uint8)).save(tmp_path / "few" / f"{i}.png")
+    narrow = ["nets.g_width=4", "nets.d_width=4", "batch=4", "machine.threads=1", "machine.precision=fp32"]
+    told: list[str] = []
+    config = configuring.configured("auto", data=str(tmp_path / "few"), steps=3, settings=[*narrow, "guardian.mode=on"])
+    run = launch.start(config, tmp_path / "run", warn=told.append)
+    kinds = [row["kind"] for row in rows(run.events)]
+    assert run.model.exists()
+    assert "look" in kinds and "metrics" not in kinds
+    assert sum("too few samples are held out to judge a run by (1; 10 at least" in text for text in told) == 1
+    assert GAN.load(run.path).sample(2).shape == (2, 16, 16, 3)
 
 
 def test_the_choice_needs_no_torch():

@@ -31,6 +31,7 @@ from equipoise.probes.players import Bench
 from equipoise.sight import LEARNED, Eyes, eyes_for
 from equipoise.streams import Stream
 
+FEWEST = 10  # held-out samples that a run is judged by
 ENOUGH = 100  # test samples for final figures
 BENCH = 256  # samples that the players are asked about in a look
 
@@ -61,9 +62,7 @@ class Onlookers:
         Raises:
             ConfigError, DataError: for features that cannot be had for this data.
         """
-        if not (self.lead and self.config.evaluate.metrics):
-            return Nobody()
-        return replace(self.of_samples, patience=round(1000 * patience_kimg))
+        return replace(self.of_samples, patience=round(1000 * patience_kimg)) if self.judges else Nobody()
 
     def guardian(self, images: int) -> Controller:
         """Whoever watches a run of so many images, and has seen nothing of it yet.
@@ -74,6 +73,19 @@ class Onlookers:
         if self.config.guardian.mode == "off":
             return HandsOff()
         return self.of_game(images) if self.lead else Beside(self.mends)
+
+    @cached_property
+    def judges(self) -> bool:
+        """Whether somebody judges the run. Where held-out samples are too few, that is said."""
+        if not (self.lead and self.config.evaluate.metrics):
+            return False
+        if (held_out := len(self.data.validation)) < FEWEST:
+            self.warn(
+                f"too few samples are held out to judge a run by ({held_out}; {FEWEST} at least, which sets of "
+                f"{10 * FEWEST} have):\nits last checkpoint is taken for its best."
+            )
+            return False
+        return True
 
     @property
     def mends(self) -> bool:
