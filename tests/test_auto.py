@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from equipoise import GAN, configuring, launch
-from equipoise.auto import Facts, chosen
+from equipoise.auto import Facts, chosen, rules
 from equipoise.config import override
 from equipoise.errors import ConfigError
 from equipoise.facts import facts_of
@@ -35,6 +35,14 @@ def test_the_choice_for_some_facts(samples, side, classes, cuda, name, labels, p
     told = (choice.recipe, config.nets.conditioning, config.knobs.augment_p, config.kimg)
     assert told == (name, labels, p, kimg)
     assert 2 <= len(choice.reasons) <= 5
+
+
+def test_the_rules_in_words_name_all_that_is_chosen():
+    told = "\n".join(f"{by}: {choice}" for by, choice in rules()).replace("r1 and r2", "r1 and knobs.r2")
+    for samples, side, classes, cuda, name, *_ in CHOICES:
+        choice = chosen(Facts(samples, side, classes), cuda)
+        keys = [setting.partition("=")[0] for setting in choice.settings]
+        assert all(word in told for word in (name, *keys)), (choice, told)
 
 
 def test_penalties_grow_with_the_area_and_where_data_is_scarce():
