@@ -39,6 +39,7 @@ NORM_FREE = {
             *("knobs.augment_target=.3", "knobs.augment_speed_kimg=1", "augment_hears=held-out"),
         ],
     ),
+    "reacgan": ("reacgan", []),
     "everything drawn": (
         "digits",
         [
