@@ -1,9 +1,10 @@
 """python benchmarks/small_data.py --shared DATA [--part k/n]    a few hundred pictures, with and without augmentation.
 
 200 X-ray pictures (28 pixels) and 300 digits of MNIST (16 pixels), one recipe (relativistic + R1 + R2 on a narrow
-convolutional pair), four arms: no augmentation in front of D, DiffAugment at a fixed p, ADA's pipeline at the same p,
-and ADA's pipeline with p moved by its rule. Equal images, five seeds, one thread. Kernel and Frechet distance to the
-test pictures, and copies, in the features of a classifier of *all* training pictures (also those that the run has not).
+convolutional pair), five arms: no augmentation in front of D, DiffAugment at a fixed p, ADA's pipeline at the same p,
+and ADA's pipeline with p moved by its rule, which hears pairs or held-out reals. Equal images, five seeds, one thread.
+Kernel and Frechet distance to the test pictures, and copies, in the features of a classifier of *all* training pictures
+(also those that the run has not).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ ARMS: dict[str, list[str]] = {
     "DiffAugment": [f"knobs.augment_p={P}"],
     "ADA, fixed": [f"knobs.augment_p={P}", PIPELINE],
     "ADA, by its rule": ["knobs.augment_p=0", PIPELINE, "knobs.augment_target=.6"],
+    "ADA, by held-out reals": ["knobs.augment_p=0", PIPELINE, "knobs.augment_target=.5", "augment_hears=held-out"],
 }
 
 

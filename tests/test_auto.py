@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equipoise import GAN, configuring
-from equipoise.auto import Facts, chosen
+from equipoise import GAN, configuring, launch
+from equipoise.auto import Facts, chosen, rules
 from equipoise.config import override
 from equipoise.errors import ConfigError
 from equipoise.facts import facts_of
 from equipoise.recipes import RECIPES, recipe
+from equipoise.runs.folder import rows
 
 CHOICES = [
     # samples, side, classes, cuda -> recipe, conditioning, augment_p, kimg
@@ -34,6 +35,14 @@ def test_the_choice_for_some_facts(samples, side, classes, cuda, name, labels, p
     told = (choice.recipe, config.nets.conditioning, config.knobs.augment_p, config.kimg)
     assert told == (name, labels, p, kimg)
     assert 2 <= len(choice.reasons) <= 5
+
+
+def test_the_rules_in_words_name_all_that_is_chosen():
+    told = "\n".join(f"{by}: {choice}" for by, choice in rules()).replace("r1 and r2", "r1 and knobs.r2")
+    for samples, side, classes, cuda, name, *_ in CHOICES:
+        choice = chosen(Facts(samples, side, classes), cuda)
+        keys = [setting.partition("=")[0] for setting in choice.settings]
+        assert all(word in told for word in (name, *keys)), (choice, told)
 
 
 def test_penalties_grow_with_the_area_and_where_data_is_scarce():
@@ -96,6 +105,22 @@ def test_the_door_chooses_by_an_array(tmp_path):
         images, steps=2, out=tmp_path / "more", start=tmp_path / "run", settings=small, progress=False
     )
     assert more.run is not None
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_very_few_pictures_are_trained_on_and_what_they_are_too_few_for_is_said(count, tmp_path):
+    (tmp_path / "few").mkdir()
+    for i in range(count):
+        Image.fromarray(np.full((16, 16, 3), 20 * i, np.uint8)).save(tmp_path / "few" / f"{i}.png")
+    narrow = ["nets.g_width=4", "nets.d_width=4", "batch=4", "machine.threads=1", "machine.precision=fp32"]
+    told: list[str] = []
+    config = configuring.configured("auto", data=str(tmp_path / "few"), steps=3, settings=[*narrow, "guardian.mode=on"])
+    run = launch.start(config, tmp_path / "run", warn=told.append)
+    kinds = [row["kind"] for row in rows(run.events)]
+    assert run.model.exists()
+    assert "look" in kinds and "metrics" not in kinds
+    assert sum("too few samples are held out to judge a run by (1; 10 at least" in text for text in told) == 1
+    assert GAN.load(run.path).sample(2).shape == (2, 16, 16, 3)
 
 
 def test_the_choice_needs_no_torch():

@@ -10,7 +10,9 @@ import torch
 from equipoise import build
 from equipoise.augment import Ranges
 from equipoise.config import Augmentation, Digits
+from equipoise.data.source import Part, Splits, everything
 from equipoise.errors import ConfigError
+from equipoise.games.adaptive import AgainstHeldOut, Pairs, Steady
 from equipoise.games.gan import identity
 from equipoise.knobs import Knobs
 from equipoise.processes import Processes
@@ -45,6 +47,43 @@ def test_augmentation_in_front_of_D_is_off_unless_it_is_asked_for(tiny):
     kinds = ("cutout", "ada-blit", "ada-geometric", "ada-color")
     others += [tiny("digits", "knobs.augment_p=.5", f"augment=[{kind}]") for kind in kinds]
     assert not any(torch.equal(played(on), played(other)) for other in others)
+
+
+def test_held_out_reals_are_of_the_validation_part_and_varied_as_those_that_D_learns_from(tiny):
+    config = tiny("digits", "batch=32")
+    x, y = build.held_out(config, DATA, CPU)(64)
+    known = {tuple(row.tolist()): label.item() for row, label in zip(*flat(DATA.validation), strict=True)}
+    assert len({tuple(row.tolist()) for row in x.flatten(1)}) > 30, "each once, where there are enough"
+    assert all(known[tuple(row.tolist())] == label for row, label in zip(x.flatten(1), y, strict=True))
+    shares = [build.held_out(config, DATA, CPU, Processes(rank, 2))(64)[0] for rank in range(2)]
+    assert torch.equal(torch.cat(shares), x)
+    assert not torch.equal(build.held_out(config, DATA, CPU)(128)[0], x)
+    varied = build.held_out(tiny("digits", "batch=32", "data.augment.flip_x=true"), DATA, CPU)(64)[0]
+    mirrored = [torch.equal(one, other.flip(-1)) for one, other in zip(varied, x, strict=True)]
+    assert 4 < sum(mirrored) < 28
+    few = Splits(DATA.train, Part(DATA.validation, torch.arange(5)), DATA.test)
+    assert len({tuple(row.tolist()) for row in build.held_out(config, few, CPU)(0)[0].flatten(1)}) == 5
+
+
+def flat(source):
+    x, y = everything(source)
+    return x.flatten(1), y
+
+
+def test_what_the_rule_of_p_hears_is_chosen_by_the_config(tiny):
+    def pace(*settings):
+        config = tiny("digits", *settings)
+        return build.game(config, build.form(config, DATA), CPU).pace
+
+    assert isinstance(pace("augment_hears=held-out"), Steady)
+    assert isinstance(pace("knobs.augment_target=.6").figure, Pairs)
+    assert isinstance(pace("knobs.augment_target=.6", "augment_hears=held-out").figure, AgainstHeldOut)
+    config = tiny("small-ada")
+    assert isinstance(pace(f"augment_hears={config.augment_hears}", "knobs.augment_target=.5").figure, AgainstHeldOut)
+    game, batches = build.game(config, build.form(config, DATA), CPU), build.batches(config, DATA, CPU)
+    with pytest.raises(ConfigError, match=r"build\.held_out"):
+        for _ in range(4):
+            game.step(batches)
 
 
 def test_real_and_fake_samples_and_each_step_have_augmentations_of_their_own(tiny):

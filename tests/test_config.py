@@ -386,6 +386,7 @@ def test_all_kinds_of_images_can_be_augmented(data):
         (["augment=[blur]"], "augment"),
         (["augment=[ada-blur]"], "augment"),
         (["knobs.augment_target=1"], "knobs.augment_target"),
+        (["augment_hears=heldout"], "augment_hears"),
         (["knobs.augment_speed_kimg=0"], "knobs.augment_speed_kimg"),
         (["augment=[]"], "augment"),
         (["data.augment.hue=.6"], "data.augment.hue"),

@@ -36,12 +36,14 @@ NORM_FREE = {
             "nets.group=1",
             "nets.style_mixing=0.5",
             "knobs.path_length=1",
+            *("knobs.augment_target=.3", "knobs.augment_speed_kimg=1", "augment_hears=held-out"),
         ],
     ),
     "pairs": ("pix2pix", ["knobs.features=1", "knobs.augment_p=.3"]),
     "domains": ("cut", ["nets.contrast=8", "knobs.loss=hinge", "pool=8"]),
     "cycle": ("cyclegan", ["knobs.loss=least-squares", "pool=40"]),
     "styles": ("stylize", ["nets.contrast=8"]),
+    "reacgan": ("reacgan", []),
     "everything drawn": (
         "digits",
         [
@@ -73,7 +75,8 @@ def played(case: str, steps: int, processes: Processes) -> dict[str, list[torch.
     torch.set_num_threads(1)
     config = config_of(case)
     data = build.splits(config.data)
-    game = build.game(config, build.form(config, data), CPU, processes)
+    held_out = build.held_out(config, data, CPU, processes)
+    game = build.game(config, build.form(config, data), CPU, processes, held_out)
     batches, gradients = build.batches(config, data, CPU, processes), []
     for step in range(steps):
         game.step(batches)

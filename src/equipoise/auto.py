@@ -1,4 +1,4 @@
-"""The recipe `auto`: what to begin with, chosen by a few facts of the data. No torch.
+"""The recipe `auto`: what to begin with, chosen by a few facts of the data.
 
 The rules are judgment, taken from published settings: R3GAN's table 9 (Huang et al. 2024, arXiv:2501.05441), and
 augmentation where there is little data (Zhao et al. 2020, arXiv:2006.10738; Karras et al. 2020, arXiv:2006.06676). Not
@@ -10,12 +10,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from equipoise.recipes import recipe
+from equipoise.recipes import recipe  # and nothing that imports torch
 
 NAME, SMALL = "auto", "small-diffaugment"
 FEW, MANY = 1_000, 50_000  # pictures
+FLAT, NARROW = 8, 16  # pixels a side, up to which nets may be fully connected, or narrow
 LEAST_A_CLASS = 20
 PASSES, LEAST_KIMG = 200, 300  # over the data, unless the recipe is shorter; and at least
+SCARCE = MANY // 5  # pictures: fewer could be learnt by heart
+P_OF_FEWER, P_OF_MANY = 0.3, 0.15  # of the augmentation in front of D
 GAMMA, GAMMA_SIDE = 0.5, 32  # of R1 and R2 at 32 pixels; the papers' .05 to 1 there, 2 at 64, 150 at 256
 AVERAGED = 50  # the average of G remembers this part of a run
 WHOLE = ("digits", SMALL)  # recipes that are taken as they are, but for the labels
@@ -58,13 +61,39 @@ def chosen(facts: Facts, cuda: bool) -> Choice:
     return Choice(name, tuple(settings), tuple(reasons))
 
 
+def rules() -> list[tuple[str, str]]:
+    """What is chosen, and by what: of the first five the first that fits, and then what stands below it. In words."""
+    of_r3gan = f"for all but {' and '.join(WHOLE)}"
+    return [
+        ("a built-in set", "its own recipe, which was measured, and nothing else"),
+        (f"pictures of at most {FLAT} pixels a side", "digits: fully connected nets"),
+        (f"fewer than {FEW:,} pictures", f"{SMALL}: narrow nets, and D sees each picture varied"),
+        (f"at most {NARROW} pixels, or no CUDA device", "r3gan-xs: narrow nets"),
+        ("anything else", "r3gan-s"),
+        (f"{LEAST_A_CLASS} pictures a class or more", "nets.conditioning=projection: samples of each can be asked for"),
+        (
+            f"area of a picture, {of_r3gan}",
+            f"knobs.r1 and r2: {GAMMA:g} at {GAMMA_SIDE} pixels, twice that for fewer than {SCARCE:,} pictures",
+        ),
+        (
+            f"number of pictures, {of_r3gan}",
+            f"knobs.augment_p: {P_OF_FEWER:g}, from {MANY:,} pictures on {P_OF_MANY:g}",
+        ),
+        (
+            f"number of pictures, {of_r3gan}",
+            f"kimg: {PASSES} passes, at least {LEAST_KIMG}, at most what the recipe has; "
+            f"knobs.ema_halflife_kimg: a {AVERAGED}th of it",
+        ),
+    ]
+
+
 def nets(samples: int, side: int, cuda: bool) -> tuple[str, str]:
     """The recipe that the others change, and why."""
-    if side <= 8:
+    if side <= FLAT:
         return "digits", f"digits: pictures of {side} pixels are small enough for fully connected nets."
     if samples < FEW:
         return SMALL, f"{SMALL}: {samples:,} pictures are few: narrow nets, and D sees each of them varied."
-    if side <= 16:
+    if side <= NARROW:
         return "r3gan-xs", f"r3gan-xs: narrow nets are enough for pictures of {side} pixels."
     if not cuda:
         return "r3gan-xs", "r3gan-xs: there is no CUDA device here, and wider nets take days on a processor."
@@ -88,7 +117,7 @@ def labels(facts: Facts) -> tuple[list[str], str]:
 def penalties(facts: Facts) -> tuple[list[str], str]:
     """By area, as a penalty of a slope in pixels should; more where D could learn the pictures by heart."""
     assert facts.samples is not None and facts.side is not None
-    scarce = 2 if facts.samples < MANY / 5 else 1
+    scarce = 2 if facts.samples < SCARCE else 1
     gamma = GAMMA * scarce * (facts.side / GAMMA_SIDE) ** 2
     return [f"knobs.r1={gamma:g}", f"knobs.r2={gamma:g}"], (
         f"knobs.r1 and r2={gamma:g}: {GAMMA:g} at 32 pixels, by area, times {scarce} for {facts.samples:,} pictures; "
@@ -98,7 +127,7 @@ def penalties(facts: Facts) -> tuple[list[str], str]:
 
 def augmentation(facts: Facts) -> tuple[list[str], str]:
     assert facts.samples is not None
-    p, many = (0.3, "not many") if facts.samples < MANY else (0.15, "many")
+    p, many = (P_OF_FEWER, "not many") if facts.samples < MANY else (P_OF_MANY, "many")
     return [f"knobs.augment_p={p:g}"], (
         f"knobs.augment_p={p:g}: {facts.samples:,} pictures are {many}; in front of D, G does not copy it."
     )

@@ -102,9 +102,9 @@ def with_cadences(
     kimg, run_s, per_step = config.kimg, 1000 * config.kimg / speed, config.images_a_round
     every = {name: max(kimg / parts, per_step / 1000) for name, parts in PARTS.items()}
     every["save"] = min(max(every["save"], SAVE_S[0] * speed / 1000), SAVE_S[1] * speed / 1000)
-    judges, watches = bool(config.evaluate.metrics), config.guardian.mode != "off"
-    every["evaluate"] = kimg / (affordable(judging_s(onlookers), run_s) if processes.leads and judges else 1)
-    every["guardian"] = kimg / (watched(watching_s(onlookers), run_s) if processes.leads and watches else 1)
+    watches = processes.leads and config.guardian.mode != "off"
+    every["evaluate"] = kimg / (affordable(judging_s(onlookers), run_s) if onlookers.judges else 1)
+    every["guardian"] = kimg / (watched(watching_s(onlookers), run_s) if watches else 1)
     sections = {name: getattr(config, name) for name in every}
     return config.model_copy(update={
         name: section.model_copy(update={"every_kimg": section.every_kimg or every[name]})
@@ -161,7 +161,8 @@ def has_bf16_units(device: torch.device) -> bool:
 def rehearsed(config: c.TrainConfig, form: build.Form, data: Splits, device: torch.device) -> float:
     """Seconds of a step, on a game that is thrown away. One that takes long is played once."""
     torch.set_num_threads(config.machine.threads or 1)
-    game, batches = build.game(config, form, device), build.batches(config, data, device)
+    batches, held_out = build.batches(config, data, device), build.held_out(config, data, device)
+    game = build.game(config, form, device, held_out=held_out)
     warm_up, began = 0, time.perf_counter()
     while warm_up < 1 or (warm_up < 3 and time.perf_counter() - began < REHEARSAL_S):
         step_and_wait(game, batches, device)

@@ -58,7 +58,7 @@ def weights(path: Path) -> dict[str, Tensor]:
         StorageError: for a pickle of anything else, and what cannot be read.
     """
     try:
-        held = load_file(path) if path.suffix == ".safetensors" else loaded(path)
+        held = load_file(path) if path.suffix.lower() == ".safetensors" else loaded(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except SafetensorError as error:

@@ -137,7 +137,7 @@ def from_file(path: Path) -> TrainedGenerator:
         StorageError: for a file that is not there, is damaged, or holds something else.
     """
     try:
-        if path.suffix != ".safetensors":
+        if path.suffix.lower() != ".safetensors":
             return from_others(path)
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("equipoise", "{}"))
@@ -226,13 +226,15 @@ def write_samples(samples: Samples, out: Path) -> None:
         StorageError: when it cannot be written.
     """
     try:
-        match out.suffix:
+        match out.suffix.lower():
             case ".png":
                 picture(samples).save(out)
             case ".npz":
-                np.savez_compressed(out, x=samples)
+                with out.open("wb") as file:  # numpy would add its own suffix to one in capitals
+                    np.savez_compressed(file, x=samples)
             case ".npy":
-                np.save(out, samples)
+                with out.open("wb") as file:
+                    np.save(file, samples)
             case _:
                 write_pictures(samples, out)
     except OSError as error:

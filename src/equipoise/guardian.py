@@ -186,7 +186,7 @@ def sides(
 def spread(source: Source) -> tuple[float, float]:
     """Of samples: their mean squared distance, and the deviation of one of their numbers about its mean."""
     x, _ = everything(mixed(source, MEASURED))
-    variance = x.flatten(1).double().var(0)
+    variance = x.flatten(1).double().var(0, correction=min(1, len(x) - 1))  # one sample lies at its mean
     return float(2 * variance.sum()), float(variance.mean().sqrt())
 
 

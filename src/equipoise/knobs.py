@@ -32,7 +32,7 @@ class Knobs(BaseModel):
 
     r1: float = Field(0.0, ge=0)  # gamma of R1; its half is inside, as the papers write it
     r2: float = Field(0.0, ge=0)  # gamma of R2
-    r1_every: int = Field(1, ge=1)  # rounds; R1 is felt in one of them, as many times over (lazy regularisation)
+    r1_every: int = Field(1, ge=1)  # rounds; R1 is felt in the last of them, as many times over (lazy)
     gp: float = Field(0.0, ge=0)  # lambda of WGAN-GP
     lecam: float = Field(0.0, ge=0)  # D's logits keep near where those of the other kind lie of late
     consistency_real: float = Field(0.0, ge=0)  # D's logits of reals that are seen again, shifted
@@ -65,7 +65,7 @@ class Knobs(BaseModel):
     clip_value: float = Field(0.0, ge=0)  # gradients, each value; 0 is off
 
     augment_p: float = Field(0.0, ge=0, le=1)  # of each kind of augmentation in front of D, for each sample; 0 is off
-    augment_target: float = Field(0.0, ge=0, lt=1)  # of paired_sign: p rises above it, sinks below; 0 at the start: off
+    augment_target: float = Field(0.0, ge=0, lt=1)  # of what augment_hears names: p rises above it, sinks below; 0: off
     augment_speed_kimg: float = Field(500.0, gt=0)  # thousands of real samples that would move p from 0 to 1
     instance_noise: float = Field(0.0, ge=0)  # deviation of normal noise on all that D sees; images lie in -1..1
     frozen_norm: bool = False  # BatchNorm in D keeps its statistics: the samples of a batch no longer mix

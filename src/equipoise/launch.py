@@ -216,7 +216,7 @@ def assembled(
         batches = build.batches(config, data, device, processes)
         batches.bins = {int(k): v for k, v in json.loads(processes.told(json.dumps(onlookers.bins()))).items()}
         yield Run(
-            game=build.game(config, form, device, processes),
+            game=build.game(config, form, device, processes, build.held_out(config, data, device, processes)),
             batches=batches,
             plan=plan(config, facts(folder.config, data, form)),
             folder=folder,

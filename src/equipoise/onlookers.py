@@ -22,6 +22,8 @@ from equipoise.sight import LEARNED, Eyes
 from equipoise.viewpoints import Viewpoint
 from equipoise.ways import JudgedEachWay, WatchedEachWay
 
+FEWEST = 10  # held-out samples that a run is judged by
+
 
 @dataclass(frozen=True)
 class Onlookers:
@@ -64,7 +66,7 @@ class Onlookers:
         Raises:
             ConfigError, DataError: for features that cannot be had for this data.
         """
-        if not (self.lead and self.config.evaluate.metrics):
+        if not self.judges:
             return Nobody()
         patience = round(1000 * patience_kimg)
         there: OfSamples = replace(self.there.of_samples, patience=patience)
@@ -86,6 +88,19 @@ class Onlookers:
             return WatchedEachWay(self.there.of_game(images), self.back.of_game(images), images, setting)
         watching: OfGame = self.there.of_game(images, setting=setting)
         return watching
+
+    @cached_property
+    def judges(self) -> bool:
+        """Whether somebody judges the run. Where held-out samples are too few, that is said."""
+        if not (self.lead and self.config.evaluate.metrics):
+            return False
+        if (held_out := len(self.data.validation)) < FEWEST:
+            self.warn(
+                f"too few samples are held out to judge a run by ({held_out}; {FEWEST} at least, which sets of "
+                f"{10 * FEWEST} have):\nits last checkpoint is taken for its best."
+            )
+            return False
+        return True
 
     @property
     def mends(self) -> bool:

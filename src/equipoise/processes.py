@@ -17,6 +17,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from equipoise.errors import ConfigError, MachineError
 
@@ -65,6 +67,13 @@ class Processes:
             dist.all_gather(parts, part.detach().contiguous())
         return torch.cat(parts)
 
+    def pooled(self, part: Tensor) -> Tensor:
+        """As `gathered`, with graph: what any process makes of a part has its gradient where the part was made."""
+        if self.count == 1:
+            return part
+        whole: Tensor = Pooled.apply(part, self)  # type: ignore[no-untyped-call]
+        return whole
+
     def largest(self, number: int) -> int:
         if self.count == 1:
             return number
@@ -88,6 +97,24 @@ class Processes:
     def require_divides(self, batch: int) -> None:
         if batch % self.count:
             raise ConfigError(f"batch={batch} cannot be shared equally by {self.count} processes: choose a multiple.")
+
+
+class Pooled(Function):
+    """Parts go forward to all processes, and the sum of their gradients goes back; `descend` takes the mean of it over
+    the processes, as of the rest of their losses. All of them go back in the same order."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor, processes: Processes) -> Tensor:
+        ctx.processes = processes
+        return processes.gathered(part)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        whole = slope.clone(memory_format=torch.contiguous_format)
+        with together():
+            dist.all_reduce(whole)
+        return ctx.processes.part(whole), None
 
 
 ALONE = Processes()

@@ -33,7 +33,8 @@ class Profile:
 def profiled(config: c.TrainConfig, data: Splits, device: torch.device) -> Profile:
     """A few steps of a game that is thrown away, under torch's profiler. Its own cost is part of the figures."""
     torch.set_num_threads(config.machine.threads or 1)
-    game, batches = build.game(config, build.form(config, data), device), build.batches(config, data, device)
+    batches, held_out = build.batches(config, data, device), build.held_out(config, data, device)
+    game = build.game(config, build.form(config, data), device, held_out=held_out)
     for _ in range(WARM_UP):
         step_and_wait(game, batches, device)
     on_cuda = device.type == "cuda"

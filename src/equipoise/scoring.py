@@ -149,7 +149,7 @@ def families_of(metrics: Sequence[str]) -> list[str]:
 
 def compared(asked: Asked, track: Track, warn: Warn) -> tuple[Scored, Set]:
     """What is scored, and what it is held against, at one size."""
-    if is_run(asked.what) or asked.what.endswith(GENERATOR):
+    if is_run(asked.what) or asked.what.lower().endswith(GENERATOR):
         fake = drawn(asked, track, warn)
         return fake, held_against(asked, side_of(fake.samples.shape), track, warn)
     own = usual_side(asked.what, warn)

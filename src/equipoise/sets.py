@@ -66,7 +66,7 @@ def opened(text: str, side: int | None, track: Track, warn: Warn) -> Set:
 
 
 def data_of(name: str) -> c.Data:
-    if name.endswith(GENERATOR):
+    if name.lower().endswith(GENERATOR):
         raise DataError(f"{name} is a generator, which holds no data.\nGive a run, pictures or an array.")
     return data_at(name)
 
@@ -144,7 +144,7 @@ def features_at(path: Path) -> Tensor | None:
         DataError: for floats of another shape, which may be images in an unknown range, for no rows, and for rows that
             are not finite.
     """
-    if path.suffix not in ARRAYS or not path.is_file():
+    if path.suffix.lower() not in ARRAYS or not path.is_file():
         return None
     found = blocks(path)
     floats = [block for block in found if block.dtype.kind == "f"]

@@ -133,6 +133,17 @@ def test_reading_verbs_print_one_json_object(equipoise, trained):
     assert [(r["run"], r["state"], r["step"], r["progress"]) for r in runs] == [("run", "finished", 30, 1.0)]
 
 
+def test_auto_has_a_page_of_what_it_chooses_by_what(equipoise):
+    code, out, err = equipoise("recipes", "auto")
+    assert (code, err) == (0, "")
+    assert "fewer than 1,000 pictures\n    small-diffaugment" in out
+    assert max(map(len, out.splitlines())) <= 120
+    told = json.loads(equipoise("recipes", "auto", "--json")[1])
+    assert told["recipe"] == "auto"
+    assert {"by": "anything else", "choice": "r3gan-s"} in told["rules"]
+    assert "recipes auto" in equipoise("recipes")[2]
+
+
 def test_recipes_lists_all_and_prints_one(equipoise):
     code, out, _ = equipoise("recipes")
     assert code == 0

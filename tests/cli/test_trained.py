@@ -45,6 +45,31 @@ def test_a_day_with_a_trained_generator(equipoise, run):
     assert Path("sampler.py").exists() and Path("generator.safetensors").exists()
 
 
+def test_names_in_capitals_mean_the_same_files(equipoise, run):
+    assert equipoise("sample", "run", "-n", "2", "-o", "grid.PNG")[0] == 0
+    assert equipoise("sample", "run", "-n", "2", "-o", "two.NPZ")[0] == 0
+    assert equipoise("sample", "run", "-n", "2", "-o", "two.NPY")[0] == 0
+    for suffix in ("GIF", "WebP"):
+        assert equipoise("walk", "run", "-n", "1", "--seconds", "1", "--fps", "5", "-o", f"walk.{suffix}")[0] == 0
+        assert frames(f"walk.{suffix}") > 1
+    assert equipoise("sample", "run", "-n", "1", "-o", "one")[0] == 0
+    Path("one/000000.png").rename("one/SHOT.PNG")
+    assert equipoise("project", "run", "one/SHOT.PNG", "-o", "found.PNG")[0] == 0
+    Path("found.npz").rename("found.NPZ")
+    assert equipoise("sample", "run", "--latent", "found.NPZ", "-o", "again.npy")[0] == 0
+    assert equipoise("judge", "run", "two.NPZ")[0] == 0
+    Path("run/model.safetensors").rename("model.SafeTensors")
+    assert equipoise("sample", "model.SafeTensors", "-n", "2", "-o", "same.NPZ")[0] == 0
+    assert Path("same.NPZ").read_bytes() == Path("two.NPZ").read_bytes()
+    with np.load("two.NPZ", allow_pickle=False) as held, Image.open("grid.PNG") as grid:
+        assert np.array_equal(np.load("two.NPY", allow_pickle=False), held["x"])
+        assert grid.format == "PNG"
+    written = (
+        "grid.PNG two.NPZ two.NPY walk.GIF walk.WebP one found.PNG found.NPZ again.npy model.SafeTensors same.NPZ run"
+    )
+    assert {path.name for path in Path().iterdir()} == set(written.split())
+
+
 def test_judge_names_each_picture_and_what_cannot_be_read(equipoise, run):
     assert equipoise("sample", "run", "-n", "3", "-o", "folder")[0] == 0
     Path("folder/broken.png").write_bytes(b"nothing")
@@ -113,6 +138,9 @@ def test_fine_tuning_from_the_command_line(equipoise, run):
         (["sample", "run", "--mix", "2"], 2, ["nets.kind=mlp has none"]),
         (["sample", "run", "--mix", "2", "--truncation", "0.5"], 2, ["--mix and --truncation"]),
         (["sample", "run", "--latent", "nowhere.npz"], 5, ["nowhere.npz"]),
+        (["sample", "run", "--latent", "a.npz", "-n", "64"], 2, ["-n would change nothing beside --latent"]),
+        (["sample", "run", "--latent", "a.npz", "--seed", "0", "--class", "0"], 2, ["--class and --seed would"]),
+        (["walk", "run", "--from", "a.npz", "--to", "b.npz", "--seed", "1"], 2, ["--seed would", "--from and --to"]),
         (["walk", "run", "-o", "walk.png"], 2, [".gif, .webp or .mp4"]),
         (["walk", "run", "--from", "a.npz"], 2, ["give both"]),
         (["project", "run", "nowhere.png"], 3, ["nowhere.png"]),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from equipoise import generator
 from equipoise.errors import ConfigError, MachineError, StorageError
-from equipoise.uses.export import exported, operations, programmed
+from equipoise.uses.export import exported, operations, programmed, template
 
 NETS = [("dcgan", (1, 8, 8), 0, ["nets.g_norm=spectral"]), ("r3gan-xs", (3, 8, 8), 3, [])]
 WITH_ONNX = all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
@@ -63,6 +63,44 @@ def test_the_sampler_runs_alone(tmp_path, untrained):
     assert (pixels[8:, 16:] == 0).all()
 
 
+@pytest.mark.parametrize(("classes", "known"), [(3, "classes 0 to 2"), (0, "no classes")])
+def test_a_class_that_is_not_there_is_told_in_a_sentence(classes, known, tmp_path, untrained):
+    trained = made(untrained, "digits", (1, 8, 8), classes, [])
+    _, sampler = exported(trained, "safetensors", tmp_path / "g.safetensors")
+    for label in (3, -1):
+        command = [sys.executable, "sampler.py", "--class", str(label), "-o", "grid.png"]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr == f"sampler: class {label} was asked for, and this generator has {known}.\n"
+        with pytest.raises(ValueError, match=known):
+            beside(sampler).samples(2, label=label)
+    assert not (tmp_path / "grid.png").exists()
+    assert len(beside(sampler).samples(2, label=2 if classes else None)) == 2
+
+
+RUNTIME = """
+from types import SimpleNamespace
+
+class InferenceSession:
+    def __init__(self, *how, **more): pass
+    def get_modelmeta(self): return SimpleNamespace(custom_metadata_map={"classes": "3"})
+    def get_inputs(self): return [SimpleNamespace(shape=["n", 4])]
+    def run(self, names, given): return [given["z"] + given["y"][:, None]]
+"""
+
+
+@pytest.mark.parametrize(("label", "code"), [(3, 2), (-1, 2), (2, 0)])
+def test_the_sampler_of_an_onnx_file_tells_it_too(label, code, tmp_path):
+    """With nothing of ONNX installed: a runtime whose net adds its class to z."""
+    (tmp_path / "sampler.py").write_text(template("with_onnx"))
+    (tmp_path / "onnxruntime.py").write_text(RUNTIME)
+    command = [sys.executable, "sampler.py", "--class", str(label), "-n", "5"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    told = f"sampler: class {label} was asked for, and this generator has classes 0 to 2.\n" if code else ""
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", told)
+    assert (tmp_path / "samples.npy").exists() == (code == 0)
+
+
 def test_a_sampler_of_somebody_else_is_not_overwritten(tmp_path, untrained):
     (tmp_path / "sampler.py").write_text("mine")
     with pytest.raises(ConfigError, match="no sampler of ours"):
@@ -93,3 +131,5 @@ def test_onnx_draws_the_same(name, shape, classes, settings, tmp_path, untrained
     given = {"z": codes.at.numpy()} | ({"y": codes.y.numpy()} if classes else {})
     assert abs(session.run(None, given)[0] - trained.space.samples(codes).numpy()).max() < 1e-4
     assert beside(sampler).samples(4).shape == trained.sample(4).shape
+    with pytest.raises(ValueError, match="class 99 was asked for, and this generator has"):
+        beside(sampler).samples(4, label=99)

@@ -13,6 +13,7 @@ from equipoise import config as c
 from equipoise import pictures
 from equipoise.build import translating
 from equipoise.build.data import batches as batches
+from equipoise.build.data import held_out as held_out
 from equipoise.build.data import splits as splits
 from equipoise.build.games import AnyGame as AnyGame
 from equipoise.build.games import game as game

@@ -19,6 +19,8 @@ from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.pairs import pairs
 from equipoise.data.source import Splits
 from equipoise.data.unpaired import domains
+from equipoise.games.adaptive import HeldOut
+from equipoise.games.base import Batch
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
@@ -88,6 +90,21 @@ def batches(config: c.TrainConfig, data: Splits, device: torch.device, processes
         source = sides.near(source, device, room=int(SHARE_FOR_DATA * torch.cuda.mem_get_info(device)[0]))
     vary = of_the_data(config, data.given, device, processes)
     return Batches(source, config.batch, config.seed, device, vary, processes, layout(config.nets))
+
+
+def held_out(
+    config: c.TrainConfig, data: Splits, device: torch.device, processes: Processes = ALONE
+) -> HeldOut:  # fmt: skip
+    """Batches of the validation part, varied as those are that D learns from."""
+    source, stream = degraded.unspoilt(data.validation), Stream(config.seed, "held out")
+    vary, places = of_the_data(config, data.given, device, processes), torch.arange(config.batch) % len(source)
+
+    def dealt(drawn: int) -> Batch:
+        some = torch.randperm(len(source), generator=stream.at(drawn))[places]
+        x, y = source.take(processes.part(some))
+        return vary(x.to(device), drawn).to(memory_format=layout(config.nets)), y.to(device)
+
+    return dealt
 
 
 def of_the_data(config: c.TrainConfig, given: int, device: torch.device, processes: Processes) -> Vary:

@@ -15,11 +15,12 @@ from equipoise import config as c
 from equipoise.build.players import Form, freeze, layout, networks, pack
 from equipoise.ema import EMA
 from equipoise.errors import ConfigError
-from equipoise.games import dealing
-from equipoise.games.adaptive import Adaptive, Steady
+from equipoise.games import dealing as dealings
+from equipoise.games.adaptive import Adaptive, AgainstHeldOut, HeldOut, Pairs, Steady
 from equipoise.games.answers import Levels
+from equipoise.games.base import Batch
 from equipoise.games.cyclegan import BACK, CycleGAN
-from equipoise.games.dealing import Dealing
+from equipoise.games.dealing import Dealing, Undrawn
 from equipoise.games.gan import GAN, Augment, Call, Precision
 from equipoise.games.pool import NoPool, Pool
 from equipoise.knobs import Knobs
@@ -30,18 +31,25 @@ from equipoise.streams import Stream
 AnyGame = GAN | CycleGAN
 
 
-def game(config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE) -> AnyGame:
+def none_held_out(drawn: int) -> Batch:
+    raise ConfigError("augment_hears=held-out asks D about held-out reals, and this game has none: see build.held_out.")
+
+
+def game(
+    config: c.TrainConfig, form: Form, device: torch.device, processes: Processes = ALONE,
+    held_out: HeldOut = none_held_out,
+) -> AnyGame:  # fmt: skip
     """The game at its start. Raises ConfigError when its parts do not fit together."""
     require_room(config, processes)
     G, D = players(config, form, config.seed, device)
     if config.play != "cycle":
         g_opt = optimizer(config.optim.g, [G], config.knobs.g_lr)
-        return of_two(config, form, G, D, g_opt, device, processes)
+        return of_two(config, form, G, D, g_opt, device, processes, held_out)
     F, D_back = players(config, form.back, Stream(config.seed, "way back").at(0).initial_seed(), device)
     g_opt = optimizer(config.optim.g, [G, F], config.knobs.g_lr)
     return CycleGAN(
-        of_two(config, form, G, D, g_opt, device, processes),
-        of_two(config, form.back, F, D_back, g_opt, device, processes, BACK),
+        of_two(config, form, G, D, g_opt, device, processes, held_out),
+        of_two(config, form.back, F, D_back, g_opt, device, processes, held_out, BACK),
     )
 
 
@@ -56,10 +64,10 @@ def players(config: c.TrainConfig, form: Form, seed: int, device: torch.device) 
 
 def of_two(
     config: c.TrainConfig, form: Form, G: nn.Module, D: nn.Module, g_opt: optim.Optimizer, device: torch.device,
-    processes: Processes, way: str = "",
+    processes: Processes, held_out: HeldOut, way: str = "",
 ) -> GAN:  # fmt: skip
     """A game of G against D. `way` stands before the names of its streams."""
-    ema = EMA(G)
+    ema, dealing = EMA(G), dealing_of(config.play, form, way)
     if config.machine.compile:
         G.compile()
     return GAN(
@@ -77,13 +85,13 @@ def of_two(
         vary=seen_again(config, device, processes, way),
         class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
         pack=pack(config.nets),
-        pace=Adaptive() if config.knobs.augment_target else Steady(),
+        pace=pace(config, lambda drawn: told_apart(dealing, held_out(drawn))),
         precision=precision(config.machine, device),
         homogeneous_D=isinstance(config.nets, c.R3GAN) and not config.freeze_d,  # Euler's identity needs all biases
         shared_fakes=config.shared_fakes,
         processes=processes,
         levels=Levels(device),
-        dealing=dealing_of(config.play, form, way),
+        dealing=dealing,
         pool=pool(config, form, device, way),
     )
 
@@ -91,15 +99,28 @@ def of_two(
 def dealing_of(play: c.Play, form: Form, way: str = "") -> Dealing:
     match play:
         case "noise":
-            return dealing.from_noise
+            return dealings.from_noise
         case "pairs":
-            return dealing.of_pairs(form.given)
+            return dealings.of_pairs(form.given)
         case "styles":
-            return dealing.of_styles(form.given)
+            return dealings.of_styles(form.given)
         case "domains" | "cycle":
-            return dealing.of_domains(form.given) if way != BACK else dealing.of_domains_back(form.shape[0])
+            return dealings.of_domains(form.given) if way != BACK else dealings.of_domains_back(form.shape[0])
         case other:
             assert_never(other)
+
+
+def told_apart(dealing: Dealing, batch: Batch) -> Batch:
+    """Reals, and what D is told of them."""
+    dealt = dealing(Undrawn(), *batch)
+    return dealt.real, dealt.y
+
+
+def pace(config: c.TrainConfig, held_out: HeldOut) -> Adaptive | Steady:
+    """Of the augmentation in front of D."""
+    if not config.knobs.augment_target:
+        return Steady()
+    return Adaptive(AgainstHeldOut(held_out) if config.augment_hears == "held-out" else Pairs())
 
 
 def pool(config: c.TrainConfig, form: Form, device: torch.device, way: str) -> Pool | NoPool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
+from equipoise import auto
 from equipoise.cli import screen
 from equipoise.diagnosis.finding import Finding
 from equipoise.recipes import RECIPES, about, recipe
@@ -19,7 +21,9 @@ from equipoise.words import number
 
 
 def recipes(name: str | None, as_json: bool) -> None:
-    if name is not None:
+    if name == auto.NAME:
+        rules_of_auto(as_json)
+    elif name is not None:
         config = recipe(name).model_dump(mode="json")
         if as_json:
             screen.show_json({"recipe": name, "about": about(name), "config": config})
@@ -30,6 +34,18 @@ def recipes(name: str | None, as_json: bool) -> None:
     else:
         screen.show_table([{"recipe": each, "what": first_paragraph(about(each))} for each in RECIPES])
         screen.say("auto chooses one of them, and its settings, by the data: equipoise train auto --data D --dry-run")
+        screen.say("By what it chooses: equipoise recipes auto")
+
+
+def rules_of_auto(as_json: bool) -> None:
+    """What takes the place of a config, which it has only once there is data."""
+    about, rules = inspect.cleandoc(auto.__doc__ or ""), auto.rules()
+    if as_json:
+        found = [{"by": by, "choice": choice} for by, choice in rules]
+        screen.show_json({"recipe": auto.NAME, "about": about, "rules": found})
+    else:
+        head = "By what it chooses what. Of the first five the first that fits gives the recipe:"
+        print(f"{about}\n\n{head}\n", *(f"* {by}\n    {choice}" for by, choice in rules), sep="\n")
 
 
 def first_paragraph(text: str) -> str:

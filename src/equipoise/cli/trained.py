@@ -10,15 +10,16 @@ import typer
 Generator = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a .safetensors file.")]
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 Seed = Annotated[int, typer.Option(min=0)]
+SeedIfAny = Annotated[int | None, typer.Option(min=0, help="[0]")]
 Label = Annotated[int | None, typer.Option("--class", help="One class only.")]
 Checkpoint = Annotated[str, typer.Option(help="best, last, or a step.")]
 
 
 def sample(
     run: Generator,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 64,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many [64].")] = None,
     out: Annotated[Path, typer.Option("-o", help="grid.png, samples.npz, or a folder.")] = Path("samples.png"),
-    seed: Seed = 0,
+    seed: SeedIfAny = None,
     label: Label = None,
     checkpoint: Checkpoint = "last",
     truncation: Annotated[
@@ -40,20 +41,21 @@ def sample(
     trained = use.opened(run, checkpoint)
     use.require_one(mix=mix, latent=latent, truncation=truncation)
     if mix is not None:
-        use.mix(trained, n, out, seed, label, mix)
+        use.mix(trained, n or 64, out, seed or 0, label, mix)
     elif latent is not None:
+        use.require_unasked("--latent", {"-n": n, "--class": label, "--seed": seed})
         use.sample_latents(trained, latent, out)
     else:
-        use.sample(trained, n, out, seed, label, truncation)
+        use.sample(trained, n or 64, out, seed or 0, label, truncation)
 
 
 def walk(
     run: Generator,
     out: Annotated[Path, typer.Option("-o", help=".gif, .webp, or .mp4 where ffmpeg is installed.")] = Path("walk.gif"),
-    n: Annotated[int, typer.Option("-n", min=1, help="Samples side by side.")] = 16,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="Samples side by side [16].")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, max=600, help="Of the whole, with a new sample every 2 s.")] = 8,
     fps: Annotated[int, typer.Option(min=1, max=60, help="Pictures a second.")] = 20,
-    seed: Seed = 0,
+    seed: SeedIfAny = None,
     label: Label = None,
     start: Annotated[Path | None, typer.Option("--from", help="Latents to begin with, such as project writes.")] = None,
     to: Annotated[Path | None, typer.Option(help="Latents to end with.")] = None,
@@ -62,7 +64,9 @@ def walk(
     """Draws what lies between samples, as an animation that returns to its beginning."""
     from equipoise.cli import use
 
-    use.walk(use.opened(run, checkpoint), out, n, (seconds, fps), seed, label, (start, to))
+    if start or to:
+        use.require_unasked("--from and --to", {"-n": n, "--class": label, "--seed": seed})
+    use.walk(use.opened(run, checkpoint), out, n or 16, (seconds, fps), seed or 0, label, (start, to))
 
 
 def project(

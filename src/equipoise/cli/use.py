@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, get_args
 from zipfile import ZipFile, is_zipfile
@@ -44,6 +44,12 @@ def require_one(**given: object) -> None:
     """Of options that exclude each other."""
     if len(named := [f"--{name}" for name, value in given.items() if value is not None]) > 1:
         raise ConfigError(f"{' and '.join(named)} do not go together: give one of them.")
+
+
+def require_unasked(beside: str, given: Mapping[str, object]) -> None:
+    """Of options that choose samples, where a file holds them."""
+    if named := [option for option, value in given.items() if value is not None]:
+        raise ConfigError(f"{' and '.join(named)} would change nothing beside {beside}: the file says what is drawn.")
 
 
 def sample(

@@ -167,6 +167,7 @@ class TrainConfig(Section):
     shared_fakes: bool = False  # G is judged on the very fakes of D's last step: saves one of its forward passes
     knobs: Knobs = Knobs()
     augment: Annotated[tuple[AugmentKind, ...], Field(min_length=1)] = ("color", "translation", "cutout")  # before D
+    augment_hears: Literal["pairs", "held-out"] = "pairs"  # what augment_target is of: see games.adaptive
     schedules: dict[str, Schedule] = Field(default_factory=dict)  # factors on knobs, by their names
     record: Every = Every()
     samples: Every = Every()

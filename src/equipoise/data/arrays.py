@@ -166,7 +166,7 @@ def labels(path: Path, block: Block, count: int) -> NDArray[np.int64]:
 def labels_beside(path: Path) -> Block | None:
     """MNIST's names: t10k-images-idx3-ubyte.gz has its labels in t10k-labels-idx1-ubyte.gz."""
     name = path.name.replace("images", "labels").replace("idx3", "idx1")
-    if path.suffix in (".npz", ".npy") or name == path.name or not path.with_name(name).is_file():
+    if path.suffix.lower() in (".npz", ".npy") or name == path.name or not path.with_name(name).is_file():
         return None
     return blocks(path.with_name(name))[0]
 

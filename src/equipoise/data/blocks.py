@@ -75,7 +75,7 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
-        kind = ".npz or .npy" if path.suffix in (".npz", ".npy") else "idx"
+        kind = ".npz or .npy" if path.suffix.lower() in (".npz", ".npy") else "idx"
         raise DataError(f"{path} cannot be read as {kind}: {' '.join(str(error).split())[:120]}") from error
 
 

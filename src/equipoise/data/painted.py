@@ -32,7 +32,8 @@ def painted(x: Tensor, seed: int) -> Tensor:
         texture += 0.5**i * interpolate(noise, (height, width), mode="bicubic")
     ground = ground + ROUGH * texture / (1 + 0.5**2 + 0.5**4) ** 0.5
     ink = x.float() / 255
-    return (255 * (ink * stroke + (1 - ink) * ground)).round().clamp(0, 255).to(torch.uint8)
+    found: Tensor = 255 * (ink * stroke + (1 - ink) * ground)
+    return found.round().clamp(0, 255).to(torch.uint8)
 
 
 def colours(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

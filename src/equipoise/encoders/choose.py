@@ -107,13 +107,13 @@ def named(features: str, weights: Path | None = None) -> tuple[Name, Path | None
 def recognised(path: str) -> Name:
     """Which net a file of weights is for. Raises ConfigError for what is neither a name nor a file."""
     file = Path(path)
-    if not file.is_file() and file.suffix not in SUFFIXES:
+    if not file.is_file() and file.suffix.lower() not in SUFFIXES:
         close = difflib.get_close_matches(path.partition("=")[0], NAMES, 1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
         raise ConfigError(
             f"unknown features {path!r}.{meant}\nKnown: {', '.join(NAMES)}, NAME=FILE, or the path of weights."
         )
-    if file.suffix == TORCHSCRIPT:
+    if file.suffix.lower() == TORCHSCRIPT:
         return "inception"
     held = read(file).tensors
     for array, name in TELLING.items():

@@ -1,31 +1,88 @@
-"""How often D's samples are augmented: as the knobs say, or adapted to how easily D tells its reals from fakes.
+"""How often D's samples are augmented: as the knobs say, or adapted to how D stands to what it learns from.
 
-Karras et al. 2020 (arXiv:2006.06676), section 3: p rises while r_t = E[sign D(real)] (eq. 1) is above a target, .6 in
-the paper, and sinks below it, once every four batches, at a speed that takes p from 0 to 1 in 500,000 real samples. A
-relativistic D has no absolute level, so its sign says nothing. Here r is E[sign(D(real) - D(fake))] of independent
-pairs, which means the same for any loss: where both kinds of logits are normal, equally wide and on either side of 0,
-r_t = .6 is r = .77. Written from the paper; no code was copied.
+Karras et al. 2020 (arXiv:2006.06676), section 3: p rises while a figure r is above a target, and sinks below it, once
+every four batches, at a speed that takes p from 0 to 1 in 500,000 real samples. The paper has two figures (eq. 1).
+Written from it; no code was copied.
 
-r sees that D wins, not why. Measured on 2026-11-25 with narrow DCGANs under the relativistic loss with R1 and R2, one
-seed each, beside r_v (the paper's other figure, which asks D about held-out reals; 0: no overfitting, 1: nothing else):
-r = .74 and sinking where D had 18,000 digits (r_v = .04), .96 where it had 270 (r_v = .57), but .69 and sinking where
-it had 180 X-rays (r_v = .59). So a target of .6 is wiser than .77. With it p rose to .16 on these X-rays, and sank to
-.03 as G caught up: r_v = .44. Held-out data would tell the rule better; the game has none.
+r_t = E[sign D(real)] says how easily D tells what it learns from. A relativistic D has no absolute level, so its sign
+says nothing. `Pairs` takes E[sign(D(real) - D(fake))] of independent pairs, which means the same for any loss: where
+both kinds of logits are normal, equally wide and on either side of 0, r_t = .6 is r = .77.
+
+r_v = (E[D(real)] - E[D(held out)]) / (E[D(real)] - E[D(fake)]) says how much of that is learnt by heart: 0 for nothing,
+1 for all. It is the same however logits are moved or stretched, so it needs no level. `AgainstHeldOut` takes it, .5
+being the target that its authors take: D is asked about one batch of held-out reals in four rounds.
+
+Pairs see that D wins, not why. Measured on 2026-11-25 with narrow DCGANs under the relativistic loss with R1 and R2,
+one seed each: r = .74 and sinking where D had 18,000 digits (r_v = .04), .96 where it had 270 (r_v = .57), but .69 and
+sinking where it had 180 X-rays (r_v = .59). No target tells the first from the third. At .6, p rose to .16 on these
+X-rays, and sank to .03 as G caught up: r_v = .44.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from torch import Tensor
 
-from equipoise.games.base import Signals
+from equipoise.games import unrolling
+from equipoise.games.base import Batch, Signals
 from equipoise.knobs import Knobs
 from equipoise.processes import Processes
 
+if TYPE_CHECKING:
+    from equipoise.games.gan import GAN
+
 ROUNDS = 4  # that are heard before p is moved
 P_MOST = 0.8  # above this, augmentation leaks into samples (section 2.2)
+
+HeldOut = Callable[[int], Batch]  # latents drawn so far -> reals that nobody learns from: this process's share
+
+
+class Figure(Protocol):
+    """What the rule hears: the sum of some numbers over the sum of others, a pair a round."""
+
+    def asked(self, game: GAN) -> Signals:
+        """What D has to be asked beside the game, in the last of `ROUNDS` rounds, before it descends."""
+        ...
+
+    def of(self, told: Signals, processes: Processes) -> Tensor:
+        """[2] of a round, the same in all processes."""
+        ...
+
+
+class Pairs:
+    """How much oftener D is right about a pair of a real and a fake than wrong."""
+
+    def asked(self, game: GAN) -> Signals:
+        return {}
+
+    def of(self, told: Signals, processes: Processes) -> Tensor:
+        processes.average([whole := told["paired_sign"].detach().clone()])
+        return torch.stack([whole, torch.ones_like(whole)])
+
+
+@dataclass(frozen=True)
+class AgainstHeldOut:
+    """r_v; of a round in which D was not asked, nothing."""
+
+    held_out: HeldOut
+
+    @torch.no_grad()
+    def asked(self, game: GAN) -> Signals:
+        """D answers with copies of its buffers: norms gather nothing from what is held out."""
+        x, y = self.held_out(game.drawn)
+        D = unrolling.asked(game.D, {name: b.clone() for name, b in game.D.named_buffers()})
+        return {"held_out_logit": game.judge(x, y, "held out", D).mean()}
+
+    def of(self, told: Signals, processes: Processes) -> Tensor:
+        if "held_out_logit" not in told:
+            return torch.zeros(2)
+        means = torch.stack([told["real_logit"], told["held_out_logit"], told["fake_logit"]])
+        processes.average([means])
+        return means[0] - means[1:]
 
 
 class Steady:
@@ -34,7 +91,10 @@ class Steady:
     def turned(self, knobs: Knobs) -> Knobs:
         return knobs
 
-    def hear(self, paired_sign: Tensor, shown: int, knobs: Knobs, processes: Processes) -> Signals:
+    def asked(self, game: GAN) -> Signals:
+        return {}
+
+    def hear(self, told: Signals, shown: int, knobs: Knobs, processes: Processes) -> Signals:
         return {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -48,34 +108,45 @@ class Steady:
 class Adaptive:
     """p is `knobs.augment_p`, schedules and all, and what the rule has added to it. The same in all processes."""
 
+    figure: Figure = field(default_factory=Pairs)
     added: float = 0.0
     shown: int = 0  # real samples since p was moved
-    heard: list[Tensor | float] = field(default_factory=list)  # of each round since then
+    heard: list[Tensor | list[float]] = field(default_factory=list)  # [2] of each round since then
 
     def turned(self, knobs: Knobs) -> Knobs:
         """The knobs that D's samples are augmented by."""
         return knobs.model_copy(update={"augment_p": bounded(knobs.augment_p + self.added)})
 
-    def hear(self, paired_sign: Tensor, shown: int, knobs: Knobs, processes: Processes) -> Signals:
+    def asked(self, game: GAN) -> Signals:
+        """What D says beside the game in this round."""
+        return self.figure.asked(game) if game.knobs.augment_target and len(self.heard) == ROUNDS - 1 else {}
+
+    def hear(self, told: Signals, shown: int, knobs: Knobs, processes: Processes) -> Signals:
         """Takes note of a round in which `shown` reals were shown to D, and tells its p. Waits for the device once in
         `ROUNDS` rounds. With `knobs.augment_target` at 0 what was added stays."""
-        played: Signals = {"augment_p": paired_sign.new_tensor(self.turned(knobs).augment_p)}
-        processes.average([whole := paired_sign.detach().clone()])
-        self.heard.append(whole)
+        played: Signals = {"augment_p": told["paired_sign"].new_tensor(self.turned(knobs).augment_p)}
+        self.heard.append(self.figure.of(told, processes))
         self.shown += shown
         if len(self.heard) == ROUNDS:
-            r, target = sum(map(float, self.heard)) / ROUNDS, knobs.augment_target
+            r, target = quotient(self.heard), knobs.augment_target
             way = ((r > target) - (r < target)) if target else 0  # 0 too where r is not a number
             p = bounded(knobs.augment_p + self.added + way * self.shown / (1000 * knobs.augment_speed_kimg))
             self.added, self.shown, self.heard = p - knobs.augment_p, 0, []
         return played
 
     def state_dict(self) -> dict[str, Any]:
-        return {"augment": {"added": self.added, "shown": self.shown, "heard": [float(r) for r in self.heard]}}
+        heard = [[float(number) for number in pair] for pair in self.heard]
+        return {"augment": {"added": self.added, "shown": self.shown, "heard": heard}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         own = state["augment"]
         self.added, self.shown, self.heard = own["added"], own["shown"], list(own["heard"])
+
+
+def quotient(pairs: list[Tensor | list[float]]) -> float:
+    """0 where the divisor is not above 0: a D that takes fakes for more real than its reals knows nothing by heart."""
+    above, below = (sum(float(pair[i]) for pair in pairs) for i in range(2))
+    return above / below if below > 0 else 0 * below  # not a number stays so
 
 
 def bounded(p: float) -> float:

@@ -42,17 +42,18 @@ class CycleGAN:
         """One round: `d_steps` updates of each D, then `g_steps` of both generators together."""
         before, knobs = self.seen, self.knobs
         lost = torch.zeros((), dtype=torch.long, device=self.there.latents.device)
-        for _ in range(knobs.d_steps):
-            d_signals = self.update_D(list(self.deal(reals, graph=False)))
-            lost = lost + d_signals["d_nonfinite"] + d_signals[f"{BACK}d_nonfinite"]
+        for left in reversed(range(knobs.d_steps)):
+            there, back = self.update_D(list(self.deal(reals, graph=False)), last=left == 0)
+            lost = lost + there["d_nonfinite"] + back["d_nonfinite"]
         for _ in range(knobs.g_steps):
             g_signals = self.update_G(self.deal(reals, graph=True))
         with span("average of G"):
             for game in self.games:
-                shown = self.seen - before
-                game.ema.update(game.G, shown, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
-        paced = [g.pace.hear(d_signals[name], self.seen - before, knobs, g.processes) for name, g in self.signed]
-        return d_signals | g_signals | {"d_nonfinite": lost} | paced[0] | of_way_back(paced[1])
+                game.ema.update(game.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
+        shown = self.seen - before
+        there |= self.there.pace.hear(there, shown, knobs, self.there.processes)
+        back |= self.back.pace.hear(back, shown, knobs, self.back.processes)
+        return there | of_way_back(back) | g_signals | {"d_nonfinite": lost}
 
     def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hands]:
         """Both games get the same batches, and see other sides of them."""
@@ -61,9 +62,12 @@ class CycleGAN:
                 batch = next(reals)
             yield Hands(self.there.hand(batch, graph), self.back.hand(batch, graph))
 
-    def update_D(self, dealt: list[Hands]) -> Signals:
+    def update_D(self, dealt: list[Hands], last: bool) -> tuple[Signals, Signals]:
+        """Each by its own hands; in the last update of a round it may be asked more."""
+        asked = [game.pace.asked(game) if last else {} for game in self.games]
         there = self.there.update_D(hands.there for hands in dealt)
-        return there | of_way_back(self.back.update_D(hands.back for hands in dealt))
+        back = self.back.update_D(hands.back for hands in dealt)
+        return there | asked[0], back | asked[1]
 
     def update_G(self, dealt: Iterable[Hands]) -> Signals:
         """Both generators, by the sum of their losses."""
@@ -101,11 +105,6 @@ class CycleGAN:
     @property
     def games(self) -> tuple[GAN, GAN]:
         return self.there, self.back
-
-    @property
-    def signed(self) -> Iterable[tuple[str, GAN]]:
-        """The games with the name of the signal that their augmentation may be adapted to."""
-        return ("paired_sign", self.there), (f"{BACK}paired_sign", self.back)
 
     @property
     def knobs(self) -> Knobs:

@@ -45,7 +45,7 @@ from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
 Precision = Callable[[], AbstractContextManager[Any]]
-Call = Literal["real", "fake", "mixed"]  # what D is asked about; each has augmentations of its own
+Call = Literal["real", "fake", "mixed", "held out"]  # what D is asked about; each has augmentations of its own
 Judge = Callable[[Tensor, Tensor], Any]  # a D: (x, y) -> logits, or what answers.heard takes
 Augment = Callable[[Tensor, Knobs, Call, int], Tensor]  # (x, knobs, call, latents drawn so far) -> x
 
@@ -98,13 +98,14 @@ class GAN:
         for left in reversed(range(knobs.d_steps)):
             dealt = self.deal(reals, graph=shared and left == 0)
             last = list(dealt) if shared else []
-            d_signals = self.update_D(last or dealt)
+            beside = self.pace.asked(self) if left == 0 else {}
+            d_signals = self.update_D(last or dealt) | beside
             lost = lost + d_signals["d_nonfinite"]
         for i in range(knobs.g_steps):
             g_signals = self.update_G(last if last and i == 0 else self.deal(reals, graph=True))
         with span("average of G"):
             self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
-        paced = self.pace.hear(d_signals["paired_sign"], self.seen - before, knobs, self.processes)
+        paced = self.pace.hear(d_signals, self.seen - before, knobs, self.processes)
         return d_signals | g_signals | {"d_nonfinite": lost} | paced
 
     def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hand]:
@@ -134,7 +135,8 @@ class GAN:
     def loss_of_D(self, hand: Hand, told: list[Signals]) -> Tensor:
         """With its penalties. Its signals are added to `told`."""
         knobs, loss, y = self.knobs, self.adversarial, hand.y
-        real = hand.real.clone().requires_grad_(knobs.r1 > 0 and self.due(knobs.r1_every, hand))
+        last = (self.rounds(hand) + 1) % knobs.r1_every == 0
+        real = hand.real.clone().requires_grad_(knobs.r1 > 0 and last)
         fake = self.pool.shown(hand.fake.detach(), self.drawn, self.processes).requires_grad_(knobs.r2 > 0)
         with span("D judges, penalties"):
             of_real, real_slope2 = self.scored(real, y, "real")
@@ -246,10 +248,14 @@ class GAN:
             total, signals["chord_grad_off_one"] = total + knobs.gp * off, off.sqrt()
         return total, detached(**signals)
 
-    def due(self, every: int, hand: Hand) -> bool:
-        """Whether this round is the one of `every` that feels a lazy penalty: by what was seen, which is state."""
+    def rounds(self, hand: Hand) -> int:
+        """How many rounds' reals D has seen: while D descends those before this round, while G does this one's too.
+
+        Lazy penalties are felt in the last of so many rounds, for that is when a multiple of something is passed: then
+        a round that is recorded may tell them. By what was seen, which is state.
+        """
         a_round = len(hand.y) * self.processes.count * self.knobs.d_steps * self.knobs.accumulate
-        return self.seen // a_round % every == 0
+        return self.seen // a_round
 
     def z(self, n: int) -> Tensor:
         """Latents N(0, 1) [n, z_dim] of this process, a function of (seed, how many all have drawn before)."""

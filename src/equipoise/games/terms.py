@@ -59,7 +59,7 @@ def of_D(game: GAN, hand: Hand, real: Answer, fake: Answer) -> Iterator[Term]:
         again = game.judge(game.made(nudged(game, hand.z), y, graph=False), y, "fake")
         yield Term("z_consistency_d", knobs.z_consistency_d, penalties.consistency(fake.logits, again).mean())
     if knobs.auxiliary:
-        yield Term("d_class_loss", knobs.auxiliary, game.class_loss(real.evidence, real.classes, y).mean())
+        yield Term("d_class_loss", knobs.auxiliary, class_loss(game, real, y))
     if knobs.reconstruction:
         yield Term("reconstruction", knobs.reconstruction, drawn_again(game, hand.real))
 
@@ -76,9 +76,16 @@ def of_G(game: GAN, hand: Hand, fake: Answer) -> Iterator[Term]:
         again = game.made(nudged(game, hand.z), y, graph=True)
         yield Term("z_moves", -knobs.z_consistency_g, penalties.consistency(hand.fake, again).mean())
     if knobs.auxiliary:
-        yield Term("g_class_loss", knobs.auxiliary, game.class_loss(fake.evidence, fake.classes, y).mean())
-    if knobs.path_length and game.due(knobs.path_every, hand):
+        yield Term("g_class_loss", knobs.auxiliary, class_loss(game, fake, y))
+    if knobs.path_length and game.rounds(hand) % knobs.path_every == 0:
         yield Term("path_off", knobs.path_every * knobs.path_length, path_off(game, hand))
+
+
+def class_loss(game: GAN, said: Answer, y: Tensor) -> Tensor:
+    """Of this process's samples, each held against those of all processes."""
+    processes = game.processes
+    losses = game.class_loss(processes.pooled(said.evidence), said.classes, processes.gathered(y))
+    return processes.part(losses).mean()
 
 
 def drawn_again(game: GAN, real: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from equipoise.words import interval, number, sentence
 PANELS = {  # signals that are looked at together
     "Losses": ("d_loss", "g_loss"),
     "Norm of the gradients": ("d_grad_norm", "g_grad_norm"),
-    "What D answers": ("real_logit", "fake_logit"),
+    "What D answers": ("real_logit", "fake_logit", "held_out_logit"),
     "How often D is right": ("d_accuracy", "paired_sign"),
     "Size of an update, of the weights": ("d_update_ratio", "g_update_ratio"),
     "Slope of D at the samples": ("real_input_grad", "fake_input_grad"),

@@ -50,7 +50,7 @@ def translated(
         made: Tensor = trained.G(x, y)
         return made
 
-    (pixels,) = as_pixels(tiles.through(net, given, side, track)[None])
+    pixels: Pixels = as_pixels(tiles.through(net, given, side, track)[None])[0]
     return pixels
 
 

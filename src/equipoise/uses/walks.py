@@ -71,13 +71,14 @@ def write(frames: Iterable[Image.Image], out: Path, fps: int) -> None:
         StorageError: when it cannot be written.
     """
     require_writable(out, fps)
-    if out.suffix == ".mp4":
+    kind = out.suffix.lower()
+    if kind == ".mp4":
         encode(frames, out, fps)
         return
     first, *others = frames
-    kind, partial = out.suffix[1:], out.with_name(f".{out.name}.part")  # whoever stops it keeps what was there
+    partial = out.with_name(f".{out.name}.part")  # whoever stops it keeps what was there
     try:
-        first.save(partial, kind, save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
+        first.save(partial, kind[1:], save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
         partial.replace(out)
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
@@ -87,11 +88,12 @@ def write(frames: Iterable[Image.Image], out: Path, fps: int) -> None:
 
 def require_writable(out: Path, fps: int) -> None:
     """Before anything is drawn. Raises ConfigError and MachineError as `write`."""
-    if out.suffix not in (*ANIMATED, ".mp4"):
+    kind = out.suffix.lower()
+    if kind not in (*ANIMATED, ".mp4"):
         raise ConfigError(f"{out} is no animation: give a name that ends with .gif, .webp or .mp4.")
-    if out.suffix == ".gif" and fps > FASTEST_GIF:
+    if kind == ".gif" and fps > FASTEST_GIF:
         raise ConfigError(f"a GIF shows at most {FASTEST_GIF} pictures a second, not {fps}: use .webp.")
-    if out.suffix == ".mp4" and shutil.which("ffmpeg") is None:
+    if kind == ".mp4" and shutil.which("ffmpeg") is None:
         raise MachineError("an .mp4 needs the program ffmpeg, which is not installed here: install it, or use .webp.")
 
 

@@ -9,6 +9,7 @@ numpy's: other ones than those that `equipoise sample` draws by the same seed.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ MODEL = Path(__file__).with_name("FILE")
 
 
 def samples(n: int, seed: int = 0, label: int | None = None) -> NDArray[Any]:
-    """Classes are taken in turn unless `label` asks for one."""
+    """Classes are taken in turn unless `label` asks for one. Raises ValueError for one that is not there."""
     session = onnxruntime.InferenceSession(str(MODEL), providers=["CPUExecutionProvider"])
     classes = int(session.get_modelmeta().custom_metadata_map["classes"])
+    require_known(label, classes)
     z_dim = session.get_inputs()[0].shape[1]
     given: dict[str, NDArray[Any]] = {"z": np.random.default_rng(seed).standard_normal((n, z_dim), np.float32)}
     if classes:
@@ -33,6 +35,12 @@ def samples(n: int, seed: int = 0, label: int | None = None) -> NDArray[Any]:
     return np.clip(np.round((x + 1) * 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
+def require_known(label: int | None, classes: int) -> None:
+    if label is not None and not 0 <= label < classes:
+        known = f"classes 0 to {classes - 1}" if classes else "no classes"
+        raise ValueError(f"class {label} was asked for, and this generator has {known}.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draws samples from a generator.")
     parser.add_argument("-n", type=int, default=16)
@@ -40,7 +48,12 @@ def main() -> None:
     parser.add_argument("--class", dest="label", type=int)
     parser.add_argument("-o", type=Path, default=Path("samples.npy"))
     asked = parser.parse_args()
-    np.save(asked.o, samples(asked.n, asked.seed, asked.label))
+    try:
+        x = samples(asked.n, asked.seed, asked.label)
+    except ValueError as error:
+        print(f"sampler: {error}", file=sys.stderr)
+        sys.exit(2)
+    np.save(asked.o, x)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -32,10 +33,11 @@ def network(w: dict[str, Tensor], z: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def samples(n: int, seed: int = 0, label: int | None = None) -> Tensor:
-    """Classes are taken in turn unless `label` asks for one."""
+    """Classes are taken in turn unless `label` asks for one. Raises ValueError for one that is not there."""
     with safe_open(WEIGHTS, framework="pt") as file:
         about = json.loads(file.metadata()["equipoise"])
         w = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    require_known(label, about["classes"])
     y = torch.arange(n) % max(about["classes"], 1) if label is None else torch.full((n,), label)
     parts = [
         network(w, latents(seed, i, about["nets"]["z_dim"])[: len(part)], part)
@@ -45,6 +47,12 @@ def samples(n: int, seed: int = 0, label: int | None = None) -> Tensor:
     if x.ndim != 4:
         return x
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(1, -1)
+
+
+def require_known(label: int | None, classes: int) -> None:
+    if label is not None and not 0 <= label < classes:
+        known = f"classes 0 to {classes - 1}" if classes else "no classes"
+        raise ValueError(f"class {label} was asked for, and this generator has {known}.")
 
 
 def latents(seed: int, chunk: int, z_dim: int) -> Tensor:
@@ -76,7 +84,11 @@ def main() -> None:
     parser.add_argument("--class", dest="label", type=int)
     parser.add_argument("-o", type=Path, default=Path("samples.png"), help="pictures: .png; points: text, one a line")
     asked = parser.parse_args()
-    x = samples(asked.n, asked.seed, asked.label)
+    try:
+        x = samples(asked.n, asked.seed, asked.label)
+    except ValueError as error:
+        print(f"sampler: {error}", file=sys.stderr)
+        sys.exit(2)
     if x.ndim == 4:
         asked.o.write_bytes(png(x))
     else:
