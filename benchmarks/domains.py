@@ -129,8 +129,8 @@ def main() -> None:
     record, domains = Record("domains"), Domains(given.mnist, given.work)
     judges, (k, n) = Judges(domains), map(int, given.part.split("/"))
     for target in "AB":
-        if not record.has(key := {"controls": target}):
-            print(record.append(key, **judges.controls(target), accuracy=judges.accuracy[target]), flush=True)
+        if not record.has(control := {"controls": target}):
+            print(record.append(control, **judges.controls(target), accuracy=judges.accuracy[target]), flush=True)
     jobs = [(seed, arm) for seed in range(SEEDS) for arm in ARMS]
     for seed, arm in jobs[k::n]:
         if record.has(key := {"arm": arm, "seed": seed}):

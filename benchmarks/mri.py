@@ -108,7 +108,7 @@ def inside_ssim(made: Tensor, true: Tensor, head: Tensor) -> Tensor:
     return torch.tensor(found)
 
 
-def over_patients(values: Tensor, patient: list[str]) -> list[float]:
+def over_patients(values: Tensor, patient: list[str]) -> list[float | None]:
     """The mean over patients of their means, with its 95% interval."""
     means = []
     for name in sorted(set(patient)):
@@ -143,8 +143,8 @@ def main() -> None:
     test = Test(path.resolve())
     table = by_brightness(test.data.train, test.data.given)
     for name, made in (("the given slice", test.given), ("median by brightness", table(test.given))):
-        if not record.has(key := {"arm": name}):
-            print(record.append(key, **test.figures(made), patients=len(set(test.patient))), flush=True)
+        if not record.has(control := {"arm": name}):
+            print(record.append(control, **test.figures(made), patients=len(set(test.patient))), flush=True)
     jobs = [(seed, arm) for seed in range(SEEDS) for arm in ARMS]
     for seed, arm in jobs[k::n]:
         if record.has(key := {"arm": arm, "seed": seed}):

@@ -57,7 +57,7 @@ def trained(config: TrainConfig, data: Splits, steps: int) -> dict[str, nn.Modul
     game, batches = build.game(config, build.form(config, data), CPU), build.batches(config, data, CPU)
     for _ in range(steps):
         game.step(batches)
-    return {"generator": game.G, "average": game.ema.net}
+    return {"generator": game.networks()["G"], "average": game.ema.net}
 
 
 def trained_plainly(config: TrainConfig, data: Splits, steps: int) -> dict[str, nn.Module]:

@@ -167,7 +167,7 @@ def play(
     share(run, config, onlookers.form)
 
 
-def share(run: Run[build.AnyGame], config: c.TrainConfig, form: build.Form) -> None:
+def share(run: Run[Any], config: c.TrainConfig, form: build.Form) -> None:
     """Writes the generator to share, or both."""
     if not run.processes.leads:
         return
@@ -176,7 +176,7 @@ def share(run: Run[build.AnyGame], config: c.TrainConfig, form: build.Form) -> N
         TrainedGenerator(run.game.back.ema.net.cpu(), config.nets, form.back).save(run.folder.model_back)
 
 
-def told(run: Run[build.AnyGame]) -> Iterator[str]:
+def told(run: Run[Any]) -> Iterator[str]:
     """What there is to say of a run that is at its start: what its guardian sees, and what it found beforehand."""
     if run.standing.step:
         return
@@ -202,7 +202,7 @@ def enough_memory() -> Iterator[None]:
 def assembled(
     config: c.TrainConfig, folder: RunFolder, onlookers: Onlookers, controller: Controller | None = None,
     processes: Processes = ALONE,
-) -> Iterator[Run[build.AnyGame]]:  # fmt: skip
+) -> Iterator[Run[Any]]:  # fmt: skip
     """A run of a resolved config at its beginning, with its logs open, that can be asked to stop from here on. A
     controller takes the guardian's place."""
     torch.set_num_threads(config.machine.threads or 1)
@@ -235,7 +235,7 @@ def log(path: Path, processes: Processes) -> Log | Unwritten:
     return Log(path) if processes.leads else Unwritten()
 
 
-def restore(run: Run[build.AnyGame], left_out: Mapping[str, str]) -> None:
+def restore(run: Run[Any], left_out: Mapping[str, str]) -> None:
     """Puts the newest checkpoint into a run; without one, the run is at its start and its record is empty."""
     if not checkpoint.newest_first(run.folder.checkpoints):
         refuse_to_start_again(run.folder)
