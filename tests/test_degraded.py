@@ -10,6 +10,7 @@ from scipy.ndimage import label
 from torch.testing import assert_close
 
 from equipoise import build
+from equipoise.build.data import of_the_data
 from equipoise.config import Arrays, Degrade, Digits, Pictures
 from equipoise.data import degraded
 from equipoise.data.batches import Batches
@@ -36,7 +37,7 @@ from equipoise.data.degraded import (
 from equipoise.data.sides import Side
 from equipoise.data.source import InMemory, Part, everything, split
 from equipoise.errors import DataError
-from equipoise.processes import Processes
+from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
 CPU = torch.device("cpu")
@@ -301,6 +302,17 @@ def test_training_sees_new_holes_and_noise_in_each_epoch_and_the_others_the_same
     held = everything(data.validation)[0], everything(data.test)[0]
     masks = torch.cat(held)[:, 3] if given == 4 else torch.cat(held)[:, :3] - torch.cat(held)[:, 3:]
     assert len({one.numpy().tobytes() for one in masks}) == len(masks), "each sample its own"
+
+
+@pytest.mark.parametrize("how", ["inpaint-box", "inpaint-free", "denoise"])
+def test_runs_of_other_seeds_draw_other_holes_and_noise(how, tiny, folder):
+    config = config_of(tiny, folder, how)
+    x = images(8)
+    first, again, other = (
+        of_the_data(config.model_copy(update={"seed": seed}), 0, CPU, ALONE)(x, 24) for seed in (0, 0, 1)
+    )
+    assert torch.equal(again, first)
+    assert not torch.equal(other, first)
 
 
 def test_a_sample_is_spoilt_in_one_way_whatever_it_is_taken_with():
