@@ -216,7 +216,8 @@ def drawing(form: Form, data: Splits, seed: int, z_dim: int, device: torch.devic
     z = torch.randn(n, z_dim, generator=Stream(seed, "fixed").at(0)).to(device)
     y = class_cycle(n, form.classes).to(device)
     if form.is_images:
-        return lambda game: pictures.grid(as_pixels(game.sampler(z, y)))
+        parts = list(zip(torch.split(z, form.at_once), torch.split(y, form.at_once), strict=True))
+        return lambda game: pictures.grid(as_pixels(torch.cat([game.sampler(*part) for part in parts])))
     reals, _ = data.validation.take(torch.arange(min(n, len(data.validation))))
     return lambda game: pictures.scatter(game.sampler(z, y).cpu().numpy(), reals.numpy())
 
