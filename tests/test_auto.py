@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from equipoise import GAN, configuring, launch
-from equipoise.auto import Facts, chosen, rules
+from equipoise.auto import CPU_MIB, HELD_MIB, Facts, chosen, parts, rules
 from equipoise.config import override
 from equipoise.errors import ConfigError
 from equipoise.facts import facts_of
@@ -34,7 +34,7 @@ def test_the_choice_for_some_facts(samples, side, classes, cuda, name, labels, p
     config = override(recipe(choice.recipe), choice.settings)
     told = (choice.recipe, config.nets.conditioning, config.knobs.augment_p, config.kimg)
     assert told == (name, labels, p, kimg)
-    assert 2 <= len(choice.reasons) <= 5
+    assert 2 <= len(choice.reasons) <= 6
 
 
 def test_the_rules_in_words_name_all_that_is_chosen():
@@ -52,6 +52,27 @@ def test_penalties_grow_with_the_area_and_where_data_is_scarce():
 
     assert gamma(70_000, 64) == 4 * gamma(70_000, 32) == 2.0  # FFHQ-64 in R3GAN's table 9
     assert gamma(5_000, 32) > gamma(50_000, 32)
+
+
+@pytest.mark.parametrize(
+    ("side", "batch", "times"), [(64, 64, 1), (128, 32, 2), (256, 16, 4), (512, 8, 8), (1024, 4, 8)]
+)
+def test_large_pictures_come_in_parts_that_fit_into_the_memory(side, batch, times):
+    choice = chosen(Facts(5_000, side), cuda=False)
+    config = override(recipe(choice.recipe), choice.settings)
+    assert (config.batch, config.knobs.accumulate) == (batch, times)
+    assert batch * HELD_MIB[choice.recipe] * (side - 12) <= CPU_MIB
+    assert any("at once would hold" in reason for reason in choice.reasons) == (times > 1)
+
+
+@pytest.mark.parametrize("name", list(HELD_MIB))
+@pytest.mark.parametrize("side", [32, 256, 1024, 4096])
+@pytest.mark.parametrize("cuda", [False, True])
+def test_parts_make_up_a_step_and_have_two_pictures_at_least(name, side, cuda):
+    for settings, _ in parts(name, side, cuda):
+        config = override(recipe(name), settings)
+        assert config.batch >= 2
+        assert config.batch * config.knobs.accumulate <= recipe(name).batch
 
 
 @pytest.mark.parametrize("name", ["ring", "grid", "digits", "stacked-digits"])

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+import numpy as np
 import pytest
 import torch
 
 from equipoise import build
 from equipoise.augment import Ranges
-from equipoise.config import Augmentation, Digits
+from equipoise.config import Augmentation, Digits, override
 from equipoise.data.source import Part, Splits, everything
 from equipoise.errors import ConfigError
 from equipoise.games.adaptive import AgainstHeldOut, Pairs, Steady
 from equipoise.games.gan import identity
+from equipoise.generator import TrainedGenerator
 from equipoise.knobs import Knobs
 from equipoise.processes import Processes
+from equipoise.recipes import recipe
 
 CPU = torch.device("cpu")
 DATA = build.splits(Digits())
@@ -163,3 +166,19 @@ def test_one_process_alone_can_look_ahead(tiny):
     config = tiny("digits", "knobs.unroll=1")
     with pytest.raises(ConfigError, match=r"knobs\.unroll looks ahead on one process's samples alone"):
         build.game(config, build.form(config, DATA), CPU, Processes(0, 2))
+
+
+@pytest.mark.parametrize(("shape", "n"), [((2,), 256), ((1, 8, 8), 256), ((3, 64, 64), 256), ((3, 256, 256), 16)])
+def test_so_many_samples_are_drawn_at_once(shape, n):
+    assert build.Form(shape, 0).at_once == n
+    assert build.Form((3, 4096, 4096), 0).at_once == 1
+
+
+def test_samples_drawn_in_parts_are_those_drawn_at_once(monkeypatch):
+    config, form = override(recipe("dcgan"), ["nets.g_width=4"]), build.Form((3, 32, 32), 0)
+    G, _ = build.networks(config.nets, form, seed=0)
+    trained = TrainedGenerator(G.eval().requires_grad_(False), config.nets, form)
+    whole = trained.sample(10)
+    monkeypatch.setattr("equipoise.build.players.DRAWN_PIXELS", 3 * 32 * 32)
+    assert form.at_once == 3
+    assert np.abs(trained.sample(10).astype(int) - whole).max() <= 1  # a sum may round otherwise

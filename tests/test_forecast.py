@@ -61,6 +61,14 @@ def test_what_was_asked_for_is_not_measured(data, rehearsals):
     assert (machine.threads, machine.precision, machine.compile) == (2, "fp32", False)
 
 
+def test_of_a_step_in_parts_one_is_rehearsed_and_counts_for_each(data, monkeypatch):
+    played = []
+    monkeypatch.setattr(forecast, "rehearsed", lambda config, *rest: played.append(config) or 0.01)
+    config = override(CONFIG, ["machine.threads=1", "machine.precision=fp32", "knobs.accumulate=8", "batch=16"])
+    _, seconds = forecast.fastest(config, build.form(config, data), data, CPU, ALONE)
+    assert (played[0].batch, played[0].knobs.accumulate, seconds) == (16, 1, pytest.approx(0.08))
+
+
 def test_time_becomes_images_and_every_cadence_a_number(data, monkeypatch):
     monkeypatch.setattr(forecast, "fastest", measured(0.01))
     config, expected = forecast.resolve(Onlookers(CONFIG, data, CPU), time_s=100)

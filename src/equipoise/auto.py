@@ -21,7 +21,11 @@ SCARCE = MANY // 5  # pictures: fewer could be learnt by heart
 P_OF_FEWER, P_OF_MANY = 0.3, 0.15  # of the augmentation in front of D
 GAMMA, GAMMA_SIDE = 0.5, 32  # of R1 and R2 at 32 pixels; the papers' .05 to 1 there, 2 at 64, 150 at 256
 AVERAGED = 50  # the average of G remembers this part of a run
-WHOLE = ("digits", SMALL)  # recipes that are taken as they are, but for the labels
+WHOLE = ("digits", SMALL)  # recipes that are taken as they are, but for the labels and the memory
+# MiB that a step holds for each picture, over the pixels of its side less 12, as `reckoning` counts them
+HELD_MIB = {"r3gan-xs": 2.1, "r3gan-s": 4.2, "stylegan2": 2.4, SMALL: 0.7}
+CPU_MIB, CUDA_MIB = 9_000, 16_000  # that the pictures of one part of a step may hold
+AREA = 2**15  # pixels of the sides of all pictures of a step: 64 of 512 pixels, 32 of 1024, as in R3GAN's presets
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def chosen(facts: Facts, cuda: bool) -> Choice:
     name, why = nets(facts.samples, facts.side, cuda)
     settings, reasons = list[str](), [why]
     rules = (labels(facts), *([] if name in WHOLE else [penalties(facts), augmentation(facts), length(facts, name)]))
-    for found, reason in rules:
+    for found, reason in (*rules, *parts(name, facts.side, cuda)):
         settings += found
         reasons += [reason]
     return Choice(name, tuple(settings), tuple(reasons))
@@ -98,6 +102,26 @@ def nets(samples: int, side: int, cuda: bool) -> tuple[str, str]:
     if not cuda:
         return "r3gan-xs", "r3gan-xs: there is no CUDA device here, and wider nets take days on a processor."
     return "r3gan-s", f"r3gan-s: {samples:,} pictures of {side} pixels, and a CUDA device."
+
+
+def parts(name: str, side: int, cuda: bool) -> list[tuple[list[str], str]]:
+    """A step in parts that fit into the memory of most machines, for a recipe in HELD_MIB; none where it fits as it is.
+
+    The gradients of the parts are added, so that only norms over a batch see fewer pictures.
+    """
+    whole = recipe(name).batch
+    if name not in HELD_MIB:
+        return []
+    images, each = min(whole, AREA // side), HELD_MIB[name] * (side - 12)
+    part = images
+    while part > 2 and part * each > (CUDA_MIB if cuda else CPU_MIB):
+        part //= 2
+    if part == whole:
+        return []
+    return [([f"batch={part}", f"knobs.accumulate={images // part}"], (
+        f"batch={part}, {images // part} times for each step: {images} pictures of {side} pixels at once would hold "
+        f"about {images * each / 1024:.0f} GiB."
+    ))]  # fmt: skip
 
 
 def labels(facts: Facts) -> tuple[list[str], str]:

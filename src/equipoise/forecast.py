@@ -14,16 +14,17 @@ from typing import Any
 
 import torch
 
-from equipoise import build
+from equipoise import build, reckoning
 from equipoise import config as c
 from equipoise.data.batches import Batches
 from equipoise.data.hooks import Warn
 from equipoise.data.source import Splits
 from equipoise.diagnosis.convergence import LEAST
-from equipoise.environment import cores
+from equipoise.environment import cores, memory
 from equipoise.games.base import Game
 from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE, Processes
+from equipoise.words import duration
 
 REHEARSAL_S = 0.5  # for each choice
 LONG_S = 5.0  # a first step that takes longer is measure enough: what it allocates costs little beside it
@@ -58,6 +59,32 @@ class Forecast:
         return self.steps * self.ms_per_step / 1000
 
 
+@dataclass(frozen=True)
+class Beforehand:
+    """What a step of a process will hold and take, as it was counted."""
+
+    pictures: int
+    at_once: int
+    side: int  # pixels
+    held: int  # bytes
+    free: int  # bytes
+    seconds: float | None  # on one thread of a CPU, as busy as it is
+
+    def told(self) -> str:
+        parts = f", {self.at_once} at a time," if self.at_once < self.pictures else ""
+        takes = "" if self.seconds is None else f" and take about {duration(self.seconds)} on one thread"
+        text = (
+            f"a step on {self.pictures} pictures of {self.side} pixels{parts} will hold about "
+            f"{self.held / 2**30:.1f} GiB{takes}."
+        )
+        if self.held <= self.free:
+            return text
+        return (
+            f"{text} Here are {self.free / 2**30:.1f} GiB.\n"
+            "Halve batch and double knobs.accumulate, which is the same step in smaller parts."
+        )
+
+
 def resolve(
     onlookers: Onlookers, time_s: float | None = None, processes: Processes = ALONE
 ) -> tuple[c.TrainConfig, Forecast]:
@@ -71,6 +98,8 @@ def resolve(
     """
     config, data, device, form = onlookers.config, onlookers.data, onlookers.device, onlookers.form
     onlookers.require_known_features()
+    if processes.leads and (expected := beforehand(config, form, device, processes)):
+        onlookers.warn(expected.told())
     machine, seconds = fastest(config, form, data, device, processes)
     torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
     per_step = config.images_a_round
@@ -91,6 +120,28 @@ def resolve(
         ms_per_step=1000 * seconds,
         steps=-(-config.images // per_step),
         images_per_s=speed,
+    )
+
+
+def beforehand(
+    config: c.TrainConfig, form: build.Form, device: torch.device, processes: Processes = ALONE
+) -> Beforehand | None:  # fmt: skip
+    """What a step on large pictures will hold and take, before it is tried: it may be more than there is. None for
+    small ones, which are tried within seconds, and where it cannot be told."""
+    if not form.is_images or form.shape[1] < reckoning.LARGE:
+        return None
+    on_cpu = device.type == "cpu"
+    here = 2**20 * peak_memory_mib(device) if on_cpu else 0  # before the nets are made
+    share = config.model_copy(update={"batch": config.batch // processes.count})
+    if (found := reckoning.reckoned(share, form)) is None:
+        return None
+    return Beforehand(
+        pictures=share.images_a_round,
+        at_once=share.batch,
+        side=form.shape[1],
+        held=here + found.held,
+        free=here + memory() if on_cpu else torch.cuda.mem_get_info(device)[0],
+        seconds=found.seconds(reckoning.paced()) if on_cpu else None,
     )
 
 
@@ -130,7 +181,8 @@ def fastest(
     """The settings of the machine that were not given, each the fastest of its choices, and the seconds of a step.
 
     The plainest choice comes first: on a busy machine two threads can be many times slower than one, and small nets
-    gain nothing from bf16. Each process measures its own share of the batch, all of them at the same time.
+    gain nothing from bf16. Each process measures its own share of the batch, all of them at the same time. Of a step in
+    several parts one is measured, and counts for each.
     """
     machine = config.machine.model_copy(update={"device": device.type})
     choices = {
@@ -141,7 +193,10 @@ def fastest(
         "compile": [False, True][: 1 + (device.type == "cuda")] if machine.compile is None else [machine.compile],
     }
     machine = machine.model_copy(update={name: values[0] for name, values in choices.items()})
-    share = config.model_copy(update={"batch": config.batch // processes.count})
+    parts, alone = config.knobs.accumulate, config.knobs.model_copy(update={"accumulate": 1})
+    share = config.model_copy(update={
+        "batch": config.batch // processes.count, "knobs": alone, "shared_fakes": config.shared_fakes and parts == 1,
+    })  # fmt: skip
     seconds = rehearsed(share.model_copy(update={"machine": machine}), form, data, device)
     for name, values in choices.items():
         for value in values[1:]:
@@ -149,7 +204,7 @@ def fastest(
             other_seconds = rehearsed(share.model_copy(update={"machine": other}), form, data, device)
             if other_seconds < WORTH_IT * seconds:
                 machine, seconds = other, other_seconds
-    return machine, seconds
+    return machine, parts * seconds
 
 
 def has_bf16_units(device: torch.device) -> bool:

@@ -31,7 +31,7 @@ from equipoise.streams import Stream
 
 Samples = NDArray[np.uint8] | NDArray[np.float32]
 
-CHUNK = 256  # samples at a time: bounds the memory, changes no sample
+CHUNK = 256  # latents at a time, whatever is drawn of them
 FORMAT = "equipoise-generator-1"
 CONSTANT = "constant:"  # before the names of what a sampler needs beside the weights, and a net makes by itself
 
@@ -89,7 +89,8 @@ class TrainedGenerator:
     @torch.no_grad()
     def drawn(self, codes: Codes, track: Track = untracked) -> Samples:
         """Samples of codes, as from `sample`."""
-        parts = list(zip(torch.split(codes.at, CHUNK), torch.split(codes.y, CHUNK), strict=True))
+        at_once = self.form.at_once
+        parts = list(zip(torch.split(codes.at, at_once), torch.split(codes.y, at_once), strict=True))
         tracked = track(parts, "drawing samples", len(parts))
         x = torch.cat([self.space.samples(Codes(at, y)) for at, y in tracked])
         return build.as_pixels(x) if self.form.is_images else x.numpy()

@@ -93,7 +93,8 @@ def drawing(config: c.TrainConfig, form: Form, data: Splits, device: torch.devic
     n = FIXED if form.is_images else 2500
     z, y = begins(config, form, data.validation, n, "fixed", device)
     if form.is_images:
-        return lambda game: pictures.grid(as_pixels(game.sampler(z, y)))
+        parts = list(zip(torch.split(z, form.at_once), torch.split(y, form.at_once), strict=True))
+        return lambda game: pictures.grid(as_pixels(torch.cat([game.sampler(*part) for part in parts])))
     reals, _ = data.validation.take(torch.arange(min(n, len(data.validation))))
     return lambda game: pictures.scatter(game.sampler(z, y).cpu().numpy(), reals.numpy())
 

@@ -30,6 +30,8 @@ from equipoise.nets.layers import MAPS, Conditioning, Output, with_spectral_norm
 from equipoise.nets.packing import packed, shape_of
 from equipoise.streams import Stream
 
+DRAWN, DRAWN_PIXELS = 256, 2**20  # samples, and pixels of theirs: 256 pictures of 64 pixels, one of 1024
+
 
 @dataclass(frozen=True)
 class Form:
@@ -58,6 +60,11 @@ class Form:
     @property
     def is_images(self) -> bool:
         return len(self.shape) == 3
+
+    @property
+    def at_once(self) -> int:
+        """Samples that are drawn at a time: all alike, only the memory is bounded."""
+        return max(1, min(DRAWN, DRAWN_PIXELS // (self.shape[1] * self.shape[2]))) if self.is_images else DRAWN
 
 
 def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]:
