@@ -98,7 +98,8 @@ class TrainedGenerator:
     @torch.no_grad()
     def made_of(self, dealt: Dealt, track: Track = untracked) -> Tensor:
         """What a translator makes of pictures: uint8 [N, C, H, W]."""
-        parts = list(zip(torch.split(dealt.z, CHUNK), torch.split(dealt.y, CHUNK), strict=True))
+        at_once = self.form.at_once
+        parts = list(zip(torch.split(dealt.z, at_once), torch.split(dealt.y, at_once), strict=True))
         return torch.cat([to_uint8(self.G(z, y)) for z, y in track(parts, "translating", len(parts))])
 
     def kept_codes(self, path: Path) -> Codes:

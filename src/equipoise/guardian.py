@@ -24,11 +24,11 @@ from equipoise.encoders.encoder import Encoder
 from equipoise.errors import ConfigError
 from equipoise.games.cyclegan import of_way_back
 from equipoise.games.gan import GAN
+from equipoise.judging import drawn
 from equipoise.knobs import At, Change, Knobs
 from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
 from equipoise.sight import Eyes, eyes_for
 
-CHUNK = 256  # samples drawn at a time
 OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})
 BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
 MEASURED = 1000  # samples whose spread is measured
@@ -222,7 +222,7 @@ class OfGame:
         told: list[float] = []
         found = standing(game, self.bench)
         if self.eyes is not None:
-            signals, told = self.eyes.see(drawn(game.sampler, self.z, self.y), self.asked)
+            signals, told = self.eyes.see(drawn(game.sampler, self.z, self.y, self.bench.at_once), self.asked)
             found |= signals | self.moved(game)
         news = self.watch.add(game.seen, found, told)
         ill = [finding.symptom for finding in self.watch.findings()]
@@ -244,7 +244,7 @@ class OfGame:
         """`motion`: how far samples of the same latents went since the look before, over how far reals lie apart."""
         assert self.eyes is not None
         with at_rest(game.G):
-            now = self.eyes.place(drawn(game.G, self.bench.z, self.bench.y)).features
+            now = self.eyes.place(drawn(game.G, self.bench.z, self.bench.y, self.bench.at_once)).features
         real, before, self.before = self.eyes.yardstick.real.features, self.before, now
         if before is None:
             return {}
@@ -277,8 +277,3 @@ class Beside(HandsOff):
         there: dict[str, Any] = {"history": [], "steps": [], "before": None}
         back = of_way_back(there) if self.both_ways else {}
         return there | back | ({"treatment": None} if self.mends else {})
-
-
-def drawn(G: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor) -> Tensor:
-    pairs = zip(torch.split(z, CHUNK), torch.split(y, CHUNK), strict=True)
-    return torch.cat([G(z, y).float() for z, y in pairs]).cpu()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from equipoise.data.source import to_uint8
 from equipoise.diagnosis.convergence import plateau
 from equipoise.diagnosis.finding import Finding
 from equipoise.encoders.encoder import Encoder
@@ -79,6 +80,7 @@ class OfSamples:
     families: Sequence[str]
     best_by: str  # name of a figure
     patience: int  # images
+    at_once: int = CHUNK  # samples drawn at a time
 
     @property
     def lower_is_better(self) -> bool:
@@ -129,10 +131,16 @@ class OfSamples:
 
     @torch.no_grad()
     def figures(self, G: Callable[[Tensor, Tensor], Tensor], held: Held) -> Figures:
-        parts = zip(torch.split(held.z, CHUNK), torch.split(held.y, CHUNK), strict=True)
-        fake = torch.cat([G(z, y) for z, y in parts])
-        found, _ = evaluate(seen_by(self.encoder, fake.float().cpu()), held.against, self.families)
+        fake = drawn(G, held.z, held.y, self.at_once)
+        found, _ = evaluate(seen_by(self.encoder, fake), held.against, self.families)
         return found
+
+
+def drawn(G: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor, at_once: int = CHUNK) -> Tensor:
+    """What G makes of z, so many at a time: points, or pictures as a file would hold them, uint8 [N, C, H, W]."""
+    pairs = zip(torch.split(z, at_once), torch.split(y, at_once), strict=True)
+    parts = (G(z, y).float().cpu() for z, y in pairs)
+    return torch.cat([to_uint8(x) if x.ndim == 4 else x for x in parts])
 
 
 @contextmanager

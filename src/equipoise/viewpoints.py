@@ -34,7 +34,7 @@ from equipoise.probes.players import Bench
 from equipoise.sight import LEARNED, Eyes, eyes_for
 
 ENOUGH = 100  # test samples for final figures
-BENCH = 256  # samples that the players are asked about in a look
+BENCH, LEAST_BENCH, BENCH_PIXELS = 256, 32, 2**24  # samples that the players are asked about in a look
 
 
 class Sides(NamedTuple):
@@ -65,7 +65,7 @@ class Viewpoint:
         return OfSamples(
             validation=self.held_against(encoder, "validation"),
             test=lambda: self.held_against(encoder, "test") if len(self.reals.test) >= ENOUGH else None,
-            encoder=encoder, families=asked.metrics, best_by=asked.best_by, patience=0,
+            encoder=encoder, families=asked.metrics, best_by=asked.best_by, patience=0, at_once=self.form.at_once,
         )  # fmt: skip
 
     def held_against(self, encoder: Encoder, part: PartName) -> Held:
@@ -97,7 +97,7 @@ class Viewpoint:
         z, y = self.begins(self.config.guardian.n, "watching")
         n = 0 if eyes is None else eyes.n
         return partial(
-            OfGame, eyes, self.bench(z[:BENCH], y[:BENCH]), z[:n], y[:n],
+            OfGame, eyes, self.bench(z[: self.asked], y[: self.asked]), z[:n], y[:n],
             first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
             draw=drawing_of_modes(eyes, train) if images and eyes else None, conditional=self.form.classes > 1,
         )  # fmt: skip
@@ -115,14 +115,22 @@ class Viewpoint:
 
     def bench(self, z: Tensor, y: Tensor) -> Bench:
         """What the players are asked about."""
-        n = min(BENCH, len(self.reals.train), len(self.reals.validation))
+        n = min(self.asked, len(self.reals.train), len(self.reals.validation))
 
         def sides(part: Source) -> Sides:
             real, told, _ = build.dealt_of(self.config.play, self.form, mixed(part, n), self.way)
             return Sides(real.to(self.device), told.to(self.device))
 
         step = build.directions(self.config, z)
-        return Bench(train=sides(self.data.train), held_out=sides(self.data.validation), z=z, y=y, step=step)
+        train, held_out = sides(self.data.train), sides(self.data.validation)
+        return Bench(train=train, held_out=held_out, z=z, y=y, step=step, at_once=self.form.at_once)
+
+    @property
+    def asked(self) -> int:
+        """Samples that the players are asked about in a look: fewer large pictures, which must lie in memory."""
+        if not self.form.is_images:
+            return BENCH
+        return min(BENCH, max(LEAST_BENCH, BENCH_PIXELS // (self.form.shape[1] * self.form.shape[2])))
 
 
 def class_counts(source: Source) -> list[int]:

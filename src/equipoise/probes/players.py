@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -38,6 +38,7 @@ class Bench:
     z: Tensor
     y: Tensor
     step: Tensor  # [n, z_dim] directions in which z is moved, N(0, 1)
+    at_once: int = 256  # samples at a time, which bounds the memory
 
 
 def standing(game: GAN, bench: Bench) -> dict[str, float]:
@@ -45,12 +46,13 @@ def standing(game: GAN, bench: Bench) -> dict[str, float]:
     (.5: no, 1: always); `input_grad_ratio`: steepness of D at reals over that at fakes; `sensitivity`: how far G's
     samples move with z, over how far they lie apart."""
     with at_rest(game.G, game.D), torch.no_grad(), game.precision():
-        fake = game.G(bench.z, bench.y).float()
-        moved = game.G(bench.z + STEP * bench.step, bench.y).float()
+        fake = in_parts(game.G, bench.z, bench.y, bench.at_once).float()
+        moved = in_parts(game.G, bench.z + STEP * bench.step, bench.y, bench.at_once).float()
         on_train, on_held_out, on_fake = (
-            mean_logit(heard(game.D(x, y)).logits) for x, y in (bench.train, bench.held_out, (fake, bench.y))
+            in_parts(lambda x, y: mean_logit(heard(game.D(x, y)).logits), x, y, bench.at_once)
+            for x, y in (bench.train, bench.held_out, (fake, bench.y))
         )
-    slopes = [steepness(game, x, y) for x, y in (bench.held_out, (fake, bench.y))]
+    slopes = [steepness(game, x, y, bench.at_once) for x, y in (bench.held_out, (fake, bench.y))]
     apart = (fake - fake.roll(1, 0)).flatten(1).norm(dim=1).mean()
     return {
         "d_auc": auc(on_train, on_held_out), "d_tells": auc(on_held_out, on_fake),
@@ -65,12 +67,22 @@ def mean_logit(logits: Tensor) -> Tensor:
     return logits.float().flatten(1).mean(1) if logits.ndim > 1 else logits.float()
 
 
-def steepness(game: GAN, x: Tensor, y: Tensor) -> Tensor:
+def in_parts(net: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, at_once: int) -> Tensor:
+    """net(x, y), so many samples at a time."""
+    parts = [net(*part) for part in zip(torch.split(x, at_once), torch.split(y, at_once), strict=True)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def steepness(game: GAN, x: Tensor, y: Tensor, at_once: int = 256) -> Tensor:
     """Root of the mean of ||grad_x D||^2."""
-    with at_rest(game.D), torch.enable_grad():
+
+    def slope2(x: Tensor, y: Tensor) -> Tensor:
         x = x.detach().clone().requires_grad_()
         (slope,) = torch.autograd.grad(mean_logit(heard(game.D(x, y)).logits).sum(), x)
-    return slope.flatten(1).square().sum(1).mean().sqrt()
+        return slope.flatten(1).square().sum(1)
+
+    with at_rest(game.D), torch.enable_grad():
+        return in_parts(slope2, x, y, at_once).mean().sqrt()
 
 
 def auc(high: Tensor, low: Tensor) -> float:
