@@ -35,6 +35,7 @@ from equipoise.sight import LEARNED, Eyes, eyes_for
 
 ENOUGH = 100  # test samples for final figures
 BENCH, LEAST_BENCH, BENCH_PIXELS = 256, 32, 2**24  # samples that the players are asked about in a look
+GROUP = 4  # of them at a time, at least: some D compare so many
 
 
 class Sides(NamedTuple):
@@ -123,7 +124,8 @@ class Viewpoint:
 
         step = build.directions(self.config, z)
         train, held_out = sides(self.data.train), sides(self.data.validation)
-        return Bench(train=train, held_out=held_out, z=z, y=y, step=step, at_once=self.form.at_once)
+        at_once = max(GROUP, self.form.at_once)
+        return Bench(train=train, held_out=held_out, z=z, y=y, step=step, at_once=at_once)
 
     @property
     def asked(self) -> int:
