@@ -254,7 +254,7 @@ def test_a_judge_sees_what_a_file_of_the_samples_would_hold(tiny):
     assert isinstance(judge, OfSamples)
     game = build.game(config, onlookers.form, CPU)
     with torch.no_grad():
-        pixels = build.as_pixels(game.sampler(judge.z, judge.y))
+        pixels = build.as_pixels(game.sampler(judge.validation.z, judge.validation.y))
     np.save("written.npy", pixels)
     found = score(Asked("written.npy", "digits#validation", features="pixels", metrics=["fd"])).figures["fd"]
     assert found.value == pytest.approx(judge.judge(game, []).figures["average"]["fd"].value, rel=1e-9)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from equipoise import launch, onlookers
+from equipoise import launch, viewpoints
 from equipoise.build import splits
 from equipoise.controller import HandsOff
 from equipoise.errors import ConfigError
@@ -30,14 +30,14 @@ def test_a_run_learns_once(tiny, run_path, monkeypatch):
     """Once to know how long a look takes, and in the run itself: that is one learning, not two."""
     learnt: list[str] = []
     for name in ("encoder_for", "eyes_for"):
-        real = getattr(onlookers, name)
-        monkeypatch.setattr(onlookers, name, lambda *a, real=real, name=name: learnt.append(name) or real(*a))
+        real = getattr(viewpoints, name)
+        monkeypatch.setattr(viewpoints, name, lambda *a, real=real, name=name: learnt.append(name) or real(*a))
     launch.start(tiny("digits", *WATCHED), run_path)
     assert learnt == ["encoder_for", "eyes_for"], "the judge's encoder, the guardian's eyes"
 
 
 def test_features_without_a_meaning_are_refused_before_anything_is_learnt(tiny, run_path, monkeypatch):
-    monkeypatch.setattr(onlookers, "encoder_for", lambda *rest: pytest.fail("it learnt"))
+    monkeypatch.setattr(viewpoints, "encoder_for", lambda *rest: pytest.fail("it learnt"))
     for key in ("evaluate.features", "guardian.features"):
         with pytest.raises(ConfigError, match="unknown features 'clasifier'"):
             launch.start(tiny("digits", *WATCHED, f"{key}=clasifier"), run_path)
