@@ -39,7 +39,7 @@ TINY = {
 # a recipe for each kind of nets, and for each way to play them; the others differ from these in numbers
 EACH_KIND = (
     "ring", "stacked-digits", "dcgan", "wgan", "wgan-gp", "hinge", "cgan", "reacgan", "biggan", "stylegan2", "fastgan",
-    "small-ada", "r3gan-xs", "pix2pix", "cyclegan", "cut", "stylize", "inpaint",
+    "small-ada", "r3gan-xs", "cyclegan", "cut", "inpaint",
 )  # fmt: skip
 
 
