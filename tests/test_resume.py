@@ -207,14 +207,16 @@ def guardian() -> None:
     """None: a run then has the controller that its config asks for."""
 
 
-LOSSES = {"stacked-digits": Meddler, "dcgan": Meddler, "wgan-gp": Meddler, "hinge": guardian}
+LOSSES = {"stacked-digits": Meddler, "dcgan": Meddler, "wgan-gp": Meddler, "cyclegan": Meddler, "hinge": guardian}
+SLIM = {"cyclegan": ["evaluate.metrics=[]", "pool=20"]}
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_losing_any_registered_entry_is_noticed(name, tiny, tmp_path):
     controller = LOSSES[name]
     # cut between two looks, and after one that found something
-    config = tiny(name, *(["guardian.every_kimg=0.1", "guardian.mode=on"] if controller is guardian else []))
+    watched = ["guardian.every_kimg=0.1", "guardian.mode=on"] if controller is guardian else []
+    config = tiny(name, *watched, *SLIM.get(name, []))
     launch.start(config, tmp_path / "whole", controller=controller())
     _, state, manifest = interrupted(config, tmp_path / "cut", controller)
     (tmp_path / "fresh").mkdir()
