@@ -65,7 +65,7 @@ class Knobs(BaseModel):
     clip_value: float = Field(0.0, ge=0)  # gradients, each value; 0 is off
 
     augment_p: float = Field(0.0, ge=0, le=1)  # of each kind of augmentation in front of D, for each sample; 0 is off
-    augment_target: float = Field(0.0, ge=0, lt=1)  # of what augment_hears names: p rises above it, sinks below; 0: off
+    augment_target: float = Field(0.0, ge=0, lt=1)  # p rises above it, sinks below: see augment_hears; 0 at first: off
     augment_speed_kimg: float = Field(500.0, gt=0)  # thousands of real samples that would move p from 0 to 1
     instance_noise: float = Field(0.0, ge=0)  # deviation of normal noise on all that D sees; images lie in -1..1
     frozen_norm: bool = False  # BatchNorm in D keeps its statistics: the samples of a batch no longer mix
