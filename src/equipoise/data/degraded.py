@@ -63,7 +63,7 @@ def greyed(x: Tensor) -> Tensor:
             f"colorize needs pictures in colour, of 3 channels, and these have {x.shape[1]}: there is nothing to learn "
             "colours from."
         )
-    return torch.einsum("bchw,c->bhw", x, x.new_tensor(LUMA))[:, None]
+    return (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def boxes(u: Tensor, h: int, w: int) -> Tensor:
