@@ -174,6 +174,14 @@ def test_so_many_samples_are_drawn_at_once(shape, n):
     assert build.Form((3, 4096, 4096), 0).at_once == 1
 
 
+@pytest.mark.parametrize(("name", "told"), [("pix2pix", 3), ("superres", 1), ("cut", 0), ("stylize", 0)])
+def test_D_is_told_what_a_picture_was_made_of_where_it_belongs_to_that_and_never_the_style(name, told, tiny):
+    """The picture of a style is the very one that D is shown as real."""
+    config = tiny(name)
+    _, D = build.networks(config.nets, build.form(config, build.splits(config.data)), seed=0)
+    assert D.given == told
+
+
 def test_samples_drawn_in_parts_are_those_drawn_at_once(monkeypatch):
     config, form = override(recipe("dcgan"), ["nets.g_width=4"]), build.Form((3, 32, 32), 0)
     G, _ = build.networks(config.nets, form, seed=0)

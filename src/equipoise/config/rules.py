@@ -91,6 +91,11 @@ def playing(config: TrainConfig) -> None:
             f"play={play} does not go with nets.kind={config.nets.kind}: nets.kind=translation begins with pictures, "
             "and all others with noise"
         )
+    if isinstance(config.nets, Translation) and (play == "styles") != (config.nets.generator == "styled"):
+        raise ValueError(
+            f"play={play} does not go with nets.generator={config.nets.generator}: styled is told a style, which "
+            "play=styles tells, and the others know of none"
+        )
     for name, plays in OF_PLAYS.items():
         if getattr(knobs, name) and play not in plays:
             raise ValueError(f"knobs.{name} needs play={' or '.join(plays)}, and this is play={play}: set it to 0")
