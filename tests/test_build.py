@@ -122,6 +122,17 @@ def test_each_process_has_its_part_of_the_noise_of_the_whole_batch(tiny):
     assert torch.equal(torch.cat(parts), whole)
 
 
+def test_a_picture_that_is_told_is_augmented_alike_and_its_colours_stay_its_own(tiny):
+    config, knobs = tiny("pix2pix", "augment=[color, translation, flip, ada-color]"), Knobs(augment_p=0.8)
+    alone, both = (build.in_front_of_D(config, CPU, Processes(), made=made) for made in (0, 3))
+    x, y = torch.rand(2, 16, 3, 8, 8) * 2 - 1
+    found = both(torch.cat([x, y], 1), knobs, "real", 8)
+    torch.testing.assert_close(found, torch.cat([alone(x, knobs, "real", 8), alone(y, knobs, "real", 8)], 1))
+    mixed = alone(torch.cat([x, y], 1), knobs, "real", 8)
+    assert (mixed - found).abs().max() > 0.1, "the control"
+    torch.testing.assert_close(both(x, knobs, "real", 8), alone(x, knobs, "real", 8))
+
+
 @pytest.mark.parametrize("size", [3, 20])
 def test_the_augmentation_of_the_data_does_not_depend_on_the_size_of_batches(size, tiny):
     settings = ("data.augment={flip_x: true, flip_y: true, shift: .2}",)
