@@ -7,13 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
+from equipoise import config as c
 from equipoise import generator, launch
 from equipoise.data.whole import Whole
 from equipoise.errors import ConfigError, DataError
 from equipoise.games.cyclegan import BACK
 from equipoise.runs.folder import rows
 from equipoise.scoring import Asked, score
-from equipoise.uses import translating
+from equipoise.uses import discriminator, translating
+from equipoise.uses.export import exported
+from equipoise.uses.inversion import inverted
 
 RECIPES = ("pix2pix", "cyclegan", "cut", "stylize", "colorize", "superres", "denoise", "inpaint")
 
@@ -111,6 +114,26 @@ def test_a_translator_draws_no_samples_and_a_sampler_translates_nothing(trained,
         generator.from_file(trained("cut").model).sample(4)
     with pytest.raises(ConfigError, match="begins with noise"):
         translating.translated(untrained("digits"), picture(16, 16, 1))
+
+
+def test_verbs_on_latents_and_on_single_pictures_are_refused_in_words(trained, tmp_path):
+    found, pairs = generator.from_file(trained("cut").model), trained("pix2pix")
+    with pytest.raises(ConfigError, match="begins with pictures: model.safetensors"):
+        exported(found, "safetensors", tmp_path / "g.safetensors")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match="project looks for latents"):
+        inverted(found, torch.zeros(3, 16, 16))
+    with pytest.raises(ConfigError, match="judges pictures beside those"):
+        discriminator.from_run(pairs)
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "stylize"])
+def test_a_D_of_one_domain_judges_its_pictures(name, trained):
+    D, _ = discriminator.from_run(trained(name))
+    held_out = discriminator.validation(c.read(trained(name).config))
+    assert held_out.shape == D.form.shape == (3, 16, 16)
+    judged = discriminator.judged(D, torch.zeros(2, 3, 16, 16), lambda: held_out)
+    assert judged.real.shape == (2,) and ((0 <= judged.real) & (judged.real <= 1)).all()
 
 
 def test_grey_is_translated_as_colour_where_colour_was_learnt(trained):
