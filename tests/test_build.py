@@ -10,7 +10,7 @@ import torch
 
 from equipoise import build
 from equipoise.augment import Ranges
-from equipoise.config import Augmentation, Digits, override
+from equipoise.config import Augmentation, ColouredDigits, Digits, PaintedDigits, override
 from equipoise.data.source import Part, Splits, everything
 from equipoise.errors import ConfigError
 from equipoise.games.adaptive import AgainstHeldOut, Pairs, Steady
@@ -191,6 +191,21 @@ def test_D_is_told_what_a_picture_was_made_of_where_it_belongs_to_that_and_never
     config = tiny(name)
     _, D = build.networks(config.nets, build.form(config, build.splits(config.data)), seed=0)
     assert D.given == told
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("dcgan", PaintedDigits(), "has two domains, and the recipe dcgan draws samples of one"),
+        ("pix2pix", Digits(), "play=pairs needs two domains, and data.kind=digits has one"),
+        ("pix2pix", ColouredDigits(), "play=pairs needs pairs, and data.kind=coloured-digits has none"),
+        ("cut", PaintedDigits(), "knobs.nce shows G .* 3 channels in A and 1 in B"),
+        ("cyclegan", PaintedDigits(), "knobs.identity shows G"),
+    ],
+)
+def test_data_that_cannot_be_played_so_is_refused_in_words(name, data, words, tiny):
+    with pytest.raises(ConfigError, match=words):
+        build.form(tiny(name).model_copy(update={"data": data}), build.splits(data))
 
 
 def test_samples_drawn_in_parts_are_those_drawn_at_once(monkeypatch):

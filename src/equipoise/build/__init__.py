@@ -37,6 +37,8 @@ FIXED = 64  # samples in a grid
 
 
 def form(config: c.TrainConfig, data: Splits) -> Form:
+    """Raises ConfigError for data that cannot be played so."""
+    translating.require_domains(config, data)
     if config.play != "noise":
         return translating.form(config.play, data)
     classes = data.train.classes if config.nets.conditioning != "none" else 0

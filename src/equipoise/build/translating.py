@@ -14,12 +14,37 @@ from equipoise.build.games import dealing_of
 from equipoise.build.pixels import as_pixels
 from equipoise.build.players import Form
 from equipoise.data.source import Source, Splits, everything, mixed
+from equipoise.errors import ConfigError
 from equipoise.games.base import Game
 from equipoise.games.cyclegan import BACK, CycleGAN
 from equipoise.games.dealing import Dealt, Undrawn
 
 CASES = 16  # in a grid
 COLUMNS = 2  # cases beside each other
+
+
+def require_domains(config: c.TrainConfig, data: Splits) -> None:
+    """Raises ConfigError where two domains are wanted and there is one, or the other way round."""
+    play, kind, given, made = config.play, config.data.kind, data.given, data.train.shape[0] - data.given
+    if play == "noise":
+        if given:
+            raise ConfigError(
+                f"data.kind={kind} has two domains, and the recipe {config.recipe} draws samples of one: take a recipe "
+                "from picture to picture, such as pix2pix, or other data."
+            )
+        return
+    if not given:
+        raise ConfigError(
+            f"play={play} needs two domains, and data.kind={kind} has one: set data.kind to pairs, domains or degrade."
+        )
+    if play == "pairs" and isinstance(config.data, c.Domains | c.ColouredDigits):
+        raise ConfigError(f"play=pairs needs pairs, and data.kind={kind} has none: take the recipe cyclegan or cut.")
+    alike = [name for name in ("nce", "nce_identity", "identity") if getattr(config.knobs, name)]
+    if alike and given != made:
+        raise ConfigError(
+            f"knobs.{alike[0]} shows G what it has made, or should make, and pictures have {given} channels in A and "
+            f"{made} in B: set it to 0, or bring both to one number."
+        )
 
 
 def form(play: c.Play, data: Splits) -> Form:
