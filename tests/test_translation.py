@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from PIL import Image
 
 from equipoise import config as c
 from equipoise import generator, launch
+from equipoise.cli.translation import translate
 from equipoise.data.whole import Whole
 from equipoise.errors import ConfigError, DataError
 from equipoise.games.cyclegan import BACK
@@ -107,6 +110,27 @@ def test_wrong_pictures_are_told_in_words(trained):
         translating.translated(found["stylize"], picture(16, 16))
     with pytest.raises(ConfigError, match="leave it out"):
         translating.translated(found["cut"], picture(16, 16), picture(16, 16))
+    with pytest.raises(ConfigError, match="--mask is for recipes that fill holes"):
+        translating.require_holes(found["cut"])
+    translating.require_holes(found["inpaint"])
+    lost = picture(16, 16, 1)
+    with pytest.raises(DataError, match="all hole"):
+        translating.translated(found["inpaint"], Whole("photo.png", lost.x, torch.ones(1, 16, 16)))
+    with pytest.raises(ConfigError, match=r"goes one way: .* model-back\.safetensors"):
+        generator.opened(trained("cut").model, "last", BACK)
+
+
+def test_a_folder_becomes_a_folder_in_which_nothing_is_written_twice(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "a.bmp", "b.png"):
+        Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "photos" / name)
+    translate(trained("cut").path, Path("photos"), None, None, None, False, "last")
+    assert sorted(path.name for path in Path("translated").iterdir()) == ["a.png", "b.png"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "a.png: translated/a.png is the translation of another" in told and "2 translated" in told
+    translate(trained("cut").path, Path("photos/b.png"), None, None, None, False, "last")
+    assert Path("translated.png").is_file()
 
 
 def test_a_translator_draws_no_samples_and_a_sampler_translates_nothing(trained, untrained):
@@ -154,8 +178,11 @@ def test_the_white_of_a_mask_and_what_is_transparent_are_holes(tmp_path):
     mask[3:6, 2:9] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     by_mask = translating.with_hole(picture(12, 16), tmp_path / "mask.png")
-    rgba = np.full((12, 16, 4), 255, np.uint8)
-    rgba[3:6, 2:9, 3] = 0
+    rgba = np.zeros((12, 16, 4), np.uint8)
+    rgba[..., 3] = 255
+    rgba[3:6, 2:9, 3], rgba[5, 2:9, 3] = 0, 200
     Image.fromarray(rgba, "RGBA").save(tmp_path / "photo.png")
-    assert torch.equal(by_mask.hole, translating.one(tmp_path / "photo.png").hole)
+    found = translating.one(tmp_path / "photo.png")
+    assert torch.equal(by_mask.hole, found.hole)
     assert by_mask.hole.sum() == 21
+    assert (found.x[0, 3:5, 2:9] == 1).all() and (found.x[0][found.hole[0] == 0] == -1).all(), "on white, as when learnt"
