@@ -208,8 +208,10 @@ def made_of_its_data(asked: Asked, trained: TrainedGenerator, track: Track, warn
     part = parted(asked.against)[1] if asked.against else None
     if part == "all":
         raise ConfigError("all parts at once are not translated: name one of train, validation, test.")
-    source = getattr(build.splits(config.data, track, warn), part or "test")
-    return InMemory(trained.made_of(build.dealt_of(config.play, trained.form, source), track))
+    source = build.given_once(trained.form, getattr(build.splits(config.data, track, warn), part or "test"))
+    some = torch.split(torch.arange(len(source)), trained.form.at_once)  # so many lie in memory as numbers
+    dealt = (build.dealt_of(config.play, trained.form, Part(source, places)) for places in some)
+    return InMemory(torch.cat([trained.made_of(each) for each in track(dealt, "translating", len(some))]))
 
 
 def held_against(asked: Asked, side: int | None, track: Track, warn: Warn) -> Set:

@@ -13,6 +13,7 @@ from equipoise import pictures
 from equipoise.build.games import dealing_of
 from equipoise.build.pixels import as_pixels
 from equipoise.build.players import Form
+from equipoise.data import sides
 from equipoise.data.source import Source, Splits, everything, mixed
 from equipoise.errors import ConfigError
 from equipoise.games.base import Game
@@ -52,6 +53,21 @@ def form(play: c.Play, data: Splits) -> Form:
     channels, *sides = data.train.shape
     given, made = data.given, channels - data.given
     return Form((made, *sides), 0, given, {"pairs": given, "styles": made}.get(play, 0))
+
+
+def made_by(form: Form, way: str = "") -> slice:
+    """The channels of a sample of two domains that a generator makes."""
+    return slice(0, form.shape[0]) if way else slice(form.given, None)
+
+
+def given_to(form: Form, way: str = "") -> slice:
+    """Those that it is given."""
+    return slice(form.shape[0], None) if way else slice(0, form.given)
+
+
+def given_once(form: Form, part: Source, way: str = "") -> Source:
+    """The samples of a part that hold each picture that is given once: translated twice, it would pass for a collapse."""
+    return sides.once(part, given_to(form, way))
 
 
 def dealt_of(play: c.Play, form: Form, part: Source, way: str = "") -> Dealt:
