@@ -66,7 +66,8 @@ def given_to(form: Form, way: str = "") -> slice:
 
 
 def given_once(form: Form, part: Source, way: str = "") -> Source:
-    """The samples of a part that hold each picture that is given once: translated twice, it would pass for a collapse."""
+    """The samples of a part that hold each picture that is given once: translated again, it would pass for a
+    collapse."""
     return sides.once(part, given_to(form, way))
 
 
