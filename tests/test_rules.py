@@ -53,6 +53,9 @@ def test_what_does_not_mix_is_refused(assignments, words):
     [
         ("cut", "nets.generator=styled", r"play=domains does not go with nets\.generator=styled"),
         ("stylize", "nets.generator=resnet", r"play=styles does not go with nets\.generator=resnet"),
+        ("cyclegan", "evaluate.metrics=[fd,psnr]", r"evaluate\.metrics=psnr compares each picture"),
+        ("digits", "evaluate.metrics=[ssim]", "leave it out"),
+        ("cyclegan", "shared_fakes=true", "one generator"),
     ],
 )
 def test_what_does_not_go_together_in_a_translation_is_refused(name, assignment, words):

@@ -70,6 +70,11 @@ def test_translations_are_scored_beside_what_they_should_be(name, trained):
     assert 0 < figures["psnr"].value < 60
 
 
+def test_translations_without_partners_are_not_compared_one_by_one(trained):
+    with pytest.raises(DataError, match="these samples have no partner"):
+        score(Asked(str(trained("cut").path), metrics=["psnr"], features="random"))
+
+
 def test_what_lies_outside_a_hole_stays_as_it_was(trained):
     found = generator.from_file(trained("inpaint").model)
     given = picture(24, 24, channels_of(found), hole=True)

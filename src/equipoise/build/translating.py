@@ -82,12 +82,17 @@ def drawing(play: c.Play, form: Form, part: Source, device: torch.device) -> Cal
     few = mixed(part, CASES)
     real, y, z = (t.to(device) for t in dealt_of(play, form, few))
 
+    def through(game: Game, x: Tensor) -> Tensor:
+        """So many at a time as fit into the memory."""
+        parts = zip(torch.split(x, form.at_once), torch.split(y, form.at_once), strict=True)
+        return torch.cat([game.sampler(*part) for part in parts])
+
     def drawn(game: Game) -> Image.Image:
-        made = game.sampler(z, y)
+        made = through(game, z)
         if isinstance(game, CycleGAN):
             _, _, other = (t.to(device) for t in dealt_of(play, form.back, few, BACK))
-            back = game.back.sampler(other, y)
-            return cases([z, made, game.back.sampler(made, y), other, back, game.sampler(back, y)])
+            back = through(game.back, other)
+            return cases([z, made, through(game.back, made), other, back, through(game, back)])
         return cases([z, made] if play == "domains" else [z, made, real])
 
     return drawn
