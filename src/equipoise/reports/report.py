@@ -25,7 +25,7 @@ from equipoise.words import interval, number, sentence
 PANELS = {  # signals that are looked at together
     "Losses": ("d_loss", "g_loss"),
     "Losses on the way back": ("back_d_loss", "back_g_loss"),
-    "What ties a translation to its picture": ("pixel", "features", "cycle", "identity", "nce", "nce_identity", "style"),
+    "Terms of a translation": ("pixel", "features", "cycle", "identity", "nce", "nce_identity", "style"),
     "Norm of the gradients": ("d_grad_norm", "g_grad_norm"),
     "What D answers": ("real_logit", "fake_logit", "held_out_logit"),
     "How often D is right": ("d_accuracy", "paired_sign"),
