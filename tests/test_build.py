@@ -10,7 +10,7 @@ import torch
 
 from equipoise import build
 from equipoise.augment import Ranges
-from equipoise.config import Augmentation, Digits, override
+from equipoise.config import Augmentation, ColouredDigits, Digits, PaintedDigits, override
 from equipoise.data.source import Part, Splits, everything
 from equipoise.errors import ConfigError
 from equipoise.games.adaptive import AgainstHeldOut, Pairs, Steady
@@ -122,6 +122,17 @@ def test_each_process_has_its_part_of_the_noise_of_the_whole_batch(tiny):
     assert torch.equal(torch.cat(parts), whole)
 
 
+def test_a_picture_that_is_told_is_augmented_alike_and_its_colours_stay_its_own(tiny):
+    config, knobs = tiny("pix2pix", "augment=[color, translation, flip, ada-color]"), Knobs(augment_p=0.8)
+    alone, both = (build.in_front_of_D(config, CPU, Processes(), made=made) for made in (0, 3))
+    x, y = torch.rand(2, 16, 3, 8, 8) * 2 - 1
+    found = both(torch.cat([x, y], 1), knobs, "real", 8)
+    torch.testing.assert_close(found, torch.cat([alone(x, knobs, "real", 8), alone(y, knobs, "real", 8)], 1))
+    mixed = alone(torch.cat([x, y], 1), knobs, "real", 8)
+    assert (mixed - found).abs().max() > 0.1, "the control"
+    torch.testing.assert_close(both(x, knobs, "real", 8), alone(x, knobs, "real", 8))
+
+
 @pytest.mark.parametrize("size", [3, 20])
 def test_the_augmentation_of_the_data_does_not_depend_on_the_size_of_batches(size, tiny):
     settings = ("data.augment={flip_x: true, flip_y: true, shift: .2}",)
@@ -172,6 +183,29 @@ def test_one_process_alone_can_look_ahead(tiny):
 def test_so_many_samples_are_drawn_at_once(shape, n):
     assert build.Form(shape, 0).at_once == n
     assert build.Form((3, 4096, 4096), 0).at_once == 1
+
+
+@pytest.mark.parametrize(("name", "told"), [("pix2pix", 3), ("superres", 1), ("cut", 0), ("stylize", 0)])
+def test_D_is_told_what_a_picture_was_made_of_where_it_belongs_to_that_and_never_the_style(name, told, tiny):
+    """The picture of a style is the very one that D is shown as real."""
+    config = tiny(name)
+    _, D = build.networks(config.nets, build.form(config, build.splits(config.data)), seed=0)
+    assert D.given == told
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("dcgan", PaintedDigits(), "has two domains, and the recipe dcgan draws samples of one"),
+        ("pix2pix", Digits(), "play=pairs needs two domains, and data.kind=digits has one"),
+        ("pix2pix", ColouredDigits(), "play=pairs needs pairs, and data.kind=coloured-digits has none"),
+        ("cut", PaintedDigits(), "knobs.nce shows G .* 3 channels in A and 1 in B"),
+        ("cyclegan", PaintedDigits(), "knobs.identity shows G"),
+    ],
+)
+def test_data_that_cannot_be_played_so_is_refused_in_words(name, data, words, tiny):
+    with pytest.raises(ConfigError, match=words):
+        build.form(tiny(name).model_copy(update={"data": data}), build.splits(data))
 
 
 def test_samples_drawn_in_parts_are_those_drawn_at_once(monkeypatch):

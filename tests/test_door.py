@@ -7,7 +7,7 @@ import pytest
 
 import equipoise
 from equipoise import GAN
-from equipoise.errors import ConfigError, StorageError
+from equipoise.errors import ConfigError, DataError, StorageError
 
 SMALL = ["nets.g_width=4", "nets.d_width=4", "batch=8", "machine.threads=1"]
 
@@ -58,6 +58,18 @@ def test_an_array_keeps_the_augmentation_that_was_asked_for(images, tmp_path):
     assert run is not None
     data = json.loads(run.config.read_text())["data"]
     assert (data["kind"], data["augment"]["flip_x"], data["augment"]["flip_y"]) == ("arrays", True, False)
+
+
+def test_an_array_is_spoilt_and_restored_but_is_not_two_domains(images, tmp_path):
+    small = ["nets.g_width=4", "nets.d_width=4", "nets.blocks=1", "batch=8", "machine.threads=1"]
+    for recipe in ("pix2pix", "cyclegan"):
+        with pytest.raises(DataError, match="needs two, A and B"):
+            GAN(recipe).fit(images, steps=2, out=tmp_path / "none", settings=small, progress=False)
+    assert not (tmp_path / "none").exists()
+    run = GAN("denoise").fit(images, steps=2, out=tmp_path / "run", settings=small, progress=False).run
+    assert run is not None
+    data = json.loads(run.config.read_text())["data"]
+    assert (data["kind"], data["how"], data["of"]["kind"]) == ("degrade", "denoise", "arrays")
 
 
 def test_sampling_before_fit_says_what_to_do():

@@ -124,6 +124,18 @@ def test_a_start_that_changed_or_went_away_is_told(small_run, config):
         begun(gone)
 
 
+def test_a_game_that_goes_both_ways_begins_alone_which_is_told_before_anything_is_written(small_run, tiny, tmp_path):
+    asked = tiny("cyclegan", *UNWATCHED).model_copy(update={"start": finetuning.start_at(small_run.path)})
+    with pytest.raises(ConfigError, match="leave out --from"):
+        launch.start(asked, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_generator_begins_with_is_part_of_what_it_makes():
+    noise, pictures = build.Form((3, 16, 16), 0), build.Form((3, 16, 16), 0, given=1)
+    assert finetuning.described(noise) != finetuning.described(pictures)
+
+
 def test_freezing_needs_something_that_was_trained(config):
     with pytest.raises(ConfigError, match="--from RUN"):
         override(recipe("digits"), ["freeze_d=1"])

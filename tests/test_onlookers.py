@@ -6,6 +6,8 @@ import torch
 from equipoise import launch, viewpoints
 from equipoise.build import splits
 from equipoise.controller import HandsOff
+from equipoise.data.sides import Unpaired
+from equipoise.data.source import Part, Splits
 from equipoise.errors import ConfigError
 from equipoise.guardian import BURN_IN, Beside, OfGame
 from equipoise.judging import Nobody, OfSamples
@@ -97,6 +99,20 @@ def test_the_bins_are_those_of_the_training_samples(made):
     rare = min(bins, key=lambda cell: len(bins[cell]))
     x, _ = train.take(torch.tensor(bins[rare]))
     assert set(mending.eyes.place(x).bin.tolist()) == {rare}
+
+
+def test_of_two_domains_each_picture_is_looked_at_once(tiny):
+    """In the whole the smaller goes round: its pictures, translated again and again, would pass for a collapse."""
+    config, told = tiny("cut"), []
+    whole = splits(config.data)
+    few = [Unpaired(Part(part.a, torch.arange(15)), part.b) for part in (whole.validation, whole.test)]
+    looking_on = Onlookers(config, Splits(whole.train, *few, given=3), CPU, warn=told.append)
+    z, _ = looking_on.there.begins(1000, "watching")
+    assert len(z) == len(z.unique(dim=0)) == looking_on.there.most == 15
+    assert len(looking_on.there.reals.validation) == len(whole.validation.b) > 20
+    assert looking_on.judges
+    assert looking_on.there.eyes is None
+    assert "15 held-out pictures are too few" in told[-1]
 
 
 def test_the_spread_of_the_data_is_that_of_pairs(made):

@@ -48,6 +48,21 @@ def test_what_does_not_mix_is_refused(assignments, words):
         config(*assignments)
 
 
+@pytest.mark.parametrize(
+    ("name", "assignment", "words"),
+    [
+        ("cut", "nets.generator=styled", r"play=domains does not go with nets\.generator=styled"),
+        ("stylize", "nets.generator=resnet", r"play=styles does not go with nets\.generator=resnet"),
+        ("cyclegan", "evaluate.metrics=[fd,psnr]", r"evaluate\.metrics=psnr compares each picture"),
+        ("digits", "evaluate.metrics=[ssim]", "leave it out"),
+        ("cyclegan", "shared_fakes=true", "one generator"),
+    ],
+)
+def test_what_does_not_go_together_in_a_translation_is_refused(name, assignment, words):
+    with pytest.raises(ConfigError, match=words):
+        config(assignment, name=name)
+
+
 @pytest.mark.parametrize("knob", ["consistency_real", "consistency_fake"])
 def test_points_are_not_seen_again(knob):
     with pytest.raises(ConfigError, match=rf"knobs\.{knob} is for images, and data\.kind=ring has points"):

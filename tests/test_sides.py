@@ -18,7 +18,8 @@ from equipoise.data.domains import Asked, named
 from equipoise.data.images import pictures
 from equipoise.data.ondisk import SET
 from equipoise.data.pairs import pairs
-from equipoise.data.sides import Coloured, Paired, Side, Unpaired, given_and_wanted, near
+from equipoise.data.sides import Coloured, Paired, Side, Unpaired, given_and_wanted, near, once, samples_with
+from equipoise.data.sides import domain as one_domain
 from equipoise.data.source import InMemory, Part, everything, parted, parted_by_group, to_uint8
 from equipoise.data.streamed import Streamed
 from equipoise.data.unpaired import domains
@@ -408,6 +409,23 @@ def test_the_larger_domain_sets_the_number_of_samples(sizes):
         counts = torch.bincount(x[:, k, 0, 0].long(), minlength=n)
         assert counts.min() >= max(sizes) // n
         assert counts.max() <= -(-max(sizes) // n)
+
+
+@pytest.mark.parametrize("sizes", [(3, 7), (7, 3)])
+def test_of_a_domain_alone_each_picture_is_there_once(sizes):
+    """Or most reals of a small domain would have copies of themselves for neighbours."""
+    a, b = (InMemory(torch.arange(n)[:, None, None, None].expand(-1, 1, 4, 4).float()) for n in sizes)
+    source = Unpaired(a, b)
+    for channels, n in zip((slice(0, 1), slice(1, None)), sizes, strict=True):
+        alone = everything(one_domain(source, channels))[0][:, 0, 0, 0]
+        assert sorted(alone.tolist()) == list(range(n))
+        held = everything(once(source, channels))[0][:, channels][:, 0, 0, 0]
+        assert sorted(held.tolist()) == list(range(n))
+        found = source.take(samples_with(source, channels, torch.arange(n)))[0][:, channels][:, 0, 0, 0]
+        assert torch.equal(found, alone)
+    pairs = Paired(a, a)
+    assert once(pairs, slice(0, 1)) is pairs
+    assert isinstance(one_domain(pairs, slice(0, 1)), Side)
 
 
 def test_official_parts_of_domains_are_kept(tmp_path):

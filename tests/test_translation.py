@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from equipoise import config as c
 from equipoise import generator, launch
+from equipoise.cli.translation import translate
 from equipoise.data.whole import Whole
 from equipoise.errors import ConfigError, DataError
 from equipoise.games.cyclegan import BACK
 from equipoise.runs.folder import rows
 from equipoise.scoring import Asked, score
-from equipoise.uses import translating
+from equipoise.uses import discriminator, translating
+from equipoise.uses.export import exported
+from equipoise.uses.inversion import inverted
 
 RECIPES = ("pix2pix", "cyclegan", "cut", "stylize", "colorize", "superres", "denoise", "inpaint")
 
@@ -64,6 +70,11 @@ def test_translations_are_scored_beside_what_they_should_be(name, trained):
     assert 0 < figures["psnr"].value < 60
 
 
+def test_translations_without_partners_are_not_compared_one_by_one(trained):
+    with pytest.raises(DataError, match="these samples have no partner"):
+        score(Asked(str(trained("cut").path), metrics=["psnr"], features="random"))
+
+
 def test_what_lies_outside_a_hole_stays_as_it_was(trained):
     found = generator.from_file(trained("inpaint").model)
     given = picture(24, 24, channels_of(found), hole=True)
@@ -104,6 +115,27 @@ def test_wrong_pictures_are_told_in_words(trained):
         translating.translated(found["stylize"], picture(16, 16))
     with pytest.raises(ConfigError, match="leave it out"):
         translating.translated(found["cut"], picture(16, 16), picture(16, 16))
+    with pytest.raises(ConfigError, match="--mask is for recipes that fill holes"):
+        translating.require_holes(found["cut"])
+    translating.require_holes(found["inpaint"])
+    lost = picture(16, 16, 1)
+    with pytest.raises(DataError, match="all hole"):
+        translating.translated(found["inpaint"], Whole("photo.png", lost.x, torch.ones(1, 16, 16)))
+    with pytest.raises(ConfigError, match=r"goes one way: .* model-back\.safetensors"):
+        generator.opened(trained("cut").model, "last", BACK)
+
+
+def test_a_folder_becomes_a_folder_in_which_nothing_is_written_twice(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "a.bmp", "b.png"):
+        Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "photos" / name)
+    translate(trained("cut").path, Path("photos"), None, None, None, False, "last")
+    assert sorted(path.name for path in Path("translated").iterdir()) == ["a.png", "b.png"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "a.png: translated/a.png is the translation of another" in told and "2 translated" in told
+    translate(trained("cut").path, Path("photos/b.png"), None, None, None, False, "last")
+    assert Path("translated.png").is_file()
 
 
 def test_a_translator_draws_no_samples_and_a_sampler_translates_nothing(trained, untrained):
@@ -111,6 +143,26 @@ def test_a_translator_draws_no_samples_and_a_sampler_translates_nothing(trained,
         generator.from_file(trained("cut").model).sample(4)
     with pytest.raises(ConfigError, match="begins with noise"):
         translating.translated(untrained("digits"), picture(16, 16, 1))
+
+
+def test_verbs_on_latents_and_on_single_pictures_are_refused_in_words(trained, tmp_path):
+    found, pairs = generator.from_file(trained("cut").model), trained("pix2pix")
+    with pytest.raises(ConfigError, match=r"begins with pictures: model\.safetensors"):
+        exported(found, "safetensors", tmp_path / "g.safetensors")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match="project looks for latents"):
+        inverted(found, torch.zeros(3, 16, 16))
+    with pytest.raises(ConfigError, match="judges pictures beside those"):
+        discriminator.from_run(pairs)
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "stylize"])
+def test_a_D_of_one_domain_judges_its_pictures(name, trained):
+    D, _ = discriminator.from_run(trained(name))
+    held_out = discriminator.validation(c.read(trained(name).config))
+    assert held_out.shape == D.form.shape == (3, 16, 16)
+    judged = discriminator.judged(D, torch.zeros(2, 3, 16, 16), lambda: held_out)
+    assert judged.real.shape == (2,) and ((judged.real >= 0) & (judged.real <= 1)).all()
 
 
 def test_grey_is_translated_as_colour_where_colour_was_learnt(trained):
@@ -131,8 +183,12 @@ def test_the_white_of_a_mask_and_what_is_transparent_are_holes(tmp_path):
     mask[3:6, 2:9] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     by_mask = translating.with_hole(picture(12, 16), tmp_path / "mask.png")
-    rgba = np.full((12, 16, 4), 255, np.uint8)
-    rgba[3:6, 2:9, 3] = 0
+    rgba = np.zeros((12, 16, 4), np.uint8)
+    rgba[..., 3] = 255
+    rgba[3:6, 2:9, 3], rgba[5, 2:9, 3] = 0, 200
     Image.fromarray(rgba, "RGBA").save(tmp_path / "photo.png")
-    assert torch.equal(by_mask.hole, translating.one(tmp_path / "photo.png").hole)
+    found = translating.one(tmp_path / "photo.png")
+    assert torch.equal(by_mask.hole, found.hole)
     assert by_mask.hole.sum() == 21
+    assert (found.x[0, 3:5, 2:9] == 1).all(), "on white, as when learnt"
+    assert (found.x[0][found.hole[0] == 0] == -1).all()

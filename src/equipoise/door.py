@@ -11,8 +11,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from equipoise import configuring, generator, launch
-from equipoise.config import Arrays, Augmentation, Images
-from equipoise.errors import ConfigError, StorageError
+from equipoise.config import (
+    Arrays,
+    Augmentation,
+    ColouredDigits,
+    Data,
+    Degrade,
+    Domains,
+    Images,
+    PaintedDigits,
+    Pairs,
+)
+from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.facts import of_images
 from equipoise.progress import bar
 from equipoise.runs.folder import RunFolder, fresh_path, refuse_existing
@@ -70,9 +80,7 @@ class GAN:
             start=Path(start) if start else None, facts=of_images(data) if isinstance(data, np.ndarray) else None,
         )  # fmt: skip
         if isinstance(data, np.ndarray):
-            augment = config.data.augment if isinstance(config.data, Images) else Augmentation()
-            arrays = Arrays(path=str(kept(data, path).resolve()), augment=augment)
-            config = config.model_copy(update={"data": configuring.of_same_size(arrays, config.data)})
+            config = config.model_copy(update={"data": in_place_of(config.data, data, path)})
         self.run = launch.start(
             config,
             path,
@@ -115,6 +123,17 @@ class GAN:
         if self._generator is None:
             raise ConfigError("this GAN has not been trained: call fit(...), or GAN.load(path).")
         return self._generator
+
+
+def in_place_of(before: Data, data: NDArray[np.uint8], run: Path) -> Data:
+    """An array, for a recipe with `before`. Raises DataError where that needs two domains."""
+    if isinstance(before, Pairs | Domains | ColouredDigits | PaintedDigits):
+        raise DataError("an array holds pictures of one domain, and this recipe needs two, A and B: give their path.")
+    path = str(kept(data, run).resolve())
+    if isinstance(before, Degrade):
+        return before.model_copy(update={"of": configuring.of_same_size(Arrays(path=path), before.of)})
+    augment = before.augment if isinstance(before, Images) else Augmentation()
+    return configuring.of_same_size(Arrays(path=path, augment=augment), before)
 
 
 def kept(data: NDArray[np.uint8], run: Path) -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 from equipoise import build, generator
 from equipoise import config as c
 from equipoise.errors import ConfigError, StorageError
-from equipoise.games.cyclegan import CycleGAN
+from equipoise.games.gan import GAN
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder, existing
 
@@ -73,11 +73,13 @@ def checked(config: c.TrainConfig, form: build.Form) -> Trained | None:
     """The weights that a run begins with; None where they are drawn.
 
     Raises:
-        ConfigError: when they are those of other nets, or there is no D to freeze.
+        ConfigError: when they are those of other nets, there is no D to freeze, or the game goes both ways.
         StorageError: when they cannot be read.
     """
     if config.start is None:
         return None
+    if config.play == "cycle":
+        raise ConfigError("a game that goes both ways cannot begin with the networks of another: leave out --from.")
     found = trained(config.start)
     if form != found.form:
         raise ConfigError(
@@ -95,7 +97,8 @@ def checked(config: c.TrainConfig, form: build.Form) -> Trained | None:
 
 
 def described(form: build.Form) -> str:
-    return f"{'x'.join(map(str, form.shape))} with {form.classes or 'no'} classes"
+    samples = f"{'x'.join(map(str, form.shape))} with {form.classes or 'no'} classes"
+    return f"{samples}, made of pictures of {form.given} channels" if form.given else samples
 
 
 def departures(found: Trained, here: c.Nets) -> list[str]:
@@ -114,8 +117,7 @@ def begin(game: build.AnyGame, config: c.TrainConfig, form: build.Form) -> None:
     """Puts the weights that the config names into a game at its start. Raises as `checked`."""
     if (found := checked(config, form)) is None:
         return
-    if isinstance(game, CycleGAN):
-        raise ConfigError("a game that goes both ways cannot begin with the networks of another: leave out --from.")
+    assert isinstance(game, GAN), "others are refused above"
     game.G.load_state_dict(found.G)
     game.ema.load_state_dict(dict(found.G_ema))
     if found.D is not None:

@@ -216,8 +216,13 @@ def task_of(config: TrainConfig) -> Spoilt | None:
 
 
 def opened(path: Path, which: str = "last", way: str = "") -> tuple[TrainedGenerator, list[str]]:
-    """The generator of a run or of a file. Raises as `from_run` and `from_file`."""
-    return (from_file(path), []) if path.is_file() else from_run(existing(path), which, way)
+    """The generator of a run or of a file. Raises as `from_run` and `from_file`, and ConfigError for the way back of a
+    file."""
+    if not path.is_file():
+        return from_run(existing(path), which, way)
+    if way:
+        raise ConfigError(f"{path} goes one way: leave out --back, and give model-back.safetensors of its run.")
+    return from_file(path), []
 
 
 def write_samples(samples: Samples, out: Path) -> None:

@@ -94,7 +94,7 @@ class Onlookers:
         """Whether somebody judges the run. Where held-out samples are too few, that is said."""
         if not (self.lead and self.config.evaluate.metrics):
             return False
-        if (held_out := len(self.data.validation)) < FEWEST:
+        if (held_out := self.there.most) < FEWEST:
             self.warn(
                 f"too few samples are held out to judge a run by ({held_out}; {FEWEST} at least, which sets of "
                 f"{10 * FEWEST} have):\nits last checkpoint is taken for its best."
@@ -119,5 +119,6 @@ class Onlookers:
         if not (self.lead and self.mends) or self.eyes is None:
             return {}
         _, cell = nearest(self.eyes.ground.train, self.eyes.ground.bins.centres)
-        order = order_of(len(self.data.train), LEARNED)
+        order = order_of(len(self.there.reals.train), LEARNED)
+        order = build.places(self.config, self.form, self.data.train, order)
         return {i: order[cell == i].tolist() for i in range(len(self.eyes.ground.bins.centres))}

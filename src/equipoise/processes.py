@@ -62,9 +62,10 @@ class Processes:
         """The parts [B / count, ...] of all processes, without graph -> [B, ...]."""
         if self.count == 1:
             return part.detach()
-        parts = [torch.empty_like(part) for _ in range(self.count)]
+        part = part.detach().contiguous()
+        parts = [torch.empty_like(part) for _ in range(self.count)]  # in the same layout, which pictures may differ in
         with together():
-            dist.all_gather(parts, part.detach().contiguous())
+            dist.all_gather(parts, part)
         return torch.cat(parts)
 
     def pooled(self, part: Tensor) -> Tensor:

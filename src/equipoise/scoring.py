@@ -77,7 +77,7 @@ class Scored:
     """What is scored: all of a set, or what a generator draws."""
 
     samples: Source
-    drawn: bool = False
+    partnered: bool = True  # sample i may belong to real i
     checkpoint: str | None = None
     step: int | None = None
 
@@ -191,15 +191,15 @@ def drawn(asked: Asked, track: Track, warn: Warn) -> Scored:
     else:
         trained, step, which = generator.from_file(Path(asked.what)), None, None
     if trained.form.given:
-        return Scored(made_of_its_data(asked, trained, track, warn), False, which, step)
+        return Scored(*made_of_its_data(asked, trained, track, warn), which, step)
     samples = torch.from_numpy(trained.sample(asked.n, asked.seed, track=track))
     return Scored(
-        InMemory(samples.permute(0, 3, 1, 2) if trained.form.is_images else samples), True, which, step
+        InMemory(samples.permute(0, 3, 1, 2) if trained.form.is_images else samples), False, which, step
     )  # fmt: skip
 
 
-def made_of_its_data(asked: Asked, trained: TrainedGenerator, track: Track, warn: Warn) -> Source:
-    """What a translator makes of the given side of its run's own data: sample i belongs to real i."""
+def made_of_its_data(asked: Asked, trained: TrainedGenerator, track: Track, warn: Warn) -> tuple[Source, bool]:
+    """What a translator makes of the given side of its run's own data, and whether sample i belongs to real i."""
     if not is_run(asked.what):
         raise ConfigError(f"{asked.what} begins with pictures: translate some, and evaluate the folder.")
     if asked.against is not None and parted(asked.against)[0] != asked.what:
@@ -208,8 +208,11 @@ def made_of_its_data(asked: Asked, trained: TrainedGenerator, track: Track, warn
     part = parted(asked.against)[1] if asked.against else None
     if part == "all":
         raise ConfigError("all parts at once are not translated: name one of train, validation, test.")
-    source = getattr(build.splits(config.data, track, warn), part or "test")
-    return InMemory(trained.made_of(build.dealt_of(config.play, trained.form, source), track))
+    source = build.given_once(trained.form, getattr(build.splits(config.data, track, warn), part or "test"))
+    few = torch.split(torch.arange(len(source)), trained.form.at_once)  # so many lie in memory as numbers
+    dealt = (build.dealt_of(config.play, trained.form, Part(source, places)) for places in few)
+    made = torch.cat([trained.made_of(each) for each in track(dealt, "translating", len(few))])
+    return InMemory(made), not isinstance(config.data, c.Domains | c.ColouredDigits)
 
 
 def held_against(asked: Asked, side: int | None, track: Track, warn: Warn) -> Set:
@@ -252,8 +255,8 @@ def require_pairs(families: Sequence[str], fake: Scored, real: Set) -> None:
     """Raises DataError where sample i does not belong to real i, and a metric was asked for that compares the two."""
     if not (asked := [name for name in families if name in PAIRED]):
         return
-    if fake.drawn:
-        raise DataError(f"{', '.join(asked)}: of pairs (sample i, real i), and samples that are drawn have no partner.")
+    if not fake.partnered:
+        raise DataError(f"{', '.join(asked)}: of pairs (sample i, real i), and these samples have no partner.")
     if (n := len(fake.samples)) != (m := len(real.samples)):
         raise DataError(
             f"{', '.join(asked)}: of pairs (sample i, real i), and here are {n:,} samples and {m:,} reals.\n"

@@ -31,6 +31,7 @@ from equipoise.guardian import OfGame, spread
 from equipoise.judging import Held, OfSamples
 from equipoise.metrics import nearest
 from equipoise.probes.players import Bench
+from equipoise.probes.samples import FEWEST
 from equipoise.sight import LEARNED, Eyes, eyes_for
 
 ENOUGH = 100  # test samples for final figures
@@ -78,8 +79,18 @@ class Viewpoint:
             real=seen(encoder, real, cache, self.track), train=seen(encoder, train, cache, self.track),
             features=encoder.protocol, data={"sha256": identity(real), "part": part}, cache=cache,
         )  # fmt: skip
-        n = min(self.config.evaluate.n, len(self.reals.validation))
+        n = self.config.evaluate.n  # of pictures, as many as there are: each of a pair has its own real
+        n = min(n, len(self.reals.validation)) if self.config.play == "noise" else n
         return Held(reference, *self.begins(n, "evaluation", part))
+
+    @property
+    def most(self) -> int:
+        """Samples in a look, where one is held against each held-out real, and each picture that is given is translated
+        once."""
+        reals = len(self.reals.validation)
+        if self.config.play == "noise":
+            return reals
+        return min(reals, len(build.given_once(self.form, self.data.validation, self.way)))
 
     def begins(self, n: int, purpose: str, part: PartName = "validation") -> build.Begins:
         """The same n of each run with this seed."""
@@ -87,8 +98,11 @@ class Viewpoint:
 
     @cached_property
     def eyes(self) -> Eyes | None:
-        asked = self.config.guardian
-        return eyes_for(self.reals.train, self.reals.validation, asked.features, asked.n, self.track, self.warn)
+        asked, n = self.config.guardian, min(self.config.guardian.n, self.most)
+        if self.most < min(FEWEST, len(self.reals.validation)):
+            self.warn(f"{self.most} held-out pictures are too few to watch what becomes of them: {FEWEST} are needed.")
+            return None
+        return eyes_for(self.reals.train, self.reals.validation, asked.features, n, self.track, self.warn)
 
     @cached_property
     def of_game(self) -> Callable[..., OfGame]:

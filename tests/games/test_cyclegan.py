@@ -138,6 +138,16 @@ def test_the_state_brings_everything_back():
     assert {k: float(v) for k, v in other.step(again).items()} == first
 
 
+def test_each_part_of_a_batch_has_draws_of_its_own():
+    """The pool would give back the fakes of the part before, and each part would be augmented as the first."""
+    played, drawn = game(KNOBS.model_copy(update={"accumulate": 3})), {"": [], BACK: []}
+    for way, half in (("", played.there), (BACK, played.back)):
+        half.augment = lambda x, knobs, call, at, way=way: (drawn[way].append(at) if call == "real" else None, x)[1]
+    played.step(reals())
+    assert drawn[""] == drawn[BACK] == [B, 2 * B, 3 * B]
+    assert played.there.drawn == played.back.drawn == 6 * B
+
+
 def test_knobs_are_those_of_both():
     played = game()
     played.knobs = played.knobs.model_copy(update={"g_lr": 0.5})

@@ -82,6 +82,28 @@ def test_consistency_is_the_squared_difference_of_two_answers_and_0_for_a_D_that
     assert signals_of_D(game(knobs, (Point(0.0, 0.0), Radius()), vary=mirror), real, fake)["d_penalty"] == 0
 
 
+def test_a_sample_that_is_seen_again_is_told_with_its_picture_moved_alike():
+    """Or D would have to take no notice of whether the two lie over each other."""
+    players = game(vary=lambda x, knobs, call, drawn: x.flip(-1))
+    x, y, classes = torch.randn(B, 1, 4, 4), torch.randn(B, 2, 4, 4), torch.arange(B)
+    seen, told = players.seen_again(x, y, "real")
+    assert torch.equal(seen, x.flip(-1)) and torch.equal(told, y.flip(-1))
+    assert players.seen_again(x, classes, "real")[1] is classes
+
+
+class Sevens:
+    """A pool out of which nothing comes but [7, 7]."""
+
+    def shown(self, fake, index, processes):
+        return torch.full_like(fake, 7.0)
+
+
+def test_the_fake_that_is_seen_again_is_the_one_that_D_was_shown():
+    knobs = turned(PLAIN, consistency_fake=1.0)
+    players = game(knobs, (Point(0.0, 0.0), Slope(1.0, 0.0)), vary=lambda x, *rest: x, pool=Sevens())
+    assert signals_of_D(players, torch.zeros(2, 2), torch.zeros(2, 2))["consistency_fake"] == 0
+
+
 def test_a_sample_and_what_it_turns_into_are_augmented_alike():
     asked = []
 

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from equipoise import init
 from equipoise.errors import ConfigError
-from equipoise.nets.translators import LEAST, Refiner, ResNetGenerator, UNetGenerator, halvings
+from equipoise.nets.translators import LEAST, Refiner, ResNetGenerator, UNetGenerator, at, halvings
 
 Y = torch.zeros(2)  # what these generators are told, and do not hear
 
@@ -168,6 +168,14 @@ def test_patches_train_the_encoder_and_their_heads_and_nothing_behind():
     sum(v[:, :, 0].sum() for v in G.patches(randn(2, 3, 16, 16), rand(5, 2))).backward()
     assert all(p.grad is not None for net in (G.start, G.down, G.heads, G.blocks[:2]) for p in net.parameters())
     assert all(p.grad is None for net in (G.up, G.blocks[2]) for p in net.parameters())
+
+
+def test_a_place_that_was_rounded_up_to_the_edge_lies_on_the_last_pixel():
+    """The largest number that torch draws is 1 - 2^-24, and float32 has no number between it plus 63 and 64."""
+    places = (torch.tensor([[63.0, 63.0]]) + (1 - 2**-24)) / 64
+    assert places.tolist() == [[1.0, 1.0]]
+    x = rand(1, 2, 64, 64)
+    assert_close(at(x, places)[:, 0], x[:, :, -1, -1])
 
 
 def test_a_generator_without_contrast_has_no_patches():

@@ -27,7 +27,8 @@ from equipoise.build.players import layout as layout
 from equipoise.build.players import networks as networks
 from equipoise.build.players import pack as pack
 from equipoise.build.translating import dealt_of as dealt_of
-from equipoise.data.sides import Side
+from equipoise.build.translating import given_once as given_once
+from equipoise.data import sides
 from equipoise.data.source import Source, Splits, mixed
 from equipoise.errors import ConfigError, MachineError
 from equipoise.games.base import Game
@@ -37,6 +38,8 @@ FIXED = 64  # samples in a grid
 
 
 def form(config: c.TrainConfig, data: Splits) -> Form:
+    """Raises ConfigError for data that cannot be played so."""
+    translating.require_domains(config, data)
     if config.play != "noise":
         return translating.form(config.play, data)
     classes = data.train.classes if config.nets.conditioning != "none" else 0
@@ -46,11 +49,11 @@ def form(config: c.TrainConfig, data: Splits) -> Form:
 
 
 def reals(config: c.TrainConfig, form: Form, data: Splits, way: str = "") -> Splits:
-    """What the samples of one way should be like."""
+    """What the samples of one way should be like: of two domains one, each of its pictures once."""
     if config.play == "noise":
         return data
-    made = slice(0, form.shape[0]) if way else slice(form.given, None)
-    parts = (Side(part, made) for part in (data.train, data.validation, data.test))
+    made = translating.made_by(form, way)
+    parts = (sides.domain(part, made) for part in (data.train, data.validation, data.test))
     return Splits(*parts, held_out=data.held_out)
 
 
@@ -61,15 +64,20 @@ class Begins(NamedTuple):
     y: Tensor
 
 
+def places(config: c.TrainConfig, form: Form, part: Source, indices: Tensor) -> Tensor:
+    """A sample of a part for each of these of its `reals`."""
+    return indices if config.play == "noise" else sides.samples_with(part, translating.made_by(form), indices)
+
+
 def begins(
     config: c.TrainConfig, form: Form, part: Source, n: int, purpose: str, device: torch.device, way: str = ""
 ) -> Begins:  # fmt: skip
     """The same n for each run with this seed: latents, with their classes in turns; or pictures of a part of the data,
-    as many as it has."""
+    each once, as many as it has."""
     if config.play == "noise":
         z = torch.randn(n, config.nets.z_dim, generator=Stream(config.seed, purpose).at(0))
         return Begins(z.to(device), class_cycle(n, form.classes).to(device))
-    dealt = translating.dealt_of(config.play, form, mixed(part, n), way)
+    dealt = translating.dealt_of(config.play, form, mixed(translating.given_once(form, part, way), n), way)
     return Begins(dealt.z.to(device), dealt.y.to(device))
 
 

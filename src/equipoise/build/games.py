@@ -81,7 +81,7 @@ def of_two(
         latents=Stream(config.seed, f"{way}latents", str(device)),
         chords=Stream(config.seed, f"{way}chords", str(device)),
         knobs=config.knobs,
-        augment=in_front_of_D(config, device, processes, way),
+        augment=in_front_of_D(config, device, processes, way, form.shape[0] if form.given else 0),
         vary=seen_again(config, device, processes, way),
         class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
         pack=pack(config.nets),
@@ -144,15 +144,22 @@ def require_room(config: c.TrainConfig, processes: Processes) -> None:
         )
 
 
-def in_front_of_D(config: c.TrainConfig, device: torch.device, processes: Processes, way: str = "") -> Augment:
+def in_front_of_D(
+    config: c.TrainConfig, device: torch.device, processes: Processes, way: str = "", made: int = 0
+) -> Augment:  # fmt: skip
+    """`made` are the channels of a sample behind which a picture may lie that D is told with it. Both are augmented by
+    the same draws, but each is a picture of its own: its colours are not mixed with those of the other."""
+
     def augmented(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
         count = len(x) * processes.count
-        if knobs.augment_p:
+        if p := knobs.augment_p:
             generator = Stream(config.seed, f"{way}ada/{call}", str(device)).at(drawn)
-            whole = augment.draws(count, generator, augment.ADA_COLUMNS)
-            x = augment.ada_augment(x, processes.part(whole), knobs.augment_p, config.augment)
+            ada = processes.part(augment.draws(count, generator, augment.ADA_COLUMNS))
             whole = augment.draws(count, Stream(config.seed, f"{way}augment/{call}", str(device)).at(drawn))
-            x = augment.diff_augment(x, processes.part(whole), knobs.augment_p, config.augment)
+            diff, kinds = processes.part(whole), config.augment
+            each = [x] if not 0 < made < x.shape[1] else [x[:, :made], x[:, made:]]
+            each = [augment.diff_augment(augment.ada_augment(one, ada, p, kinds), diff, p, kinds) for one in each]
+            x = torch.cat(each, 1)
         if knobs.instance_noise:  # Sonderby et al. 2017 (arXiv:1610.04490)
             generator = Stream(config.seed, f"{way}noise/{call}", str(device)).at(drawn)
             whole = torch.randn(count, *x.shape[1:], generator=generator, device=device)

@@ -186,10 +186,12 @@ def translator(nets: c.Translation, form: Form) -> nn.Module:
 
 
 def judge_of_patches(nets: c.Translation, form: Form) -> nn.Module:
-    """It is told the picture of a pair; what has the style of another picture is judged without it."""
+    """It is told the picture of a pair. What has the style of another picture is judged without that, which is the real
+    one itself: D would only have to tell whether the two are the same."""
     return patchgan.PatchDiscriminator(
-        form.shape, given=form.told if form.told == form.given else 0, width=nets.d_width, max_width=nets.d_max_width,
-        layers=nets.d_layers, scales=nets.d_scales, norms="none" if nets.d_norm == "spectral" else nets.d_norm,
+        form.shape, given=0 if nets.generator == "styled" else form.told, width=nets.d_width,
+        max_width=nets.d_max_width, layers=nets.d_layers, scales=nets.d_scales,
+        norms="none" if nets.d_norm == "spectral" else nets.d_norm,
     )  # fmt: skip
 
 

@@ -13,7 +13,9 @@ from equipoise import pictures
 from equipoise.build.games import dealing_of
 from equipoise.build.pixels import as_pixels
 from equipoise.build.players import Form
+from equipoise.data import sides
 from equipoise.data.source import Source, Splits, everything, mixed
+from equipoise.errors import ConfigError
 from equipoise.games.base import Game
 from equipoise.games.cyclegan import BACK, CycleGAN
 from equipoise.games.dealing import Dealt, Undrawn
@@ -22,11 +24,51 @@ CASES = 16  # in a grid
 COLUMNS = 2  # cases beside each other
 
 
+def require_domains(config: c.TrainConfig, data: Splits) -> None:
+    """Raises ConfigError where two domains are wanted and there is one, or the other way round."""
+    play, kind, given, made = config.play, config.data.kind, data.given, data.train.shape[0] - data.given
+    if play == "noise":
+        if given:
+            raise ConfigError(
+                f"data.kind={kind} has two domains, and the recipe {config.recipe} draws samples of one: take a recipe "
+                "from picture to picture, such as pix2pix, or other data."
+            )
+        return
+    if not given:
+        raise ConfigError(
+            f"play={play} needs two domains, and data.kind={kind} has one: set data.kind to pairs, domains or degrade."
+        )
+    if play == "pairs" and isinstance(config.data, c.Domains | c.ColouredDigits):
+        raise ConfigError(f"play=pairs needs pairs, and data.kind={kind} has none: take the recipe cyclegan or cut.")
+    alike = [name for name in ("nce", "nce_identity", "identity") if getattr(config.knobs, name)]
+    if alike and given != made:
+        raise ConfigError(
+            f"knobs.{alike[0]} shows G what it has made, or should make, and pictures have {given} channels in A and "
+            f"{made} in B: set it to 0, or bring both to one number."
+        )
+
+
 def form(play: c.Play, data: Splits) -> Form:
     """Of a set with two domains."""
     channels, *sides = data.train.shape
     given, made = data.given, channels - data.given
     return Form((made, *sides), 0, given, {"pairs": given, "styles": made}.get(play, 0))
+
+
+def made_by(form: Form, way: str = "") -> slice:
+    """The channels of a sample of two domains that a generator makes."""
+    return slice(0, form.shape[0]) if way else slice(form.given, None)
+
+
+def given_to(form: Form, way: str = "") -> slice:
+    """Those that it is given."""
+    return slice(form.shape[0], None) if way else slice(0, form.given)
+
+
+def given_once(form: Form, part: Source, way: str = "") -> Source:
+    """The samples of a part that hold each picture that is given once: translated again, it would pass for a
+    collapse."""
+    return sides.once(part, given_to(form, way))
 
 
 def dealt_of(play: c.Play, form: Form, part: Source, way: str = "") -> Dealt:
@@ -40,12 +82,17 @@ def drawing(play: c.Play, form: Form, part: Source, device: torch.device) -> Cal
     few = mixed(part, CASES)
     real, y, z = (t.to(device) for t in dealt_of(play, form, few))
 
+    def through(game: Game, x: Tensor) -> Tensor:
+        """So many at a time as fit into the memory."""
+        parts = zip(torch.split(x, form.at_once), torch.split(y, form.at_once), strict=True)
+        return torch.cat([game.sampler(*part) for part in parts])
+
     def drawn(game: Game) -> Image.Image:
-        made = game.sampler(z, y)
+        made = through(game, z)
         if isinstance(game, CycleGAN):
             _, _, other = (t.to(device) for t in dealt_of(play, form.back, few, BACK))
-            back = game.back.sampler(other, y)
-            return cases([z, made, game.back.sampler(made, y), other, back, game.sampler(back, y)])
+            back = through(game.back, other)
+            return cases([z, made, through(game.back, made), other, back, through(game, back)])
         return cases([z, made] if play == "domains" else [z, made, real])
 
     return drawn

@@ -88,7 +88,9 @@ def project(
 def translate(
     run: Generator,
     given: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture, or a folder, .zip or .parquet of them.")],
-    out: Annotated[Path, typer.Option("-o", help="A picture, or a folder.")] = Path("translated.png"),
+    out: Annotated[
+        Path | None, typer.Option("-o", help="A picture, or a folder [translated.png; of many: translated].")
+    ] = None,
     style: Annotated[Path | None, typer.Option(help="A picture whose style the others are given (stylize).")] = None,
     mask: Annotated[
         Path | None, typer.Option(help="White where holes are to be filled [what is transparent] (inpaint).")

@@ -18,20 +18,25 @@ SHOWN = 20  # pictures that were left out, by name
 
 
 def translate(
-    run: Path, given: Path, out: Path, style: Path | None, mask: Path | None, back: bool, which: str
+    run: Path, given: Path, out: Path | None, style: Path | None, mask: Path | None, back: bool, which: str
 ) -> None:  # fmt: skip
     trained, complaints = generator.opened(run, which, BACK if back else "")
     older(complaints)
     translating.require_translator(trained)
+    if mask:
+        translating.require_holes(trained)
     told = translating.one(style) if style else None
     single = given.is_file() and given.suffix.lower() in SUFFIXES
-    bad: dict[str, str] = {}
-    done = 0
+    out = out or Path("translated.png" if single else "translated")
+    bad, done = dict[str, str](), set[Path]()
     for picture in pictures(given):
         if isinstance(picture, tuple):
             bad[picture[0]] = f"cannot be read: {picture[1]}"
             continue
         target = out if single and out.suffix.lower() in SUFFIXES else (out / picture.name).with_suffix(".png")
+        if target in done:
+            bad[picture.name] = f"{target} is the translation of another picture of this name: rename one of them."
+            continue
         try:
             written(trained, picture, told, mask, target)
         except DataError as error:
@@ -39,9 +44,9 @@ def translate(
                 raise
             bad[picture.name] = str(error)
         else:
-            done += 1
-    told_of(bad, done, given)
-    screen.say(f"{done} translated: {out}")
+            done.add(target)
+    told_of(bad, len(done), given)
+    screen.say(f"{len(done)} translated: {out}")
 
 
 def written(

@@ -222,6 +222,7 @@ class TrainConfig(Section):
         rules.naming(self)
         rules.unrolling(self)
         rules.playing(self)
+        rules.comparing(self)
         if isinstance(self.nets, StyleGAN2):
             rules.styles(self, self.nets)
         if isinstance(self.nets, MLP | DCGAN):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from equipoise.config.data import ColouredDigits, Domains
 from equipoise.config.nets import DCGAN, MLP, R3GAN, ResNet, StyleGAN2, Translation
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ OF_PLAYS = {  # the knobs that say something in some plays alone
     "pixel": ("pairs",), "features": ("pairs",), "cycle": ("cycle",), "identity": ("cycle",),
     "nce": ("domains", "styles"), "nce_identity": ("domains",), "style": ("styles",),
 }  # fmt: skip
+OF_PARTNERS = ("ssim", "psnr")  # figures
 
 
 def playing(config: TrainConfig) -> None:
@@ -91,6 +93,11 @@ def playing(config: TrainConfig) -> None:
             f"play={play} does not go with nets.kind={config.nets.kind}: nets.kind=translation begins with pictures, "
             "and all others with noise"
         )
+    if isinstance(config.nets, Translation) and (play == "styles") != (config.nets.generator == "styled"):
+        raise ValueError(
+            f"play={play} does not go with nets.generator={config.nets.generator}: styled is told a style, which "
+            "play=styles tells, and the others know of none"
+        )
     for name, plays in OF_PLAYS.items():
         if getattr(knobs, name) and play not in plays:
             raise ValueError(f"knobs.{name} needs play={' or '.join(plays)}, and this is play={play}: set it to 0")
@@ -98,5 +105,17 @@ def playing(config: TrainConfig) -> None:
         raise ValueError(f"knobs.{asked[0]} is for generators that begin with noise: set it to 0")
     if (knobs.nce or knobs.nce_identity) and not (isinstance(config.nets, Translation) and config.nets.contrast):
         raise ValueError("knobs.nce compares patches as G describes them: set nets.contrast=256")
+    if config.shared_fakes and play == "cycle":
+        raise ValueError("shared_fakes is for games of one generator, and play=cycle has two: set it to false")
     if config.pool and play not in ("domains", "cycle"):
         raise ValueError("a pool keeps fakes without what they were made from: set pool=0, or play=domains or cycle")
+
+
+def comparing(config: TrainConfig) -> None:
+    """Figures of pairs are told where the data holds what each picture should become."""
+    paired = [name for name in config.evaluate.metrics if name in OF_PARTNERS]
+    if paired and (config.play == "noise" or isinstance(config.data, Domains | ColouredDigits)):
+        raise ValueError(
+            f"evaluate.metrics={paired[0]} compares each picture with what it should become, which nobody knows here: "
+            "leave it out"
+        )

@@ -78,6 +78,10 @@ class Unpaired:
         """In A and in B. [B] each."""
         return indices % len(self.a), self._order[indices % len(self.b)]
 
+    def samples_with(self, in_b: Tensor) -> Tensor:
+        """The first samples that hold these pictures of B; those of A are the first of their own number. [B]."""
+        return self._order.argsort()[in_b]
+
 
 class Side:
     """One domain of such a set: some of its channels. It is told from the whole and from the other domain, so that what
@@ -123,6 +127,33 @@ class Coloured:
     def identity(self, indices: Tensor) -> Iterator[bytes]:
         yield b"coloured"
         yield from self.source.identity(indices)
+
+
+def domain(source: Source, channels: slice) -> Source:
+    """One domain of a set, each of its pictures once: in a set without pairs the smaller one goes round."""
+    match source:
+        case Unpaired(a=a, b=b):
+            return b if channels.start else a
+        case _:
+            return Side(source, channels)
+
+
+def once(source: Source, channels: slice) -> Source:
+    """The samples of a set that hold each picture of one domain once."""
+    match source:
+        case Unpaired():
+            return Part(source, torch.arange(len(domain(source, channels))))
+        case _:
+            return source
+
+
+def samples_with(source: Source, channels: slice, indices: Tensor) -> Tensor:
+    """A sample of the set for each of these pictures of one domain. [B]."""
+    match source:
+        case Unpaired() if channels.start:
+            return source.samples_with(indices)
+        case _:
+            return indices
 
 
 def given_and_wanted(source: Source, given: int) -> tuple[Side, Side]:

@@ -15,14 +15,14 @@ from equipoise.data.decode import Pixels, Unreadable, loaded, plain, upright
 from equipoise.data.intake import place_of
 from equipoise.data.source import scaled
 
-OPAQUE = 128  # of 255: what has less is taken for a hole
+OPAQUE = 255  # what has less is taken for a hole: it is not seen as it was
 
 
 @dataclass(frozen=True)
 class Whole:
     name: str
-    x: Tensor  # [C, H, W] in [-1, 1]; 1 channel where all pixels are grey, otherwise 3
-    hole: Tensor  # [1, H, W], 1 where it is transparent, 0 elsewhere
+    x: Tensor  # [C, H, W] in [-1, 1], on white as those that were learnt; 1 channel where all is grey, otherwise 3
+    hole: Tensor  # [1, H, W], 1 where it is transparent, be it in part, 0 elsewhere
 
 
 def pictures(path: Path) -> Iterator[Whole | tuple[str, str]]:
@@ -45,7 +45,7 @@ def whole(name: str, content: bytes) -> Whole:
     try:
         image = upright(loaded(content))
         alpha = np.asarray(image.convert("RGBA").getchannel("A")) if transparent(image) else None
-        pixels = np.asarray(plain(image.convert("RGB") if transparent(image) else image))
+        pixels = np.asarray(plain(image))
     except Unreadable:
         raise
     except Exception as error:  # whatever hostile bytes draw out of a decoder is a reason, not a crash

@@ -8,7 +8,7 @@ was copied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -65,8 +65,8 @@ class CycleGAN:
     def update_D(self, dealt: list[Hands], last: bool) -> tuple[Signals, Signals]:
         """Each by its own hands; in the last update of a round it may be asked more."""
         asked = [game.pace.asked(game) if last else {} for game in self.games]
-        there = self.there.update_D(hands.there for hands in dealt)
-        back = self.back.update_D(hands.back for hands in dealt)
+        there = self.there.update_D(counted_again(self.there, [hands.there for hands in dealt]))
+        back = self.back.update_D(counted_again(self.back, [hands.back for hands in dealt]))
         return there | asked[0], back | asked[1]
 
     def update_G(self, dealt: Iterable[Hands]) -> Signals:
@@ -141,6 +141,14 @@ class CycleGAN:
         shared = {name: state[name] for name in ("g_opt", "seen", "drawn")}
         back = {name.removeprefix(BACK): value for name, value in state.items() if name.startswith(BACK)}
         self.back.load_state_dict(back | shared)
+
+
+def counted_again(game: GAN, hands: Sequence[Hand]) -> Iterator[Hand]:
+    """Each when as many fakes were made as when it was dealt: what is drawn for it has an index of its own."""
+    game.count(-sum(len(hand.z) for hand in hands))
+    for hand in hands:
+        game.count(len(hand.z))
+        yield hand
 
 
 def of_way_back(values: dict[str, T]) -> dict[str, T]:

@@ -144,7 +144,7 @@ class GAN:
             real_logits, fake_logits = of_real.logits, of_fake.logits
             d_loss = loss.discriminator(real_logits, fake_logits).mean()
             penalty, slopes = self.penalty_D(real, fake, y, real_slope2.mean(), fake_slope2.mean())
-            penalty, asked = with_terms(penalty, terms.of_D(self, hand, of_real, of_fake))
+            penalty, asked = with_terms(penalty, terms.of_D(self, hand._replace(fake=fake), of_real, of_fake))
         self.seen += len(real) * self.processes.count
 
         right = (real_logits > 0).float().mean() + (fake_logits < 0).float().mean()
@@ -220,10 +220,11 @@ class GAN:
 
     def shown(self, x: Tensor, y: Tensor, call: Call) -> tuple[Tensor, Tensor]:
         """What D sees of samples, and of the pictures that it is told with them, which are augmented alike."""
-        if y.ndim == 1:
-            return self.augmented(x, call), y
-        both = self.augmented(torch.cat([x, y], 1), call)
-        return both[:, : x.shape[1]], both[:, x.shape[1] :]
+        return alike(lambda x: self.augmented(x, call), x, y)
+
+    def seen_again(self, x: Tensor, y: Tensor, call: Call) -> tuple[Tensor, Tensor]:
+        """What samples turn into when D sees them again, and the pictures that it is told with them."""
+        return alike(lambda x: self.vary(x, self.knobs, call, self.drawn), x, y)
 
     def augmented(self, x: Tensor, call: Call) -> Tensor:
         """Latents are drawn for each batch of fakes, so (drawn, call) is a new index for each; fakes that both players
@@ -293,6 +294,14 @@ class GAN:
         self.pool.load_state_dict(state)
         self.seen, self.drawn = state["seen"], state["drawn"]
         self.levels.load_state_dict(state["levels"])
+
+
+def alike(change: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples changed, and the pictures that are told with them by the same draws; classes stay as they are."""
+    if y.ndim == 1:
+        return change(x), y
+    both = change(torch.cat([x, y], 1))
+    return both[:, : x.shape[1]], both[:, x.shape[1] :]
 
 
 def adversarial_loss(knobs: Knobs) -> AdversarialLoss:

@@ -61,9 +61,11 @@ def contrast(game: GAN, made: Tensor, source: Tensor) -> Tensor:
     G = cast(Contrasting, game.G)
     places = places_of(game, source.shape[-2] // G.multiple, source.shape[-1] // G.multiple).to(source.device)
     with game.precision():
-        queries, keys = G.patches(made, places), G.patches(source, places)
+        queries = G.patches(made, places)
+        with torch.no_grad():
+            keys = G.patches(source, places)
     pairs = zip(queries, keys, strict=True)
-    found = [correspondences.patch_nce(q.float(), k.float().detach(), TEMPERATURE).mean() for q, k in pairs]
+    found = [correspondences.patch_nce(q.float(), k.float(), TEMPERATURE).mean() for q, k in pairs]
     return torch.stack(found).mean()
 
 

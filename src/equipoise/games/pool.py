@@ -43,11 +43,11 @@ class Pool:
         """What D is shown in place of fakes [B, ...]; the lots follow from `index`, new for each batch."""
         whole = processes.gathered(fake)
         swap, place = torch.rand(2, len(whole), generator=self.lots.at(index), device=self.lots.device)
-        kept, shown = list(self.kept), list(whole)
+        kept, shown, swapped = list(self.kept), list(whole), (swap < SWAPPED).tolist()
         for i, slot in enumerate((place * self.size).long().tolist()):
             if len(kept) < self.size:
                 kept.append(whole[i])
-            elif swap[i] < SWAPPED:
+            elif swapped[i]:
                 shown[i], kept[slot] = kept[slot], whole[i]
         self.kept = torch.stack(kept)
         return processes.part(torch.stack(shown))

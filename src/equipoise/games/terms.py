@@ -50,10 +50,10 @@ def of_D(game: GAN, hand: Hand, real: Answer, fake: Answer) -> Iterator[Term]:
         far = penalties.lecam(real.logits, fake.logits, game.levels.real, game.levels.fake)
         yield Term("lecam", knobs.lecam, far.mean())
     if knobs.consistency_real:
-        again = game.judge(game.vary(hand.real, knobs, "real", game.drawn), y, "real")
+        again = game.judge(*game.seen_again(hand.real, y, "real"), "real")
         yield Term("consistency_real", knobs.consistency_real, penalties.consistency(real.logits, again).mean())
     if knobs.consistency_fake:
-        again = game.judge(game.vary(shown, knobs, "fake", game.drawn), y, "fake")
+        again = game.judge(*game.seen_again(shown, y, "fake"), "fake")
         yield Term("consistency_fake", knobs.consistency_fake, penalties.consistency(fake.logits, again).mean())
     if knobs.z_consistency_d:
         again = game.judge(game.made(nudged(game, hand.z), y, graph=False), y, "fake")

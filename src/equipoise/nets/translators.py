@@ -246,7 +246,9 @@ def doubling(before: int, after: int, norms: Norm) -> nn.Sequential:
 
 def at(x: Tensor, places: Tensor) -> Tensor:
     """What a map x [B, C, H, W] holds at fractions of its sides, [S, 2] -> [B, S, C]."""
-    rows, columns = (places[:, 0] * x.shape[2]).long(), (places[:, 1] * x.shape[3]).long()
+    rows, columns = (  # in float32, 63 + .9999999 is 64: one beyond the last
+        (places[:, i] * side).long().clamp(max=side - 1) for i, side in enumerate(x.shape[2:])
+    )
     return x[:, :, rows, columns].transpose(1, 2)
 
 

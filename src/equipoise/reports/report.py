@@ -24,6 +24,8 @@ from equipoise.words import interval, number, sentence
 
 PANELS = {  # signals that are looked at together
     "Losses": ("d_loss", "g_loss"),
+    "Losses on the way back": ("back_d_loss", "back_g_loss"),
+    "Terms of a translation": ("pixel", "features", "cycle", "identity", "nce", "nce_identity", "style"),
     "Norm of the gradients": ("d_grad_norm", "g_grad_norm"),
     "What D answers": ("real_logit", "fake_logit", "held_out_logit"),
     "How often D is right": ("d_accuracy", "paired_sign"),
@@ -138,7 +140,8 @@ def cells(key: str, figure: Figure, protocol: str) -> tuple[str, ...]:
 
 def measured(told: Story) -> str:
     """Each figure over time, and those of two that are one trade-off in their plane."""
-    by_net = {net: [one for one in told.measured if one.net == net] for net in ("average", "generator")}
+    nets = "average", "generator", "average, back"
+    by_net = {net: [one for one in told.measured if one.net == net] for net in nets}
     best = told.last("best")
     drawn = []
     for key in dict.fromkeys(key for looks in by_net.values() for one in looks for key in one.figures):

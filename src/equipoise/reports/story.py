@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from equipoise.config import Pictures, TrainConfig, read
+from equipoise.config import Data, Degrade, Domains, Pairs, Pictures, TrainConfig, read
 from equipoise.figures import Measured, Row, final, history, meaning
 from equipoise.recipes import RECIPES
 from equipoise.reports.looks import over
@@ -221,8 +221,9 @@ def asked(story: Story) -> str:
     rules = ", ".join(f"{name} of {number(weight)}" for name, weight in weights.items() if weight)
     penalties = f" with {rules}" if rules else ""
     return (
-        f"The recipe {config.recipe} trains {nets(config)} on {data(config)}: the {config.knobs.loss} loss{penalties}, "
-        f"batches of {config.batch}, {number(config.kimg)} thousand real samples in all, seed {config.seed}."
+        f"The recipe {config.recipe} trains {nets(config)} on {data(config.data)}: the {config.knobs.loss} "
+        f"loss{penalties}, batches of {config.batch}, {number(config.kimg)} thousand real samples in all, "
+        f"seed {config.seed}."
     )
 
 
@@ -231,10 +232,14 @@ def nets(config: TrainConfig) -> str:
             "fastgan": "a FastGAN", "translation": "a translator"}[config.nets.kind]  # fmt: skip
 
 
-def data(config: TrainConfig) -> str:
-    match config.data:
+def data(source: Data) -> str:
+    match source:
         case Pictures(path=path, size=size):
             return f"the pictures of {path}" + (f" at {size} pixels" if size else "")
+        case Pairs(path=path, to=str(to)) | Domains(path=path, to=str(to)):
+            return f"{path} and {to}"
+        case Degrade(of=of, how=how):
+            return f"{data(of)}, spoilt ({how})"
         case other:
             return str(getattr(other, "path", other.kind))
 

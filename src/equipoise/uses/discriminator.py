@@ -129,15 +129,24 @@ def company(nets: Nets) -> int:
 
 def validation(config: TrainConfig, track: Track = untracked, warn: Warn = unheard) -> Source:
     """Reals of a run that D never saw. Raises DataError when its data cannot be read."""
-    return build.splits(config.data, track, warn).validation
+    data = build.splits(config.data, track, warn)
+    return build.reals(config, build.form(config, data), data).validation
 
 
 def from_run(run: RunFolder, which: str = "last") -> tuple[TrainedDiscriminator, list[str]]:
-    """D of a checkpoint, and what was wrong with newer ones. Raises as `generator.from_run`."""
+    """D of a checkpoint (of a game that goes both ways, of the way there), and what was wrong with newer ones.
+
+    Raises as `generator.from_run`, and ConfigError for a D that is told a picture.
+    """
     found, complaints = chosen(run, which)
     state, manifest = checkpoint.load(found)
-    form = build.Form.of(manifest)
-    nets = read(run.config).nets
+    form, config = build.Form.of(manifest), read(run.config)
+    if config.play == "pairs":
+        raise ConfigError(
+            f"the discriminator of {run.path} judges pictures beside those that they were made of, not alone.\n"
+            f"What its generator is worth is told by equipoise evaluate {run.path}."
+        )
+    nets = config.nets
     _, D = build.networks(nets, form, seed=0)
     try:
         D.load_state_dict(state["game.D"])

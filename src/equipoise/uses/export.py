@@ -60,10 +60,15 @@ def exported(trained: TrainedGenerator, kind: Kind, out: Path) -> list[Path]:
     """Writes the generator to `out` and `sampler.py` beside it.
 
     Raises:
-        ConfigError: where some other sampler.py is in the way.
+        ConfigError: for a translator, or where some other sampler.py is in the way.
         MachineError: for ONNX where onnx and onnxscript are not installed.
         StorageError: when it cannot be written.
     """
+    if trained.form.given:
+        raise ConfigError(
+            "export writes a sampler, and this generator begins with pictures: model.safetensors of its run holds all "
+            "that equipoise translate needs."
+        )
     beside = out.with_name("sampler.py")
     if out.name == beside.name:
         raise ConfigError("sampler.py is the name of the sampler beside the model: give the model another with -o.")

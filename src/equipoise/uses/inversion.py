@@ -79,6 +79,8 @@ def drawn(trained: TrainedGenerator, n: int, seed: int, label: int | None) -> Co
 def require_pictures(trained: TrainedGenerator) -> None:
     if not trained.form.is_images:
         raise ConfigError("project looks for pictures, and this generator makes points.")
+    if trained.form.given:
+        raise ConfigError("project looks for latents, and this generator begins with pictures: it has none.")
 
 
 def descended(

@@ -21,12 +21,19 @@ from equipoise.generator import TrainedGenerator
 from equipoise.pictures import Pixels
 from equipoise.uses import tiles
 
+HOLES = ("inpaint-box", "inpaint-free")  # tasks
+
 
 def require_translator(trained: TrainedGenerator) -> None:
     if not trained.form.given:
         raise ConfigError(
             "this generator begins with noise and translates nothing: draw from it with equipoise sample."
         )
+
+
+def require_holes(trained: TrainedGenerator) -> None:
+    if trained.task not in HOLES:
+        raise ConfigError("--mask is for recipes that fill holes, such as inpaint: leave it out.")
 
 
 @torch.no_grad()
@@ -39,7 +46,7 @@ def translated(
 
     Raises:
         ConfigError: for a generator of samples, or a style that is missing or has no use.
-        DataError: for a picture of other channels, or without a hole to be filled.
+        DataError: for a picture of other channels, without a hole to be filled, or with nothing beside it.
     """
     require_translator(trained)
     side, given = trained.form.shape[1], prepared(trained, picture)
@@ -56,7 +63,7 @@ def translated(
 
 def prepared(trained: TrainedGenerator, picture: Whole) -> Tensor:
     """What G is given of a picture: [Ca, H, W]. Raises DataError for a picture that does not fit."""
-    channels = trained.form.given - (trained.task in ("inpaint-box", "inpaint-free"))
+    channels = trained.form.given - (trained.task in HOLES)
     match trained.task:
         case "superres-x2" | "superres-x4":
             factor = int(trained.task[-1])
@@ -67,6 +74,8 @@ def prepared(trained: TrainedGenerator, picture: Whole) -> Tensor:
                 raise DataError(
                     f"{picture.name} has no hole: make transparent what is to be filled, or name it with --mask FILE."
                 )
+            if picture.hole.all():
+                raise DataError(f"{picture.name} is all hole: leave something beside it that tells what it shows.")
             return holed(channelled(picture, channels)[None], picture.hole[None])[0]
         case "colorize":
             return picture.x if len(picture.x) == 1 else greyed(picture.x[None])[0]
