@@ -39,10 +39,10 @@ NORM_FREE = {
             *("knobs.augment_target=.3", "knobs.augment_speed_kimg=1", "augment_hears=held-out"),
         ],
     ),
-    "pairs": ("pix2pix", ["knobs.features=1", "knobs.augment_p=.3"]),
-    "domains": ("cut", ["nets.contrast=8", "knobs.loss=hinge", "pool=8"]),
-    "cycle": ("cyclegan", ["knobs.loss=least-squares", "pool=40"]),
-    "styles": ("stylize", ["nets.contrast=8"]),
+    "pairs": ("pix2pix", ["knobs.features=1", "knobs.augment_p=.3", "nets.d_norm=none"]),
+    "domains": ("cut", ["nets.contrast=8", "knobs.loss=hinge", "pool=8", "nets.d_norm=none"]),
+    "cycle": ("cyclegan", ["knobs.loss=least-squares", "pool=40", "nets.d_norm=none"]),
+    "styles": ("stylize", ["nets.contrast=8", "nets.d_norm=none"]),
     "reacgan": ("reacgan", []),
     "everything drawn": (
         "digits",
@@ -105,8 +105,9 @@ def test_two_processes_stay_equal_to_the_bit_and_take_the_first_step_of_one(case
     assert all(torch.equal(a, b) for a, b in zip(first["weights"], second["weights"], strict=True))
     alone = played(case, 1, ALONE)
     apart = [(a - b).abs().max().item() for a, b in zip(first["gradients"], alone["gradients"], strict=True)]
-    assert max(apart) < 1e-6
-    assert max(g.abs().max().item() for g in alone["gradients"]) > 1e-3, "there was nothing to compare"
+    most = max(g.abs().max().item() for g in alone["gradients"])
+    assert max(apart) < 1e-6 * max(1, most)
+    assert 1e-3 < most < 1e3, "there was nothing to compare"
 
 
 def test_processes_that_draw_their_own_latents_are_noticed(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from equipoise import config as c
 from equipoise import generator, launch
+from equipoise.cli import translation
 from equipoise.cli.translation import translate
 from equipoise.data.whole import Whole
 from equipoise.errors import ConfigError, DataError
@@ -192,3 +193,21 @@ def test_the_white_of_a_mask_and_what_is_transparent_are_holes(tmp_path):
     assert by_mask.hole.sum() == 21
     assert (found.x[0, 3:5, 2:9] == 1).all(), "on white, as when learnt"
     assert (found.x[0][found.hole[0] == 0] == -1).all()
+
+
+def test_a_folder_is_translated_a_broken_picture_is_named_and_originals_stay(trained, tmp_path, capsys):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    sizes = {"a.png": (31, 20), "b.jpg": (16, 16)}
+    for name, size in sizes.items():
+        Image.new("RGB", size, (200, 30, 90)).save(photos / name)
+    (photos / "broken.png").write_bytes(b"no picture")
+    before = (photos / "a.png").read_bytes()
+    run = trained("cut").path
+    translation.translate(run, photos, tmp_path / "out", None, None, False, "last")
+    made = {path.name: Image.open(path).size for path in (tmp_path / "out").iterdir()}
+    assert made == {"a.png": (31, 20), "b.png": (16, 16)}
+    assert "broken.png" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="originals"):
+        translation.translate(run, photos, photos, None, None, False, "last")
+    assert (photos / "a.png").read_bytes() == before

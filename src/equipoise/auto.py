@@ -88,6 +88,10 @@ def rules() -> list[tuple[str, str]]:
             f"kimg: {PASSES} passes, at least {LEAST_KIMG}, at most what the recipe has; "
             f"knobs.ema_halflife_kimg: a {AVERAGED}th of it",
         ),
+        (
+            "memory that a step on such pictures would hold",
+            f"batch and knobs.accumulate: in parts of {CPU_MIB // 1024} GiB, or {CUDA_MIB // 1024} on CUDA",
+        ),
     ]
 
 

@@ -9,7 +9,7 @@ from equipoise.cli import screen
 from equipoise.cli.use import older
 from equipoise.data.decode import SUFFIXES
 from equipoise.data.whole import Whole, pictures
-from equipoise.errors import DataError
+from equipoise.errors import ConfigError, DataError
 from equipoise.games.cyclegan import BACK
 from equipoise.generator import TrainedGenerator
 from equipoise.uses import translating
@@ -28,6 +28,8 @@ def translate(
     told = translating.one(style) if style else None
     single = given.is_file() and given.suffix.lower() in SUFFIXES
     out = out or Path("translated.png" if single else "translated")
+    if out.resolve() in (given.resolve(), given.parent.resolve()):
+        raise ConfigError(f"-o {out} is where the originals are, which would be overwritten: name another place.")
     bad, done = dict[str, str](), set[Path]()
     for picture in pictures(given):
         if isinstance(picture, tuple):
