@@ -25,6 +25,7 @@ from equipoise.nets.dcgan import grow
 from equipoise.nets.layers import Norm, activation, norm
 
 LEAST = 4  # pixels that the 7x7 convolutions need to mirror 3 of them
+SHORT = 1e-3  # length of a vector
 
 
 class ResNetGenerator(nn.Module):
@@ -213,10 +214,11 @@ class Residual(nn.Module):
 
 
 class Unit(nn.Module):
-    """Vectors [..., F] at length 1."""
+    """Vectors [..., F] at length 1; those shorter than SHORT are only made longer, for the slope of a length is 1 over
+    it: a place of which the layers before see nothing would throw G as far as it likes."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return normalize(x.float(), dim=-1)
+        return normalize(x.float(), dim=-1, eps=SHORT)
 
 
 def unit_vectors(features: int, dim: int) -> nn.Sequential:
