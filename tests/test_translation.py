@@ -195,6 +195,11 @@ def test_the_white_of_a_mask_and_what_is_transparent_are_holes(tmp_path):
     assert (found.x[0][found.hole[0] == 0] == -1).all()
 
 
+def size_of(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
 def test_a_folder_is_translated_a_broken_picture_is_named_and_originals_stay(trained, tmp_path, capsys):
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -205,7 +210,7 @@ def test_a_folder_is_translated_a_broken_picture_is_named_and_originals_stay(tra
     before = (photos / "a.png").read_bytes()
     run = trained("cut").path
     translation.translate(run, photos, tmp_path / "out", None, None, False, "last")
-    made = {path.name: Image.open(path).size for path in (tmp_path / "out").iterdir()}
+    made = {path.name: size_of(path) for path in (tmp_path / "out").iterdir()}
     assert made == {"a.png": (31, 20), "b.png": (16, 16)}
     assert "broken.png" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="originals"):
