@@ -68,7 +68,7 @@ def step(case: str, side: int, parts: int | None) -> dict[str, Any]:
     }  # fmt: skip
     return told | {
         "seconds": round(seconds, 1), "recipe": config.recipe, "batch": config.batch, "accumulate": played,
-        "checkpointing": nets["checkpointing"], "nets": nets, "parameters": parameters(game.G, game.D),
+        "checkpointing": nets["checkpointing"], "nets": nets, "parameters": parameters(*game.networks().values()),
     }  # fmt: skip
 
 
