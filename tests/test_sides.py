@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from equipoise import build
-from equipoise.config import Arrays, Degrade, Digits, Domains, Pairs, Pictures, read, write
+from equipoise.config import Arrays, Degrade, Digits, Domains, Pairs, Pictures, override, read, write
 from equipoise.configuring import configured
 from equipoise.data.convert import convert_arrays
 from equipoise.data.domains import Asked, named
@@ -20,7 +20,7 @@ from equipoise.data.ondisk import SET
 from equipoise.data.pairs import pairs
 from equipoise.data.sides import Coloured, Paired, Side, Unpaired, given_and_wanted, near, once, samples_with
 from equipoise.data.sides import domain as one_domain
-from equipoise.data.source import InMemory, Part, everything, parted, parted_by_group, to_uint8
+from equipoise.data.source import InMemory, Part, Splits, everything, parted, parted_by_group, to_uint8
 from equipoise.data.streamed import Streamed
 from equipoise.data.unpaired import domains
 from equipoise.errors import ConfigError, DataError
@@ -397,6 +397,19 @@ def test_partners_by_name_meet_no_more_often_than_by_chance(tmp_path):
     assert (met[:, 0] == met[:, 1]).sum() < 8, "one is expected"
     together = everything(Paired(InMemory(x), InMemory(x)))[0][:, :, 0, 0]
     assert (together[:, 0] == together[:, 1]).all(), "the control"
+
+
+def test_each_picture_meets_another_one_in_each_epoch_and_all_in_turn():
+    a, b = (InMemory(start + torch.arange(count).view(-1, 1, 1, 1).float()) for start, count in ((0, 3), (10, 5)))
+    config = override(configured("cyclegan"), ["batch=2"])
+    parts = Splits(*[Unpaired(a, b)] * 3, given=1)
+    shown = torch.cat([x for (x, _), _ in zip(build.batches(config, parts, CPU), range(15), strict=False)])[:, :, 0, 0]
+    epochs = shown[:25].long().view(5, 5, 2)
+    for epoch in epochs:
+        assert epoch[:, 1].sort().values.tolist() == [10, 11, 12, 13, 14]
+        assert sorted(epoch[:, 0].tolist()) == [0, 0, 1, 1, 2]
+    met = {tuple(pair) for pair in shown[:25].long().tolist()}
+    assert len(met) > len({tuple(pair) for pair in epochs[0].tolist()}) * 2  # a fixed pairing has five
 
 
 @pytest.mark.parametrize("sizes", [(3, 7), (7, 3), (5, 5)])

@@ -9,13 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
+from equipoise import build, generator, launch
 from equipoise import config as c
-from equipoise import generator, launch
 from equipoise.cli import translation
 from equipoise.cli.translation import translate
+from equipoise.data.sides import domain
+from equipoise.data.source import everything
 from equipoise.data.whole import Whole
+from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, DataError
 from equipoise.games.cyclegan import BACK
+from equipoise.games.dealing import Dealt
 from equipoise.runs.folder import rows
 from equipoise.scoring import Asked, score
 from equipoise.uses import discriminator, translating
@@ -45,6 +49,10 @@ def picture(height, width, channels=3, hole=False, name="photo.png"):
     if hole:
         holes[:, 4:9, 5:12] = 1
     return Whole(name, x, holes)
+
+
+def pixels(x):
+    return x.numpy().tobytes()
 
 
 def channels_of(found):
@@ -99,7 +107,25 @@ def test_a_cycle_has_a_generator_for_each_way(trained):
     assert {"average", "average, back"} <= nets
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_each_way_of_a_cycle_is_scored_against_its_own_domain(back, trained):
+    run = trained("cyclegan")
+    found = score(Asked(str(run.path), metrics=["fd"], features="pixels", back=back))
+    test = build.splits(c.read(run.config).data).test
+    a, b = domain(test, slice(3)), domain(test, slice(3, None))
+    wanted, given = (a, b) if back else (b, a)
+    assert found.reference.data["sha256"] == identity(wanted)
+    G = generator.from_file(run.model_back if back else run.model)
+    x, y = everything(given)
+    made = G.made_of(Dealt(x, y, x))
+    assert set(map(pixels, found.fake.pixels)) == set(map(pixels, made))
+
+
 def test_one_way_has_no_way_back(trained):
+    with pytest.raises(ConfigError, match="one way only"):
+        score(Asked(str(trained("cut").path), metrics=["fd"], features="pixels", back=True))
+    with pytest.raises(ConfigError, match="no run that goes there and back"):
+        score(Asked("digits", against="digits", back=True))
     with pytest.raises(ConfigError, match="one way only"):
         generator.from_run(trained("cut"), "last", BACK)
 

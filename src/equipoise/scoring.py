@@ -23,6 +23,7 @@ from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.evaluation import FAMILIES, FIGURES, OF_PIXELS, PAIRED, Figures, Reference, Samples, evaluate, seen
+from equipoise.games.cyclegan import BACK
 from equipoise.generator import TrainedGenerator
 from equipoise.live import LIVE
 from equipoise.runs import checkpoint
@@ -70,6 +71,11 @@ class Asked:
     size: int | None = None
     checkpoint: str = "best"
     seed: int = 0
+    back: bool = False  # of a run that goes there and back: the way back
+
+    @property
+    def way(self) -> str:
+        return BACK if self.back else ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Scored:
 
 
 def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score:
-    """Figures of `asked.what`, with their protocols. Those of a run are noted in its folder.
+    """Figures of `asked.what`, with their protocols. Those of a run's way there are noted in its folder.
 
     Raises:
         ConfigError: for a metric, features or a checkpoint that do not exist.
@@ -92,6 +98,7 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
     live = [name for name in asked.metrics if name in LIVE]
     families = families_of([name for name in asked.metrics if name not in LIVE])
     require_run(asked, live)
+    require_ways(asked, live)
     require_inception(asked)
     fake, real = compared(asked, track, warn)
     require_alike(asked, fake.samples.shape, real.samples.shape)
@@ -101,8 +108,9 @@ def score(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> Score
     require_had(families, refused)
     figures |= looked_into(asked, live, track, warn)
     notes = list(doubts(figures, against))
-    found = Score(asked.what, real.name, fake.checkpoint, fake.step, figures, refused, notes, samples, against)
-    if fake.checkpoint:
+    what = f"{asked.what}, back" if asked.back else asked.what
+    found = Score(what, real.name, fake.checkpoint, fake.step, figures, refused, notes, samples, against)
+    if fake.checkpoint and not asked.back:  # a run is known by its way there
         keep(found, RunFolder(Path(asked.what)), warn)
     return found
 
@@ -134,6 +142,14 @@ def looked_into(asked: Asked, live: Sequence[str], track: Track, warn: Warn) -> 
 def require_run(asked: Asked, live: Sequence[str]) -> None:
     if live and not is_run(asked.what):
         raise DataError(f"{', '.join(live)}: of a run, with its checkpoints, and {asked.what} holds none.")
+
+
+def require_ways(asked: Asked, live: Sequence[str]) -> None:
+    """Raises ConfigError where the way back is asked for, and there is none to be scored."""
+    if asked.back and not is_run(asked.what):
+        raise ConfigError(f"{asked.what} is no run that goes there and back: leave out --back.")
+    if asked.back and live:
+        raise ConfigError(f"{', '.join(live)}: of the way there, and not with --back.")
 
 
 def families_of(metrics: Sequence[str]) -> list[str]:
@@ -186,7 +202,7 @@ def drawn(asked: Asked, track: Track, warn: Warn) -> Scored:
         found, complaints = generator.chosen(run, asked.checkpoint)
         for complaint in complaints:
             warn(f"{complaint} Using the one before.")
-        trained, step = generator.from_checkpoint(run, found), checkpoint.step_of(found)
+        trained, step = generator.from_checkpoint(run, found, asked.way), checkpoint.step_of(found)
         which = "last" if asked.checkpoint == "best" and found.parent != run.best else asked.checkpoint
     else:
         trained, step, which = generator.from_file(Path(asked.what)), None, None
@@ -208,9 +224,10 @@ def made_of_its_data(asked: Asked, trained: TrainedGenerator, track: Track, warn
     part = parted(asked.against)[1] if asked.against else None
     if part == "all":
         raise ConfigError("all parts at once are not translated: name one of train, validation, test.")
-    source = build.given_once(trained.form, getattr(build.splits(config.data, track, warn), part or "test"))
+    whole = getattr(build.splits(config.data, track, warn), part or "test")
+    source = build.given_once(trained.form, whole, asked.way)
     few = torch.split(torch.arange(len(source)), trained.form.at_once)  # so many lie in memory as numbers
-    dealt = (build.dealt_of(config.play, trained.form, Part(source, places)) for places in few)
+    dealt = (build.dealt_of(config.play, trained.form, Part(source, places), asked.way) for places in few)
     made = torch.cat([trained.made_of(each) for each in track(dealt, "translating", len(few))])
     return InMemory(made), not isinstance(config.data, c.Domains | c.ColouredDigits)
 
@@ -225,7 +242,7 @@ def held_against(asked: Asked, side: int | None, track: Track, warn: Warn) -> Se
     against = asked.against or asked.what
     name, part = parted(against)
     if is_run(asked.what) and (name == asked.what or same(name, own_data(asked.what))):
-        return of_run(asked.what, part, track, warn)
+        return of_run(asked.what, part, track, warn, asked.way)
     return opened(against, one_side(asked, side, usual_side(against, warn), fixed=side), track, warn)
 
 

@@ -112,13 +112,15 @@ def is_run(text: str) -> bool:
     return is_config(RunFolder(Path(text)).config)
 
 
-def of_run(path: str, part: PartOrAll | None, track: Track, warn: Warn) -> Set:
-    """What a run was trained on, as it was; the part that nothing was chosen by unless another is named."""
+def of_run(path: str, part: PartOrAll | None, track: Track, warn: Warn, way: str = "") -> Set:
+    """What a run was trained on, as it was; the part that nothing was chosen by unless another is named. Of two domains
+    that which is made, with `way` as in `games.cyclegan` on the way back."""
     config = c.read(RunFolder(Path(path)).config)
     data = config.data
     name = data.path if isinstance(data, c.Pictures | c.Arrays) else data.kind
     whole = build.splits(data, track, warn)
-    reals = build.reals(config, build.form(config, whole), whole)
+    form = build.form(config, whole)
+    reals = build.reals(config, form.back if way else form, whole, way)
     splits = replace(reals, held_out=())  # D did not see its validation data
     return part_of(name, splits, part or "test")
 

@@ -54,6 +54,9 @@ def test_the_sampler_runs_alone(tmp_path, untrained):
     trained = untrained("digits")
     exported(trained, "safetensors", tmp_path / "g.safetensors")
     (tmp_path / "equipoise.py").write_text("raise ImportError('Equipoise is not installed')")
+    none = subprocess.run([sys.executable, "sampler.py", "-n", "0"], cwd=tmp_path, capture_output=True, text=True)
+    assert none.returncode == 2
+    assert none.stderr.endswith("error: -n 0: at least one sample is drawn.\n")
     command = [sys.executable, "sampler.py", "-n", "5", "--seed", "2", "-o", "grid.png"]
     subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, check=True)
     with Image.open(tmp_path / "grid.png") as image:

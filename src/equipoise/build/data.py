@@ -89,7 +89,8 @@ def batches(config: c.TrainConfig, data: Splits, device: torch.device, processes
     if device.type == "cuda":
         source = sides.near(source, device, room=int(SHARE_FOR_DATA * torch.cuda.mem_get_info(device)[0]))
     vary = of_the_data(config, data.given, device, processes)
-    return Batches(source, config.batch, config.seed, device, vary, processes, layout(config.nets))
+    unpaired = isinstance(source, sides.Unpaired)  # each picture meets another one in each epoch
+    return Batches(source, config.batch, config.seed, device, vary, processes, layout(config.nets), unpaired)
 
 
 def held_out(

@@ -119,6 +119,7 @@ def evaluate(
     size: Annotated[int | None, typer.Option(min=8, help="Resize both to so many pixels a side.")] = None,
     checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
     seed: Annotated[int, typer.Option(min=0, help="Of the samples that are drawn.")] = 0,
+    back: Annotated[bool, typer.Option("--back", help="The way from B to A (cyclegan).")] = False,
     as_json: Json = False,
 ) -> None:
     """Scores samples, whoever made them; each figure with its protocol."""
@@ -127,7 +128,7 @@ def evaluate(
     families = [name.strip() for name in metrics.split(",") if name.strip()]
     score.evaluate(
         {"what": what, "against": against, "metrics": families, "features": features, "n": n, "train": train,
-         "size": size, "checkpoint": checkpoint, "seed": seed}, as_json,
+         "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, as_json,
     )  # fmt: skip
 
 

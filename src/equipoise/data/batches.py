@@ -22,7 +22,7 @@ def unvaried(x: Tensor, position: int) -> Tensor:
 
 class Batches:
     """Endless batches of `size`, or this process's part of them; each epoch is a permutation, a pure function of
-    (seed, epoch).
+    (seed, epoch). Where `epochs_differ`, sample i of epoch k is asked for as i + k len(source).
 
     A batch may straddle two epochs, so that all have the same size. The source is told of the next few. The state is
     one number, `position`: samples taken so far; the focus is a knob, and set by the loop.
@@ -37,8 +37,10 @@ class Batches:
         augment: Vary = unvaried,
         processes: Processes = ALONE,
         layout: torch.memory_format = torch.preserve_format,
+        epochs_differ: bool = False,
     ):
         self.augment, self.processes, self.layout = augment, processes, layout
+        self.epochs_differ = epochs_differ
         self.bins: Mapping[int, Sequence[int]] = {}  # samples of each bin, as far as they are known
         self._focus, self._among = (0.0, tuple[int, ...]()), torch.empty(0, dtype=torch.long)
         self.source, self.size, self.device = source, size, torch.device(device)
@@ -98,5 +100,8 @@ class Batches:
 
     def order(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
-            self._epoch, self._order = epoch, torch.randperm(len(self.source), generator=self._orders.at(epoch))
+            count = len(self.source)
+            self._epoch, self._order = epoch, torch.randperm(count, generator=self._orders.at(epoch))
+            if self.epochs_differ:
+                self._order = self._order + epoch * count
         return self._order

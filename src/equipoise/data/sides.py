@@ -45,7 +45,8 @@ class Paired:
 
 class Unpaired:
     """As many samples as the larger domain has; the smaller goes round. B is in a fixed shuffled order, so that neither
-    the order of the files nor their names pair them.
+    the order of the files nor their names pair them. Index i + k len(self) is sample i of epoch k: the same picture of
+    A beside the next one of B.
 
     Raises:
         DataError: when their sizes differ.
@@ -76,7 +77,8 @@ class Unpaired:
 
     def places(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """In A and in B. [B] each."""
-        return indices % len(self.a), self._order[indices % len(self.b)]
+        epoch, sample = indices // len(self), indices % len(self)
+        return sample % len(self.a), self._order[(sample + epoch) % len(self.b)]
 
     def samples_with(self, in_b: Tensor) -> Tensor:
         """The first samples that hold these pictures of B; those of A are the first of their own number. [B]."""

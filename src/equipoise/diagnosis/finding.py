@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+Severity = Literal["severe", "warning", "note"]  # the worst first
+RANK: tuple[Severity, ...] = get_args(Severity)
 
 
 @dataclass(frozen=True)
 class Finding:
     symptom: str
-    severity: Literal["note", "warning", "severe"]
+    severity: Severity
     evidence: Mapping[str, float]
     meaning: str
     advice: str

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from equipoise.diagnosis.calibration import Calibration
 from equipoise.diagnosis.causes import found
 from equipoise.diagnosis.change import AGREE, OF, Worse, worse
-from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.finding import RANK, Finding
 from equipoise.diagnosis.history import History, values
 from equipoise.diagnosis.signs import OF_SAMPLES
 
-RANK = ("severe", "warning", "note")
 ALIKE = 0.25  # distance of fakes to each other over that of reals, below which they are as good as the same
 GONE = 0.3  # of the reals' part: what is left of coverage where almost all modes are missing
 HALF = 0.5  # of the reals' coverage: samples that are good enough to be told apart by class

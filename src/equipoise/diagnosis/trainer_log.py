@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from equipoise.diagnosis import convergence
-from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.finding import RANK, Finding
 from equipoise.diagnosis.levels import (
     BLOCK,
     LEAST,
@@ -94,7 +94,6 @@ WORSENING = frozenset(REMEDIES) - {
     "plateau",
     "G too strong",
 }  # what says that a run gets worse, not that it stands still
-RANK = ("severe", "warning", "note")
 
 
 def findings(log: Log, margin: float = MARGIN) -> list[Found]:

@@ -10,12 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from equipoise.diagnosis.calibration import Calibration
-from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.finding import RANK, Finding
 from equipoise.diagnosis.health import recent_shortfall
 from equipoise.diagnosis.history import History, Look, of_steps
 from equipoise.diagnosis.symptoms import symptoms
 
-RANK = ("severe", "warning", "note")
 ABSENCE = 5  # looks without a finding, after which it is news again
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from equipoise.config import Data, Degrade, Domains, Pairs, Pictures, TrainConfig, read
+from equipoise.diagnosis.finding import RANK
 from equipoise.figures import Measured, Row, final, history, meaning
 from equipoise.recipes import RECIPES
 from equipoise.reports.looks import over
@@ -16,8 +17,6 @@ from equipoise.reports.settings import assignments, departures
 from equipoise.runs import folder
 from equipoise.runs.folder import RunFolder
 from equipoise.words import counted, duration, number, sentence
-
-RANK = ("severe", "warning", "note")
 
 
 @dataclass(frozen=True)

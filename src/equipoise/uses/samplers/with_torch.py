@@ -84,6 +84,8 @@ def main() -> None:
     parser.add_argument("--class", dest="label", type=int)
     parser.add_argument("-o", type=Path, default=Path("samples.png"), help="pictures: .png; points: text, one a line")
     asked = parser.parse_args()
+    if asked.n < 1:
+        parser.error(f"-n {asked.n}: at least one sample is drawn.")
     try:
         x = samples(asked.n, asked.seed, asked.label)
     except ValueError as error:
