@@ -234,7 +234,8 @@ def main() -> None:
     found = by_task(Record(given.record).rows())
     for part in (successes, tests, differences, costs):
         part(found)
-    for name in found if given.plots else ():
+    pictured = [name for name in found if given.plots and not TASKS[name].fault]
+    for name in pictured:
         path = given.plots / f"guardian_{name.lower().replace(' ', '_')}.svg"
         path.write_text(plot(found, name) + "\n", encoding="utf-8")
 
