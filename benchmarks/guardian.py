@@ -13,7 +13,8 @@ are noted; by the latter FID-patience chooses its checkpoint of `off` (it stops 
 best).
 
 Seeds 0 to 9 are for development: the thresholds, the ladder and the tasks were chosen on them (T2: 0 to 3, 100, 101;
-T3: 0, 1; T4: 0 to 2; T5: 0). Results are of seeds from 100 on, of T2 from 200 on.
+T3: 0, 1; T4: 0 to 2; T5: 0; T7: 100 to 104, on which it was seen that a run which is ill for most of its time forgot
+its best snapshot). Results are of seeds from 100 on, of T2 and T7 from 200 on.
 """
 
 from __future__ import annotations
@@ -278,7 +279,9 @@ TASKS: Mapping[str, Task] = {
         at_looks=FEWER_STACKS,
     ),
     **{
-        f"T7 {fault}": Task(injected, of_images, PATIENT, close(1.5), "distance", 6, (*ARMS, "rollback-only"), fault)
+        f"T7 {fault}": Task(
+            injected, of_images, PATIENT, close(1.5), "distance", 6, (*ARMS, "rollback-only"), fault, first=200
+        )
         for fault in FAULTS
     },
 }  # fmt: skip

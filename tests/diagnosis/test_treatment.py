@@ -256,10 +256,21 @@ def test_a_run_that_is_ill_at_its_end_ends_as_it_was_when_it_was_healthy():
     play.looks(healthy(30))
     play.looks(collapsed(2))
     change = play.look(collapsed(1)[0].signals, over=True)
-    assert change.back_to in [snapshot.step for snapshot in play.treatment.confirmed]
+    assert change.back_to in range(1, 30 - CONFIRMED + 1)
     well = Play()
     well.looks(healthy(30))
     assert well.look(mended(1)[0].signals, over=True) is None
+
+
+def test_the_best_of_a_run_that_is_ill_for_most_of_its_time_is_not_forgotten():
+    play = Play()
+    play.looks(healthy(30))
+    best = min(play.treatment.confirmed, key=lambda snapshot: snapshot.shortfall)
+    play.looks(collapsed(69))
+    assert not [s for s in play.treatment.snapshots if s.step > 10 and s.healthy], "the ring has only the beginning"
+    assert best.step in play.treatment.steps, "its state is kept"
+    change = play.look(collapsed(1)[0].signals, over=True)
+    assert change.back_to == best.step
 
 
 def test_where_nothing_is_left_and_it_was_better_before_the_run_stops():

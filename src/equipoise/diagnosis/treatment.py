@@ -62,6 +62,7 @@ class Treatment:
     tried: dict[str, int] = field(default_factory=dict)  # rungs
     failed: dict[str, int] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
+    best: Snapshot | None = None  # of those that were ever confirmed: it stays, however long the run is ill
     visited: list[int] = field(default_factory=list)  # `seen` of the snapshots that were gone back to
     given_up: int = 0  # images lost by going back
     back_at: int = -1  # the look after which it went back last: the looks before tell nothing of the game as it is
@@ -110,6 +111,8 @@ class Treatment:
             doubtful = self.look - CONFIRMED
             before = [replace(s, healthy=False) if s.look >= doubtful else s for s in before]
         self.snapshots = kept([new, *before])
+        known = [*([self.best] if self.best else []), *self.confirmed]
+        self.best = min(known, key=lambda s: s.shortfall, default=None)
 
     @property
     def confirmed(self) -> list[Snapshot]:
@@ -253,8 +256,7 @@ class Treatment:
 
     def better(self) -> Snapshot | None:
         """The best healthy snapshot, if its samples were better than now by what matters."""
-        healthy = [s for s in self.confirmed if is_less(s.shortfall, self.shortfall)]
-        return min(healthy, key=lambda s: s.shortfall, default=None)
+        return self.best if self.best and is_less(self.best.shortfall, self.shortfall) else None
 
     # -- a healthy game
 
@@ -275,12 +277,14 @@ class Treatment:
     @property
     def steps(self) -> list[int]:
         """Whose state may be gone back to."""
-        return [*(snapshot.step for snapshot in self.snapshots), *([self.trial.step] if self.trial else [])]
+        kept = [*self.snapshots, *([self.best] if self.best else [])]
+        return [*dict.fromkeys(each.step for each in (*kept, *([self.trial] if self.trial else [])))]
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "trial": asdict(self.trial) if self.trial else None, "tried": dict(self.tried), "failed": dict(self.failed),
-            "snapshots": [asdict(s) for s in self.snapshots], "visited": list(self.visited),
+            "snapshots": [asdict(s) for s in self.snapshots],
+            "best": asdict(self.best) if self.best else None, "visited": list(self.visited),
             "given_up": self.given_up, "back_at": self.back_at, "back_seen": self.back_seen,
             "ill_at": self.ill_at, "eased_at": self.eased_at,
         }  # fmt: skip
@@ -289,6 +293,7 @@ class Treatment:
         self.trial = Trial(**state["trial"]) if state["trial"] else None
         self.tried, self.failed, self.visited = dict(state["tried"]), dict(state["failed"]), list(state["visited"])
         self.snapshots = [Snapshot(**raw) for raw in state["snapshots"]]
+        self.best = Snapshot(**state["best"]) if state["best"] else None
         self.given_up, self.back_at, self.back_seen = state["given_up"], state["back_at"], state["back_seen"]
         self.ill_at, self.eased_at = state["ill_at"], state["eased_at"]
 
