@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from equipoise import build, configuring
-from equipoise.config import Arrays, Scans
+from equipoise.cli import lesion
+from equipoise.config import Arrays, Scans, Translation
 from equipoise.data import dicom
 from equipoise.data.scans import Window, measured, scans_at, shown
 from equipoise.data.source import Part
 from equipoise.errors import DataError
+from equipoise.generator import TrainedGenerator
 
 pydicom, nibabel = pytest.importorskip("pydicom"), pytest.importorskip("nibabel")
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -172,3 +174,22 @@ def test_broken_files_and_flat_scans_are_named(tmp_path):
     assert "nothing to see" in refused(flat)
     (flat / "sub-4.nii.gz").write_bytes(b"no nifti")
     assert "sub-4.nii.gz cannot be read as NIfTI" in refused(flat)
+
+
+def test_a_series_goes_through_a_run_and_back_with_all_that_it_was(tmp_path):
+    nets = Translation(generator="gated", g_width=4, g_norm="none", d_width=4, init="he")
+    form = build.Form((1, 16, 16), 0, given=2, told=2)
+    G, _ = build.networks(nets, form, seed=0)
+    TrainedGenerator(G.eval().requires_grad_(False), nets, form, "lesion").save(tmp_path / "g.safetensors")
+    levels = series(tmp_path / "in", "7", count=2)
+    mask = np.zeros((2, 16, 16), bool)
+    mask[0, 4:9, 5:10] = True
+    np.save(tmp_path / "mask.npy", mask)
+    out, window = tmp_path / "out", (-160.0, 240.0)
+    lesion.add(
+        tmp_path / "g.safetensors", tmp_path / "in", tmp_path / "mask.npy", out, None, None, window, "last"
+    )  # fmt: skip
+    (before,), (after,) = scans_at(tmp_path / "in"), scans_at(out)
+    assert (after.stored[~mask] == levels[~mask]).all() and (after.stored[mask] != levels[mask]).any()
+    assert (after.spacing, after.window, after.patient) == (before.spacing, before.window, before.patient)
+    assert after.headers[0].SyntheticData == "YES"

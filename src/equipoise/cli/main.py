@@ -20,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+lesion_app = typer.Typer(help="Puts lesions into healthy slices, and lets them grow.", no_args_is_help=True)
+app.add_typer(lesion_app, name="lesion")
 data_app = typer.Typer(help="Looks at data, and prepares it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
@@ -102,6 +104,10 @@ for verb in (
     trained.sample, trained.walk, trained.project, trained.translate, trained.judge, trained.directions, trained.export,
 ):  # fmt: skip
     app.command()(verb)
+
+
+for lesion_verb in (trained.add, trained.grow):
+    lesion_app.command()(lesion_verb)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from equipoise.config.data import Pictures as Pictures
 from equipoise.config.data import Scans as Scans
 from equipoise.config.data import Spoilt as Spoilt
 from equipoise.config.data import StackedDigits as StackedDigits
+from equipoise.config.data import Task as Task
 from equipoise.config.data import Toy as Toy
 from equipoise.config.dotted import nearest as nearest
 from equipoise.config.files import override as override

@@ -96,6 +96,8 @@ class Scans(Images):
 TINTS = ("brightness", "contrast", "saturation", "hue")
 Spoilt = Literal["superres-x2", "superres-x4", "inpaint-box", "inpaint-free", "denoise", "colorize"]
 
+Task = Literal[Spoilt, "lesion"]  # what a generator of pairs was trained to make good
+
 
 class Pairs(Images):
     """Pictures of A, each with its own of B: two folders A and B with equal names, or two places, `path` and `to`; or
