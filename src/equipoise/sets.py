@@ -104,7 +104,7 @@ def official(splits: Splits) -> Source:
 
 def joined(*parts: Part) -> Part:
     """Parts of one source as one, in the order of the source."""
-    return Part(parts[0].source, torch.cat([part.indices for part in parts]).sort().values)
+    return Part(parts[0].source, torch.cat([part.indices for part in parts]).sort().values, parts[0].groups)
 
 
 def is_run(text: str) -> bool:

@@ -126,16 +126,21 @@ def evaluate(
     checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
     seed: Annotated[int, typer.Option(min=0, help="Of the samples that are drawn.")] = 0,
     back: Annotated[bool, typer.Option("--back", help="The way from B to A (cyclegan).")] = False,
+    privacy: Annotated[
+        bool, typer.Option("--privacy", help="What they give away of the people learnt from; exit 1 if anything.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Scores samples, whoever made them; each figure with its protocol."""
     from equipoise.cli import score
 
     families = [name.strip() for name in metrics.split(",") if name.strip()]
-    score.evaluate(
+    families += ["privacy"] if privacy and "privacy" not in families else []
+    code = score.evaluate(
         {"what": what, "against": against, "metrics": families, "features": features, "n": n, "train": train,
-         "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, as_json,
+         "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, as_json, privacy=privacy,
     )  # fmt: skip
+    raise typer.Exit(code)
 
 
 @app.command()
