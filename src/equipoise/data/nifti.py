@@ -30,12 +30,13 @@ def scan(path: Path, home: Path) -> Scan:
         from nibabel.filebasedimages import ImageFileError
     except ImportError as error:
         raise MachineError(f"{path} needs nibabel, which is not installed: pip install equipoise[medical]") from error
+    library: Any = nibabel  # whose types are incomplete
     try:
-        image: Any = nibabel.load(path)  # type: ignore[attr-defined]
+        image: Any = library.load(path)
         sides = tuple(image.shape)
         require_volume(path, sides)
         require_spacing(path.name, [float(mm) for mm in image.header["pixdim"][1:4]])
-        upright = nibabel.as_closest_canonical(image)  # type: ignore[attr-defined]
+        upright = library.as_closest_canonical(image)
         values = np.asarray(upright.dataobj).reshape(upright.shape[:3])  # [right, front, up]
         right, front, up = (float(mm) for mm in upright.header.get_zooms()[:3])
     except (OSError, EOFError, ValueError, ImageFileError) as error:
