@@ -12,6 +12,7 @@ from equipoise import auto, finetuning
 from equipoise import config as c
 from equipoise.auto import Facts
 from equipoise.data.arrays import FILES, is_arrays
+from equipoise.data.formats import holds_scans
 from equipoise.data.hooks import Warn, unheard
 from equipoise.errors import ConfigError, DataError
 from equipoise.facts import facts_of
@@ -98,10 +99,16 @@ def in_place_of(before: c.Data, text: str) -> c.Data:
             return in_place_of(c.Domains(path=text), text)
         case c.PaintedDigits():
             return in_place_of(c.Pairs(path=text), text)
-        case c.Pairs() | c.Domains():
+        case c.Pairs() | c.Domains() | c.Lesions():
             if not Path(text).exists():
-                raise DataError(f"{text} is not there: this recipe needs a folder or a file with two domains, A and B.")
-            return before.model_copy(update={"path": text, "to": None})
+                what = (
+                    "an .npz with images, masks and patient"
+                    if isinstance(before, c.Lesions)
+                    else "two domains, A and B"
+                )
+                raise DataError(f"{text} is not there: this recipe needs a folder or a file with {what}.")
+            apart = {} if isinstance(before, c.Lesions) else {"to": None}
+            return before.model_copy(update={"path": text} | apart)
         case c.Degrade():
             of = of_same_size(data_at(text), before.of)
             if not isinstance(of, c.Pictures | c.Arrays | c.Digits | c.StackedDigits):
@@ -114,6 +121,8 @@ def in_place_of(before: c.Data, text: str) -> c.Data:
 def found_from_anywhere(data: c.Data) -> c.Data:
     """With whole paths: a run must find its data from any folder."""
     match data:
+        case c.Scans(path=path) | c.Lesions(path=path):
+            return data.model_copy(update={"path": whole(path)})
         case c.Pictures(path=path) | c.Arrays(path=path) | c.Pairs(path=path, to=None) | c.Domains(path=path, to=None):
             return data.model_copy(update={"path": whole(path)})
         case c.Pairs(path=path, to=str(to)) | c.Domains(path=path, to=str(to)):
@@ -135,6 +144,8 @@ def data_at(text: str) -> c.Data:
     path = Path(text)
     if is_arrays(path):
         return c.Arrays(path=str(path))
+    if holds_scans(path):
+        return c.Scans(path=str(path))
     if path.is_dir() or (path.is_file() and path.name.lower().endswith(PICTURE_FILES)):
         return c.Pictures(path=str(path))
     raise DataError(

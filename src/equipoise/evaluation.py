@@ -41,6 +41,7 @@ from equipoise.metrics import (
     vendi_score,
 )
 from equipoise.metrics.estimate import by_mean
+from equipoise.metrics.privacy import People, Privacy, privacy
 from equipoise.streams import Stream
 
 Figures = dict[str, Estimate]
@@ -76,6 +77,7 @@ class Reference:
     features: Mapping[str, Any]  # protocol of the encoder that saw all of them
     data: Mapping[str, Any] = field(default_factory=dict)  # which set, which part, what was done to its pixels
     cache: Cache | None = None  # remembers what is fitted on the reals
+    people: tuple[Tensor | None, Tensor | None] = (None, None)  # whose each of `train` and of `real` is
 
     @cached_property
     def bins(self) -> tuple[Bins, Samples]:
@@ -208,6 +210,17 @@ def copies(fake: Samples, against: Reference) -> Figures:
     return {"copy_rate": copy_rate(*sets), "c_t": copying_test(*sets)}
 
 
+def secrets(fake: Samples, against: Reference) -> Figures:
+    """What fakes give away of the people learnt from. Of samples that are nobody's, each is a person."""
+    if against.train is None:
+        raise DataError("privacy is that of training data, and none is known: give --train DATA.")
+    sides = zip((against.train, against.real), against.people, strict=True)
+    train, held_out = (
+        People(side.features, torch.arange(len(side)) if whose is None else whose) for side, whose in sides
+    )
+    return privacy(train, held_out, fake.features)._asdict()
+
+
 def birthdays(fake: Samples, against: Reference) -> Figures:
     found = birthday(against.real.features, fake.features)
     return {"repeat_chance": found.chance, "repeat_chance_of_reals": found.real}
@@ -242,8 +255,8 @@ def paired(name: str, figure: Callable[[Tensor, Tensor], Tensor]) -> Family:
 
 FAMILIES: Mapping[str, Family] = {
     "fd": frechet, "kid": kernel, "is": inception, "prdc": neighbours, "vendi": vendi, "bins": bins,
-    "classes": classes, "copies": copies, "birthday": birthdays, "two_sample": two_sample, "swd": sliced,
-    "pairwise": pairwise,
+    "classes": classes, "copies": copies, "privacy": secrets, "birthday": birthdays, "two_sample": two_sample,
+    "swd": sliced, "pairwise": pairwise,
     "ssim": paired("ssim", ssim), "ms_ssim": paired("ms_ssim", ms_ssim), "psnr": paired("psnr", psnr),
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is kept for the features of Inception
@@ -251,6 +264,7 @@ FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is ke
     "vendi": ("vendi", "vendi_ratio", "effective_rank", "effective_rank_ratio"), "bins": ("ndb", "jsd"),
     "classes": ("classes", "effective_classes", "reverse_kl"), "copies": ("copy_rate", "c_t"),
     "birthday": ("repeat_chance", "repeat_chance_of_reals"), "two_sample": ("two_sample",), "swd": ("swd",),
+    "privacy": Privacy._fields,
     "pairwise": ("pairwise_ms_ssim",), "ssim": ("ssim",), "ms_ssim": ("ms_ssim",), "psnr": ("psnr",),
 }  # fmt: skip
 PAIRED = ("ssim", "ms_ssim", "psnr")  # compare sample i with real i: for restoration and translation
@@ -259,6 +273,8 @@ OF_PIXELS = (*PAIRED, "swd", "pairwise")
 
 BOUNDS: Mapping[str, tuple[float, float]] = {  # what each figure can be
     **dict.fromkeys(("precision", "recall", "coverage", "ndb", "copy_rate", "two_sample"), (0, 1)),
+    **dict.fromkeys(("copied", "membership"), (0, 1)),
+    "nearest_person": (0, inf),
     **dict.fromkeys(("repeat_chance", "repeat_chance_of_reals"), (0, 1)),
     **dict.fromkeys(("ssim", "ms_ssim", "pairwise_ms_ssim"), (-1, 1)),
     **dict.fromkeys(("fd", "fid", "density", "vendi_ratio", "effective_rank_ratio", "reverse_kl", "swd"), (0, inf)),

@@ -37,7 +37,9 @@ def facts_of(data: c.Data) -> Facts:
             return Facts(len(found.names), side, classes_of(images.told(found)))
         case c.Arrays():
             return of_arrays(Path(data.path), data.size)
-        case c.Pairs() | c.Domains() | c.Degrade() | c.ColouredDigits() | c.PaintedDigits():
+        case c.Scans():
+            raise ConfigError("auto chooses for pictures, and these are scans: take the recipe medical-image.")
+        case c.Pairs() | c.Domains() | c.Lesions() | c.Degrade() | c.ColouredDigits() | c.PaintedDigits():
             raise ConfigError(f"auto chooses for one domain, and data.kind={data.kind} has two: name a recipe.")
         case other:
             assert_never(other)

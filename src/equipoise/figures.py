@@ -48,6 +48,11 @@ MEANINGS = {
     "pairwise_ms_ssim": Meaning("pairwise MS-SSIM", "", "how alike two fakes are on average"),
     "copy_rate": Meaning("copy rate", "lower", "share of fakes nearer to a training image than held-out reals are"),
     "c_t": Meaning("C_T", "", "below -3: nearer to training images than held-out reals are; above 3: farther"),
+    "nearest_person": Meaning(
+        "nearest person", "", "distance of fakes to training people over that of held-out people; far below 1: copies"
+    ),
+    "copied": Meaning("copied", "lower", "share of fakes nearer to training data than 95% of held-out people are; .05"),
+    "membership": Meaning("membership", "lower", "how often one can tell from fakes who was learnt from; .5 by chance"),
     "repeat_chance": Meaning("repeat chance", "lower", "chance that two fakes are as near as the nearest reals"),
     "repeat_chance_of_reals": Meaning("repeat chance of reals", "", "the same of the reals, to compare with"),
     "two_sample": Meaning(

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from equipoise import build, foreign, latents, pictures
-from equipoise.config import Degrade, Nets, Spoilt, TrainConfig, read
+from equipoise.config import Degrade, Lesions, Nets, Task, TrainConfig, read
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.source import to_uint8
 from equipoise.errors import ConfigError, StorageError
@@ -41,7 +41,7 @@ class TrainedGenerator:
     G: nn.Module
     nets: Nets
     form: build.Form
-    task: Spoilt | None = None  # what a translator restores; None for any other
+    task: Task | None = None  # what a translator restores; None for any other
 
     @cached_property
     def space(self) -> Latents | Styles:
@@ -148,7 +148,7 @@ def from_file(path: Path) -> TrainedGenerator:
             names = [name for name in file.keys() if not name.startswith(CONSTANT)]  # noqa: SIM118 - not a mapping
             state = {name: file.get_tensor(name) for name in names}
         nets: Nets = TypeAdapter(Nets).validate_python(about["nets"])
-        task: Spoilt | None = TypeAdapter(Spoilt | None).validate_python(about.get("task"))
+        task: Task | None = TypeAdapter(Task | None).validate_python(about.get("task"))
         return with_weights(nets, build.Form.of(about), state, task)
     except (OSError, SafetensorError) as error:
         raise StorageError(f"{path} cannot be read: {error}.") from error
@@ -203,16 +203,22 @@ def chosen(run: RunFolder, which: str) -> tuple[Path, list[str]]:
 
 
 def with_weights(
-    nets: Nets, form: build.Form, state: dict[str, Tensor], task: Spoilt | None = None
+    nets: Nets, form: build.Form, state: dict[str, Tensor], task: Task | None = None
 ) -> TrainedGenerator:  # fmt: skip
     G, _ = build.networks(nets, form, seed=0)
     G.load_state_dict(state)
     return TrainedGenerator(G.eval().requires_grad_(False), nets, form, task)
 
 
-def task_of(config: TrainConfig) -> Spoilt | None:
+def task_of(config: TrainConfig) -> Task | None:
     """What the generator of a run restores."""
-    return config.data.how if isinstance(config.data, Degrade) else None
+    match config.data:
+        case Degrade(how=how):
+            return how
+        case Lesions():
+            return "lesion"
+        case _:
+            return None
 
 
 def opened(path: Path, which: str = "last", way: str = "") -> tuple[TrainedGenerator, list[str]]:
@@ -235,7 +241,7 @@ def write_samples(samples: Samples, out: Path) -> None:
     try:
         match out.suffix.lower():
             case ".png":
-                picture(samples).save(out)
+                pictures.save(picture(samples), out)
             case ".npz":
                 with out.open("wb") as file:  # numpy would add its own suffix to one in capitals
                     np.savez_compressed(file, x=samples)
@@ -262,4 +268,5 @@ def write_pictures(samples: Samples, folder: Path) -> None:
         raise ConfigError(f"samples of {samples.shape[3]} channels do not fit into PNG files: use .npz.")
     folder.mkdir(parents=True, exist_ok=True)
     for i, sample in enumerate(samples):
-        Image.fromarray(sample.squeeze(2) if sample.shape[2] == 1 else sample).save(folder / f"{i:06d}.png")
+        one = Image.fromarray(sample.squeeze(2) if sample.shape[2] == 1 else sample)
+        pictures.save(one, folder / f"{i:06d}.png")

@@ -16,7 +16,7 @@ import torch
 from equipoise import build, exhibits, generator
 from equipoise import config as c
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import InMemory, Part, Shape, Source
+from equipoise.data.source import InMemory, Part, Shape, Source, whose
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
@@ -33,7 +33,7 @@ from equipoise.sets import GENERATOR, Set, is_run, of_run, opened, own_data, par
 from equipoise.streams import Stream
 
 SAMPLES = 10_000
-DEFAULT = tuple(name for name in FAMILIES if name not in OF_PIXELS)  # those take minutes, or a partner
+DEFAULT = tuple(name for name in FAMILIES if name not in (*OF_PIXELS, "privacy"))  # asked for by name
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def looked_at(asked: Asked, fake: Scored, real: Set, track: Track, warn: Warn) -
         features=encoder.protocol,
         data={"sha256": identity(reals), "part": real.part, "size": side_of(real.samples.shape)},
         cache=cache,
+        people=(None if learned is None else whose(some(learned, asked.n)), whose(reals)),
     )
     return seen(encoder, some(fake.samples, asked.n), cache, track), against
 

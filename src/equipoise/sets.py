@@ -58,7 +58,7 @@ def opened(text: str, side: int | None, track: Track, warn: Warn) -> Set:
         source = InMemory(features)
         return Set(name, "all", source, source, Splits(source, source, source))
     data = data_of(name)
-    if isinstance(data, c.Pictures | c.Arrays):
+    if isinstance(data, c.Pictures | c.Arrays | c.Scans):
         data = data.model_copy(update={"size": side})
     elif (own := usual_side(text, warn)) and side not in (None, own):
         raise DataError(f"{name} is built in, with {own} pixels, and is not resized to {side}.")
@@ -104,7 +104,7 @@ def official(splits: Splits) -> Source:
 
 def joined(*parts: Part) -> Part:
     """Parts of one source as one, in the order of the source."""
-    return Part(parts[0].source, torch.cat([part.indices for part in parts]).sort().values)
+    return Part(parts[0].source, torch.cat([part.indices for part in parts]).sort().values, parts[0].groups)
 
 
 def is_run(text: str) -> bool:
@@ -117,7 +117,7 @@ def of_run(path: str, part: PartOrAll | None, track: Track, warn: Warn, way: str
     that which is made, with `way` as in `games.cyclegan` on the way back."""
     config = c.read(RunFolder(Path(path)).config)
     data = config.data
-    name = data.path if isinstance(data, c.Pictures | c.Arrays) else data.kind
+    name = data.path if isinstance(data, c.Pictures | c.Arrays | c.Scans) else data.kind
     whole = build.splits(data, track, warn)
     form = build.form(config, whole)
     reals = build.reals(config, form.back if way else form, whole, way)
@@ -134,7 +134,7 @@ def same(text: str, data: c.Data) -> bool:
     if is_run(text):
         return False
     meant = data_of(text)
-    if isinstance(meant, c.Pictures | c.Arrays) and isinstance(data, c.Pictures | c.Arrays):
+    if isinstance(meant, c.Pictures | c.Arrays | c.Scans) and isinstance(data, c.Pictures | c.Arrays | c.Scans):
         return Path(meant.path).resolve() == Path(data.path).resolve()
     return meant.kind == data.kind
 

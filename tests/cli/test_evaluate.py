@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from equipoise import build
+from equipoise.config import Arrays
+
 WEIGHTS = {"conv_final.weight": np.zeros((10, 512, 1, 1), np.float32)}
 
 
@@ -242,3 +245,25 @@ def test_what_takes_long_is_shown(equipoise, inputs, monkeypatch):
     assert "reading pictures: 30" in err
     assert "looking (random)" in err
     assert "scoring: 1" in err
+
+
+def slices(patients, seed):
+    """uint8 [patients * 5, 8, 8]: those of a patient are alike."""
+    chance = np.random.default_rng(seed)
+    middles = chance.integers(60, 196, (patients, 1, 8, 8))
+    return (middles + chance.integers(-20, 21, (patients, 5, 8, 8))).astype(np.uint8).reshape(-1, 8, 8)
+
+
+def test_privacy_catches_a_planted_memoriser_and_lets_new_patients_pass(equipoise):
+    patient = np.repeat(np.arange(60), 5)
+    np.savez("real.npz", images=slices(60, 0), patient=patient)
+    train = build.splits(Arrays(path="real.npz")).train
+    np.savez("copied.npz", x=slices(60, 0)[train.indices.numpy()])
+    np.savez("new.npz", x=slices(50, 1))
+    asked = ("--against", "real.npz#test", "--privacy", "--features", "pixels")
+    code, out, err = equipoise("evaluate", "copied.npz", *asked)
+    assert code == 1 and "membership" in out and "do not share these" in err
+    code, out, _ = equipoise("evaluate", "new.npz", *asked, "--json")
+    found = json.loads(out)
+    assert code == 0 and found["leaks"] == [] and set(found["metrics"]) == {"nearest_person", "copied", "membership"}
+    assert found["metrics"]["membership"]["protocol"]["held_out_people"] == 6  # and not their 30 slices

@@ -11,12 +11,13 @@ from torch import Tensor
 from equipoise import augment
 from equipoise import config as c
 from equipoise.build.players import layout
-from equipoise.data import arrays, degraded, digits, images, painted, sides, toy
+from equipoise.data import arrays, degraded, digits, images, lesions, painted, scan_slices, sides, toy
 from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.degraded import Spoil
 from equipoise.data.domains import Asked
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.pairs import pairs
+from equipoise.data.scans import Window
 from equipoise.data.source import Splits
 from equipoise.data.unpaired import domains
 from equipoise.games.adaptive import HeldOut
@@ -50,6 +51,14 @@ def splits(data: c.Data, track: Track = untracked, warn: Warn = unheard) -> Spli
             return images.pictures(Path(data.path), data.size, data.memory_mib, data.workers, track, warn)
         case c.Arrays():
             return arrays.arrays(Path(data.path), data.size, data.memory_mib, track)
+        case c.Scans():
+            window = None if data.window is None else Window(*data.window)
+            wanted = scan_slices.Asked(
+                Path(data.path), data.size, window, data.percentiles, data.mixed_spacings, data.memory_mib
+            )
+            return scan_slices.slices(wanted, track)
+        case c.Lesions():
+            return lesions.lesions(lesions.Asked(Path(data.path), data.size, data.channel, data.memory_mib), track)
         case c.Pairs():
             return pairs(asked(data), track, warn)
         case c.Domains():

@@ -17,6 +17,7 @@ from equipoise.nets import (
     adain,
     dcgan,
     fastgan,
+    focused,
     inpainting,
     mlp,
     patchgan,
@@ -175,6 +176,9 @@ def translator(nets: c.Translation, form: Form) -> nn.Module:
                                                norms=nets.g_norm, contrast=nets.contrast)  # fmt: skip
         case "unet":
             return translators.UNetGenerator(given, shape, width=width, max_width=nets.g_max_width, norms=nets.g_norm)
+        case "cascade":
+            return translators.Cascade(given, shape, blocks=nets.blocks, width=width, max_width=nets.g_max_width,
+                                       norms=nets.g_norm)  # fmt: skip
         case "refiner":
             return translators.Refiner(given, shape, width=width, blocks=nets.blocks)
         case "gated":
@@ -188,6 +192,11 @@ def translator(nets: c.Translation, form: Form) -> nn.Module:
 def judge_of_patches(nets: c.Translation, form: Form) -> nn.Module:
     """It is told the picture of a pair. What has the style of another picture is judged without that, which is the real
     one itself: D would only have to tell whether the two are the same."""
+    if nets.d_focus == "hole":
+        return focused.FocusedDiscriminator(
+            form.shape, given=form.told, width=nets.d_width, max_width=nets.d_max_width, layers=nets.d_layers,
+            norms="none" if nets.d_norm == "spectral" else nets.d_norm,
+        )  # fmt: skip
     return patchgan.PatchDiscriminator(
         form.shape, given=0 if nets.generator == "styled" else form.told, width=nets.d_width,
         max_width=nets.d_max_width, layers=nets.d_layers, scales=nets.d_scales,

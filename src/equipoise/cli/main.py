@@ -20,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+lesion_app = typer.Typer(help="Puts lesions into healthy slices, and lets them grow.", no_args_is_help=True)
+app.add_typer(lesion_app, name="lesion")
 data_app = typer.Typer(help="Looks at data, and prepares it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
@@ -104,6 +106,10 @@ for verb in (
     app.command()(verb)
 
 
+for lesion_verb in (trained.add, trained.grow):
+    lesion_app.command()(lesion_verb)
+
+
 @app.command()
 def evaluate(
     what: Annotated[str, typer.Argument(help="A run, a .safetensors file, pictures, or an array (.npz, .npy).")],
@@ -120,16 +126,21 @@ def evaluate(
     checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
     seed: Annotated[int, typer.Option(min=0, help="Of the samples that are drawn.")] = 0,
     back: Annotated[bool, typer.Option("--back", help="The way from B to A (cyclegan).")] = False,
+    privacy: Annotated[
+        bool, typer.Option("--privacy", help="What they give away of the people learnt from; exit 1 if anything.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Scores samples, whoever made them; each figure with its protocol."""
     from equipoise.cli import score
 
     families = [name.strip() for name in metrics.split(",") if name.strip()]
-    score.evaluate(
+    families += ["privacy"] if privacy and "privacy" not in families else []
+    code = score.evaluate(
         {"what": what, "against": against, "metrics": families, "features": features, "n": n, "train": train,
-         "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, as_json,
+         "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, as_json, privacy=privacy,
     )  # fmt: skip
+    raise typer.Exit(code)
 
 
 @app.command()

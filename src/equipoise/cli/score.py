@@ -9,21 +9,29 @@ from typing import Any
 from equipoise.cli import screen
 from equipoise.figures import meaning, net
 from equipoise.metrics import Estimate
+from equipoise.metrics.privacy import leaks
 from equipoise.scoring import Asked, Score, score
 from equipoise.words import counted
 
 
-def evaluate(asked: Mapping[str, Any], as_json: bool) -> None:
+def evaluate(asked: Mapping[str, Any], as_json: bool, *, privacy: bool = False) -> int:
+    """The exit code: 1 when people who were learnt from are given away."""
     found = score(Asked(**asked), screen.track, screen.fail)
+    told = list(leaks(found.figures)) if privacy else []
     if as_json:
-        screen.show_json(found.as_json())
-        return
+        screen.show_json(found.as_json() | ({"leaks": told} if privacy else {}))
+        return 1 if told else 0
     screen.show_table([row(name, estimate) for name, estimate in found.figures.items()])
     print(f"\n{protocol(found)}")
     for note in found.notes:
         screen.say(note)
     for reason, families in without(found):
         screen.say(f"without {', '.join(families)}: {reason}")
+    if privacy:
+        for leak in told:
+            screen.fail(f"{leak}.")
+        screen.say("do not share these." if told else "no leak was found, by these three attacks; others there may be.")
+    return 1 if told else 0
 
 
 def row(name: str, estimate: Estimate) -> dict[str, str]:

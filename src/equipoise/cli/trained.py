@@ -104,6 +104,41 @@ def translate(
     translation.translate(run, given, out, style, mask, back, checkpoint)
 
 
+Rules = Annotated[Path | None, typer.Option(help="YAML: what experts ask of a mask (see docs/how-to/medical.md).")]
+
+
+def add(
+    run: Generator,
+    scan: Annotated[Path, typer.Argument(help="A healthy slice: a picture, or a DICOM series.")],
+    mask: Annotated[Path, typer.Option(help="Where the lesion shall be: a picture, NIfTI or .npy, of the same size.")],
+    out: Annotated[Path | None, typer.Option("-o", help="[lesion.png; of a series: the folder lesion]")] = None,
+    rules: Rules = None,
+    organ: Annotated[Path | None, typer.Option(help="White where the organ is, which the mask must lie in.")] = None,
+    window: Annotated[
+        tuple[float, float] | None, typer.Option(help="What is black and white in a scan [its percentiles].")
+    ] = None,
+    checkpoint: Checkpoint = "last",
+) -> None:
+    """Puts a lesion where the mask is; all outside the mask stays exactly as it is."""
+    from equipoise.cli import lesion
+
+    lesion.add(run, scan, mask, out, rules, organ, window, checkpoint)
+
+
+def grow(
+    run: Generator,
+    scan: Annotated[Path, typer.Argument(help="A healthy slice, as a picture.")],
+    masks: Annotated[Path, typer.Option(help="A folder of pictures: the mask of each stage, by name.")],
+    out: Annotated[Path, typer.Option("-o", help="A folder, or .gif, .webp, .mp4.")] = Path("grown"),
+    rules: Rules = None,
+    checkpoint: Checkpoint = "last",
+) -> None:
+    """Draws the stages of a lesion from a sequence of masks."""
+    from equipoise.cli import lesion
+
+    lesion.grow(run, scan, masks, out, rules, checkpoint)
+
+
 def judge(
     run: Run,
     data: Annotated[Path, typer.Argument(help="A picture, a folder, .zip or .parquet file of them, or an array.")],

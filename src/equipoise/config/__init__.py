@@ -9,11 +9,14 @@ from equipoise.config.data import Degrade as Degrade
 from equipoise.config.data import Digits as Digits
 from equipoise.config.data import Domains as Domains
 from equipoise.config.data import Images as Images
+from equipoise.config.data import Lesions as Lesions
 from equipoise.config.data import PaintedDigits as PaintedDigits
 from equipoise.config.data import Pairs as Pairs
 from equipoise.config.data import Pictures as Pictures
+from equipoise.config.data import Scans as Scans
 from equipoise.config.data import Spoilt as Spoilt
 from equipoise.config.data import StackedDigits as StackedDigits
+from equipoise.config.data import Task as Task
 from equipoise.config.data import Toy as Toy
 from equipoise.config.dotted import nearest as nearest
 from equipoise.config.files import override as override

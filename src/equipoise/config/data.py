@@ -74,13 +74,34 @@ class Arrays(Images):
     memory_mib: int = Field(4096, ge=0)
 
 
+class Scans(Images):
+    """Axial slices of DICOM series and NIfTI volumes, with all levels that the scanner stored; patients stay apart."""
+
+    kind: Literal["scans"] = "scans"
+    path: str
+    size: int | None = Field(None, ge=8)  # as of pictures
+    window: tuple[float, float] | None = None  # what is black and what is white, such as -160, 240; None: percentiles
+    percentiles: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = (0.5, 99.5)
+    mixed_spacings: bool = False  # slices whose pixels have different sizes are taken as they are
+    memory_mib: int = Field(4096, ge=0)
+
+    @model_validator(mode="after")
+    def black_lies_below_white(self) -> Scans:
+        for name, ends in (("window", self.window), ("percentiles", self.percentiles)):
+            if ends is not None and not ends[0] < ends[1]:
+                raise ValueError(f"{name}={list(ends)}: what is black must lie below what is white")
+        return self
+
+
 TINTS = ("brightness", "contrast", "saturation", "hue")
 Spoilt = Literal["superres-x2", "superres-x4", "inpaint-box", "inpaint-free", "denoise", "colorize"]
+
+Task = Literal[Spoilt, "lesion"]  # what a generator of pairs was trained to make good
 
 
 class Pairs(Images):
     """Pictures of A, each with its own of B: two folders A and B with equal names, or two places, `path` and `to`; or
-    pictures twice as wide as high, A on the left; or an .npz with `a`, `b` and, if there are patients, `group`."""
+    pictures twice as wide as high, A on the left; or an .npz with `a`, `b` and, if there are patients, `patient`."""
 
     kind: Literal["pairs"] = "pairs"
     path: str
@@ -113,6 +134,23 @@ class Domains(Images):
     workers: int | None = Field(None, ge=0)  # as of pictures
 
 
+class Lesions(Images):
+    """Slices and the masks of what is in them, from an .npz with `images`, `masks` and `patient`. A is the slice with
+    all under the mask taken away, and the mask; B is the slice. Slices without a lesion are left out."""
+
+    kind: Literal["lesions"] = "lesions"
+    path: str
+    size: int | None = Field(None, ge=8)  # as of pictures
+    channel: int | None = Field(None, ge=0)  # of the images, to take that one alone; None: all
+    memory_mib: int = Field(4096, ge=0)
+
+    @model_validator(mode="after")
+    def masks_stay(self) -> Lesions:
+        if on := [f"data.augment.{name}" for name in TINTS if getattr(self.augment, name)]:
+            raise ValueError(f"{', '.join(on)}: brightness and colour of a scan mean something: set to 0")
+        return self
+
+
 class Degrade(Images):
     """Pairs made from single pictures: A is the picture, spoilt; B is the picture."""
 
@@ -137,6 +175,17 @@ BUILT_IN: dict[str, Toy | Digits | StackedDigits | ColouredDigits | PaintedDigit
     "painted-digits": PaintedDigits(),
 }
 Data = Annotated[
-    Toy | Digits | StackedDigits | ColouredDigits | PaintedDigits | Pictures | Arrays | Pairs | Domains | Degrade,
+    Toy
+    | Digits
+    | StackedDigits
+    | ColouredDigits
+    | PaintedDigits
+    | Pictures
+    | Arrays
+    | Scans
+    | Pairs
+    | Domains
+    | Lesions
+    | Degrade,
     Field(discriminator="kind"),
 ]

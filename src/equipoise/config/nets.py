@@ -136,10 +136,10 @@ class Translation(Section):
     """Nets that begin with a picture; the widths are those at full size. D judges patches."""
 
     kind: Literal["translation"] = "translation"
-    generator: Literal["resnet", "unet", "refiner", "gated", "styled"] = "resnet"
+    generator: Literal["resnet", "unet", "cascade", "refiner", "gated", "styled"] = "resnet"
     g_width: int = Field(64, ge=1)
-    g_max_width: int = Field(512, ge=1)  # of the unet
-    blocks: int = Field(9, ge=1)  # residual ones, of all but the unet and the gated one
+    g_max_width: int = Field(512, ge=1)  # of the unet and the cascade
+    blocks: int = Field(9, ge=1)  # residual ones, of all but the unet and the gated one; U-blocks of the cascade
     downs: int = Field(2, ge=0)  # halvings before them, of the resnet
     g_norm: Literal["none", "batch", "instance"] = "instance"  # of all but the refiner and the styled one
     contrast: int = Field(0, ge=0)  # numbers that describe a patch to knobs.nce; of the resnet and the styled
@@ -147,6 +147,7 @@ class Translation(Section):
     d_max_width: int = Field(512, ge=1)
     d_layers: int = Field(3, ge=1)  # halvings: 3 see patches of 70 pixels
     d_scales: int = Field(1, ge=1)  # of the picture that are judged, each half as large
+    d_focus: Literal["none", "hole"] = "none"  # hole: a second D looks closely at what was filled
     d_norm: Literal["none", "batch", "instance", "spectral"] = "instance"
     init: Init = "normal02"
 
@@ -158,6 +159,12 @@ class Translation(Section):
     @property
     def conditioning(self) -> Literal["none"]:
         return "none"
+
+    @model_validator(mode="after")
+    def holes_are_known(self) -> Translation:
+        if self.d_focus == "hole" and (self.generator != "gated" or self.d_scales > 1):
+            raise ValueError("nets.d_focus=hole is of nets.generator=gated, which fills holes, and of one scale")
+        return self
 
     @model_validator(mode="after")
     def patches_are_described(self) -> Translation:

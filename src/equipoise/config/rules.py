@@ -80,7 +80,7 @@ def naming(config: TrainConfig) -> None:
 OF_LATENTS = ("mode_seeking", "z_consistency_d", "z_consistency_g", "path_length", "auxiliary", "reconstruction")
 OF_PLAYS = {  # the knobs that say something in some plays alone
     "pixel": ("pairs",), "features": ("pairs",), "cycle": ("cycle",), "identity": ("cycle",),
-    "nce": ("domains", "styles"), "nce_identity": ("domains",), "style": ("styles",),
+    "nce": ("domains", "styles"), "nce_identity": ("domains",), "style": ("pairs", "styles"),
 }  # fmt: skip
 OF_PARTNERS = ("ssim", "psnr")  # figures
 

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from equipoise.data.blocks import Block, blocks
 from equipoise.data.decode import Pixels, default_size, fitted
+from equipoise.data.groups import groups_of
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.layout import Layout, PartName
 from equipoise.data.ondisk import OnDisk, is_set, opened_set
-from equipoise.data.source import InMemory, Shape, Splits, parted
+from equipoise.data.source import InMemory, Shape, Splits, parted, parted_by_group
 from equipoise.errors import DataError
 
 MIB = 2**20
@@ -39,11 +41,12 @@ LABELS: Mapping[PartName, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Held:
-    """The images of a file, part by part, not yet read, and their labels."""
+    """The images of a file, part by part, not yet read, their labels, and whose they are."""
 
     images: Mapping[PartName, Block]
     layout: Layout
     shape: Shape  # (C, size, size), as they will be
+    groups: Tensor | None = None  # [count], of a file without official parts
 
     @property
     def count(self) -> int:
@@ -62,7 +65,8 @@ class Held:
 
 def arrays(path: Path, size: int | None, memory_mib: int = 4096, track: Track = untracked) -> Splits:
     """uint8 images [N, H, W] or [N, H, W, C], resized like pictures of a folder where needed: from .npy or idx, from
-    .npz under the names in IMAGES or the first array that fits, or from a folder that `data convert` wrote.
+    .npz under the names in IMAGES or the first array that fits, or from a folder that `data convert` wrote. Where an
+    .npz without official parts has `patient` or `group` [N], whole groups are held out.
 
     Raises:
         DataError: when the file cannot be read, holds no such array, or needs more than `memory_mib`.
@@ -77,14 +81,16 @@ def arrays(path: Path, size: int | None, memory_mib: int = 4096, track: Track = 
         x = np.empty((held.count, *held.shape[1:], held.shape[0]), np.uint8)
         for i, square in enumerate(track((row for some in held.squares() for row in some), READING, held.count)):
             x[i] = square
-        return parted(InMemory(torch.from_numpy(x).permute(0, 3, 1, 2), y, classes), parts)
+        source = InMemory(torch.from_numpy(x).permute(0, 3, 1, 2), y, classes)
+        return parted(source, parts) if held.groups is None else parted_by_group(source, held.groups)
     block = held.images["train"]
     if block.offset is None or block.fortran or block.shape[1:3] != held.shape[1:]:
         raise DataError(
             f"{path} needs {held.nbytes // MIB} MiB, above data.memory_mib={memory_mib}.\n"
             "Raise it, or convert the file once: equipoise data convert FILE -o FOLDER."
         )
-    return parted(OnDisk(path, block.offset, held.count, held.shape, fingerprint(path), y, classes), parts)
+    large = OnDisk(path, block.offset, held.count, held.shape, fingerprint(path), y, classes)
+    return parted(large, parts) if held.groups is None else parted_by_group(large, held.groups)
 
 
 def is_arrays(path: Path) -> bool:
@@ -119,7 +125,8 @@ def opened(path: Path, size: int | None) -> Held:
         raise DataError(f"the parts of {path} do not have the same number of channels: {sorted(channels)}.")
     images = {name: images[name] for name in IMAGES if name in images}
     side = size or default_size([min(images["train"].shape[1:3])])
-    return Held(images, described(path, found, images), (channels.pop(), side, side))
+    whose = groups_of(path, found, images["train"].shape[0]) if len(images) == 1 else None
+    return Held(images, described(path, found, images), (channels.pop(), side, side), whose)
 
 
 def usual_side(path: Path) -> int:

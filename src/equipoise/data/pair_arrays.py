@@ -8,23 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from equipoise.data.arrays import MIB, READING, Held, is_images
 from equipoise.data.blocks import Block, blocks
 from equipoise.data.decode import default_size
 from equipoise.data.domains import Asked
+from equipoise.data.groups import groups_of
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.layout import Layout
 from equipoise.data.sides import Paired
 from equipoise.data.source import InMemory, Splits, parted, parted_by_group
 from equipoise.errors import DataError
 
-A, B, GROUP = "a", "b", "group"
+A, B = "a", "b"
 
 
 def pair_arrays(asked: Asked, track: Track = untracked) -> Splits:
-    """`a` and `b`, uint8 [N, H, W] or [N, H, W, C], and `group` [N]: numbers or words, such as patients. Whole groups
+    """`a` and `b`, uint8 [N, H, W] or [N, H, W, C], and `group` or `patient` [N]: numbers or words. Whole groups
     are held out.
 
     Raises:
@@ -72,15 +72,3 @@ def in_memory(held: Held, track: Track) -> InMemory:
     for i, square in enumerate(track((row for some in held.squares() for row in some), READING, held.count)):
         x[i] = square
     return InMemory(torch.from_numpy(x).permute(0, 3, 1, 2))
-
-
-def groups_of(path: Path, found: Mapping[str, Block], count: int) -> Tensor | None:
-    """[count], numbered by their names; None where there are none."""
-    if GROUP not in found:
-        return None
-    block = found[GROUP]
-    if block.dtype.kind not in "iuUS" or block.shape not in ((count,), (count, 1)):
-        raise DataError(
-            f"group of {path} is {block.dtype}{list(block.shape)}: {count} pairs need whole numbers or words, one each."
-        )
-    return torch.from_numpy(np.unique(block.whole().reshape(-1), return_inverse=True)[1].reshape(-1))

@@ -92,10 +92,11 @@ class InMemory:
 
 
 class Part:
-    """Some samples of a source, in an order of their own: a view, not a copy."""
+    """Some samples of a source, in an order of their own: a view, not a copy. `groups` says whose each sample of the
+    source is, [len(source)], where that is known."""
 
-    def __init__(self, source: Source, indices: Tensor):
-        self.source, self.indices = source, indices
+    def __init__(self, source: Source, indices: Tensor, groups: Tensor | None = None):
+        self.source, self.indices, self.groups = source, indices, groups
 
     @property
     def shape(self) -> Shape:
@@ -193,10 +194,22 @@ def parted_by_group(source: Source, groups: Tensor, *, seed: int = 0, held_out: 
     held = max(1, int(count * held_out))
     order = torch.randperm(count, generator=Stream(seed, "split").at(0))
     validation, test, train = (
-        Part(source, torch.isin(groups, some).nonzero().flatten())
+        Part(source, torch.isin(groups, some).nonzero().flatten(), groups)
         for some in (order[:held], order[held : 2 * held], order[2 * held :])
     )
     return Splits(train, validation, test, held_out=HELD_OUT)
+
+
+def whose(source: Source) -> Tensor | None:
+    """The group of each sample [N], such as its patient; None where nobody said."""
+    match source:
+        case Part(groups=Tensor() as groups, indices=indices):
+            return groups[indices]
+        case Part(source=whole, indices=indices):
+            inner = whose(whole)
+            return None if inner is None else inner[indices]
+        case _:
+            return None
 
 
 def near(source: Source, device: torch.device, room: int) -> Source:

@@ -14,6 +14,7 @@ modes             class_modes (covered, effective, reverse KL), Bins, binned (ND
 sliced            sliced_distance of features, sliced_patches of images
 similarity        psnr, ssim, ms_ssim, lpips, all of pairs; ms_ssim_of_pairs
 path_length       path_length
+records           likeness (prevalence R2, correlation error), usefulness (TSTR, TRTR) of flags and counts
 two_sample        two_sample_test
 """
 

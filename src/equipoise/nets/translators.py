@@ -193,6 +193,28 @@ class UNetGenerator(nn.Module):
         return x  # [B, C, H, W]
 
 
+class Cascade(nn.Module):
+    """a [B, *given] -> pictures [B, *shape] within -1..1: U-Nets one behind another, each of which makes what the one
+    before it made better. Their losses meet at the end only: CasNet of Armanious et al. 2020 (arXiv:1806.06397),
+    section 3.3, with six. Widths, norms and errors as of `UNetGenerator`."""
+
+    def __init__(
+        self, given: Sequence[int], shape: Sequence[int], *, blocks: int = 6, width: int = 64, max_width: int = 512,
+        norms: Norm = "instance",
+    ):  # fmt: skip
+        super().__init__()
+        starts = [given, *[shape] * (blocks - 1)]
+        self.blocks = nn.ModuleList(
+            UNetGenerator(start, shape, width=width, max_width=max_width, norms=norms) for start in starts
+        )
+        self.multiple = max(block.multiple for block in self.blocks if isinstance(block, UNetGenerator))
+
+    def forward(self, a: Tensor, y: Tensor) -> Tensor:
+        for block in self.blocks:
+            a = block(a, y)
+        return a  # [B, C, H, W]
+
+
 class Residual(nn.Module):
     """x + a branch of two convolutions, with no ReLU behind the sum; [B, C, H, W] in and out.
 

@@ -8,7 +8,19 @@ from collections.abc import Callable
 
 from equipoise.config import TrainConfig, nearest
 from equipoise.errors import ConfigError
-from equipoise.recipes import auxiliary, classic, conditional, digits, r3gan, residual, small, style, toy, translation
+from equipoise.recipes import (
+    auxiliary,
+    classic,
+    conditional,
+    digits,
+    medical,
+    r3gan,
+    residual,
+    small,
+    style,
+    toy,
+    translation,
+)
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "ring": toy.ring,
@@ -49,6 +61,9 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "superres": translation.superres,
     "denoise": translation.denoise,
     "inpaint": translation.inpaint,
+    "medical-image": medical.medical_image,
+    "medical-translate": medical.medical_translate,
+    "lesion": medical.lesion,
 }
 
 

@@ -10,6 +10,7 @@ from equipoise.config import (
     Degrade,
     Digits,
     Evaluate,
+    Lesions,
     Optim,
     PaintedDigits,
     Spoilt,
@@ -126,7 +127,7 @@ def restored(name: str, how: Spoilt, nets: Translation) -> TrainConfig:
     return of_pairs(name, Degrade(of=Digits(), how=how), nets, loss="relativistic", r1=1.0, r2=1.0, pixel=100.0)
 
 
-def of_pairs(name: str, data: Degrade | PaintedDigits, nets: Translation, **knobs: object) -> TrainConfig:
+def of_pairs(name: str, data: Degrade | PaintedDigits | Lesions, nets: Translation, **knobs: object) -> TrainConfig:
     """Pictures and what they should become."""
     usual = {"loss": "nonsaturating", "g_lr": 2e-4, "d_lr": 2e-4, "ema_halflife_kimg": 1.0}
     return TrainConfig(

@@ -18,10 +18,10 @@ from equipoise.data.hooks import Track, untracked
 from equipoise.data.whole import Whole, whole
 from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.generator import TrainedGenerator
-from equipoise.pictures import Pixels
+from equipoise.pictures import Pixels, save
 from equipoise.uses import tiles
 
-HOLES = ("inpaint-box", "inpaint-free")  # tasks
+HOLES = ("inpaint-box", "inpaint-free", "lesion")  # tasks
 
 
 def require_translator(trained: TrainedGenerator) -> None:
@@ -69,7 +69,7 @@ def prepared(trained: TrainedGenerator, picture: Whole) -> Tensor:
             factor = int(trained.task[-1])
             x = channelled(picture, channels)
             return resized(x[None], factor * x.shape[1], factor * x.shape[2])[0]
-        case "inpaint-box" | "inpaint-free":
+        case "inpaint-box" | "inpaint-free" | "lesion":
             if not picture.hole.any():
                 raise DataError(
                     f"{picture.name} has no hole: make transparent what is to be filled, or name it with --mask FILE."
@@ -140,7 +140,7 @@ def write(pixels: Pixels, out: Path) -> None:
         raise ConfigError(f"images of {pixels.shape[2]} channels do not fit into picture files.")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.ascontiguousarray(squeezed)).save(out)
+        save(Image.fromarray(np.ascontiguousarray(squeezed)), out)
     except (ValueError, KeyError) as error:  # Pillow's, for a suffix that it does not know or cannot write
         raise ConfigError(f"{out} is no picture: give a name that ends with .png.") from error
     except OSError as error:

@@ -1,0 +1,195 @@
+"""Scans: read as they were stored, kept apart by patient, refused with clear words, and written back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from equipoise import build, configuring
+from equipoise.cli import lesion
+from equipoise.config import Arrays, Scans, Translation
+from equipoise.data import dicom
+from equipoise.data.scans import Window, measured, scans_at, shown
+from equipoise.data.source import Part
+from equipoise.errors import DataError
+from equipoise.generator import TrainedGenerator
+
+pydicom, nibabel = pytest.importorskip("pydicom"), pytest.importorskip("nibabel")
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+def slice_at(path: Path, patient: str, number: int, levels: np.ndarray, spacing=(0.7, 0.7), **tags) -> None:
+    """A CT slice of signed 16 bits, as a scanner writes it, by the tags of PS3.3 A.3."""
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CT, pydicom.uid.generate_uid()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    header = pydicom.dataset.Dataset()
+    header.file_meta = meta
+    header.SOPClassUID, header.SOPInstanceUID = CT, meta.MediaStorageSOPInstanceUID
+    header.PatientID, header.SeriesInstanceUID, header.Modality = patient, tags.pop("series", f"1.2.{patient}"), "CT"
+    header.InstanceNumber, header.ImagePositionPatient = 1, [0, 0, 2.5 * number]
+    header.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    if spacing:
+        header.PixelSpacing = list(spacing)
+    header.SliceThickness, header.WindowCenter, header.WindowWidth = 2.5, 40, 400
+    header.RescaleSlope, header.RescaleIntercept = 1, -1024
+    header.Rows, header.Columns = levels.shape
+    header.SamplesPerPixel, header.PhotometricInterpretation = 1, "MONOCHROME2"
+    header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 16, 16, 15, 1
+    header.PixelData = levels.astype("<i2").tobytes()
+    for name, value in tags.items():
+        setattr(header, name, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header.save_as(path, enforce_file_format=True)
+
+
+def series(folder: Path, patient: str, count: int = 4, side: int = 16, **tags) -> np.ndarray:
+    """Slices whose files lie in the wrong order. [count, side, side] int16."""
+    levels = np.random.default_rng(int(patient)).integers(-2000, 4000, (count, side, side)).astype(np.int16)
+    for i in range(count):
+        slice_at(folder / patient / f"{count - i:03d}", patient, i, levels[i], **dict(tags))
+    return levels
+
+
+def three(folder: Path, **tags) -> Path:
+    for patient in "123":
+        series(folder, patient, **tags)
+    return folder
+
+
+def test_a_series_is_in_the_order_of_the_body_with_its_spacing_patient_and_window(tmp_path):
+    levels = series(tmp_path, "7")
+    (scan,) = scans_at(tmp_path)
+    assert (scan.stored == levels).all() and scan.stored.dtype == np.int16
+    assert scan.spacing == (2.5, 0.7, 0.7) and scan.patient == "7"
+    assert scan.window == Window(-160, 239)  # 400 levels about 40: PS3.3 C.11.2.1.2.1
+    assert (scan.values() == levels.astype(np.float32) - 1024).all()
+
+
+def test_every_level_of_16_bits_comes_back_through_a_window(tmp_path):
+    levels = np.arange(-32768, 32768, dtype=np.int16).reshape(1, 256, 256)
+    slice_at(tmp_path / "all", "1", 0, levels[0])
+    (scan,) = scans_at(tmp_path)
+    window = Window(-32768 - 1024, 32767 - 1024)
+    assert (measured(shown(scan.values(), window), scan, window) == levels).all()
+    narrow = measured(shown(scan.values(), Window(-160, 240)), scan, Window(-160, 240))
+    assert narrow.min() == 864 and narrow.max() == 1264  # -160 and 240, plus 1024: what lies beyond is cut off
+
+
+def test_there_and_back_keeps_spacing_window_bits_and_patient_and_says_synthetic(tmp_path):
+    levels = series(tmp_path / "in", "5")
+    (scan,) = scans_at(tmp_path / "in")
+    changed = levels + np.int16(3)
+    dicom.write(scan, changed, tmp_path / "out")
+    (again,) = scans_at(tmp_path / "out")
+    assert (again.stored == changed).all() and again.stored.dtype == np.int16
+    assert (again.spacing, again.window, again.patient) == (scan.spacing, scan.window, scan.patient)
+    assert (again.slope, again.intercept) == (scan.slope, scan.intercept)
+    before, after = scan.headers[0], again.headers[0]
+    assert after.SyntheticData == "YES" and "SYNTHETIC" in after.SeriesDescription and "DERIVED" in after.ImageType
+    assert after.SeriesInstanceUID != before.SeriesInstanceUID and after.SOPInstanceUID != before.SOPInstanceUID
+    assert "SyntheticData" not in before
+
+
+def test_nifti_slices_are_axial_with_the_front_above(tmp_path):
+    values = np.zeros((6, 5, 4), np.int16)  # right, front, up
+    values[0, 4, 1] = 9  # the patient's left, in front
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 2.0, 3.0, 1.0])), tmp_path / "sub-01_T1w.nii.gz")
+    (scan,) = scans_at(tmp_path)
+    assert scan.stored.shape == (4, 5, 6) and scan.spacing == (3, 2, 1) and scan.patient == "sub-01"
+    assert np.argwhere(scan.stored == 9).tolist() == [[1, 0, 5]]
+    flipped = nibabel.Nifti1Image(values[::-1], np.diag([-1.0, 2.0, 3.0, 1.0]))
+    nibabel.save(flipped, tmp_path / "sub-02_T1w.nii")
+    assert (scans_at(tmp_path)[1].stored == scan.stored).all()  # the same body, stored the other way round
+
+
+def test_patients_are_in_one_part_each(tmp_path):
+    for patient in "1234567890":
+        series(tmp_path, patient, count=3, side=8)
+    data = build.splits(Scans(path=str(tmp_path)))
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [24, 3, 3]
+    assert data.train.shape == (1, 8, 8)
+    parts = [set(part.indices.tolist()) for part in (data.train, data.validation, data.test)]
+    whose = [{i // 3 for i in part} for part in parts]  # patients lie one behind another, 3 slices each
+    assert not (whose[0] & whose[1] or whose[0] & whose[2] or whose[1] & whose[2])
+
+
+def test_an_array_with_patients_is_split_by_them(tmp_path):
+    patient = np.repeat(np.arange(10), 5)
+    np.random.default_rng(0).shuffle(patient)
+    np.savez(
+        tmp_path / "a.npz", images=np.random.default_rng(0).integers(0, 255, (50, 8, 8), np.uint8), patient=patient
+    )
+    data = build.splits(Arrays(path=str(tmp_path / "a.npz")))
+    parts = [part for part in (data.train, data.validation, data.test) if isinstance(part, Part)]
+    whose = [set(patient[part.indices.numpy()]) for part in parts]
+    assert sum(map(len, whose)) == 10 and set.union(*whose) == set(range(10))
+
+
+def test_levels_between_those_of_8_bits_reach_the_net(tmp_path):
+    data = build.splits(Scans(path=str(three(tmp_path)), window=(-3000, 3000)))
+    x, _ = data.train.take(torch.arange(len(data.train)))
+    assert len(x.unique()) > 600  # of 8 bits there would be 256
+
+
+def test_a_folder_of_scans_is_known_by_its_content(tmp_path):
+    config = configuring.configured("medical-image", data=str(three(tmp_path)))
+    assert config.data.kind == "scans" and config.data.path == str(tmp_path)
+
+
+def refused(path: Path, **settings) -> str:
+    with pytest.raises(DataError) as error:
+        build.splits(Scans(path=str(path), **settings))
+    assert error.value.exit_code == 3
+    return str(error.value)
+
+
+def test_scans_that_cannot_be_used_are_refused_with_their_name(tmp_path):
+    assert "how large its pixels are" in refused(three(tmp_path / "none", spacing=None))
+    series(three(tmp_path / "mixed"), "9", spacing=(1.4, 1.4))
+    assert "mixed spacings" in refused(tmp_path / "mixed")
+    assert len(build.splits(Scans(path=str(tmp_path / "mixed"), mixed_spacings=True)).train) == 8
+    series(tmp_path / "one", "1")
+    assert "only one patient (1)" in refused(tmp_path / "one")
+    assert "whose it is" in refused(three(tmp_path / "nobody", PatientID=""))
+    (tmp_path / "empty").mkdir()
+    assert "no scans" in refused(tmp_path / "empty") and "does not exist" in refused(tmp_path / "away")
+
+
+def test_slices_of_two_spacings_in_one_series_are_refused(tmp_path):
+    three(tmp_path)
+    slice_at(tmp_path / "1" / "more", "1", 9, np.ones((16, 16)), spacing=(2.0, 2.0))
+    assert "mixed spacings" in refused(tmp_path)
+
+
+def test_broken_files_and_flat_scans_are_named(tmp_path):
+    three(tmp_path)
+    (tmp_path / "1" / "broken").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
+    assert "broken" in refused(tmp_path)
+    flat = tmp_path / "flat"
+    for patient in ("sub-1", "sub-2", "sub-3"):
+        flat.mkdir(exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(np.ones((8, 8, 2), np.int16), np.eye(4)), flat / f"{patient}.nii")
+    assert "nothing to see" in refused(flat)
+    (flat / "sub-4.nii.gz").write_bytes(b"no nifti")
+    assert "sub-4.nii.gz cannot be read as NIfTI" in refused(flat)
+
+
+def test_a_series_goes_through_a_run_and_back_with_all_that_it_was(tmp_path):
+    nets = Translation(generator="gated", g_width=4, g_norm="none", d_width=4, init="he")
+    form = build.Form((1, 16, 16), 0, given=2, told=2)
+    G, _ = build.networks(nets, form, seed=0)
+    TrainedGenerator(G.eval().requires_grad_(False), nets, form, "lesion").save(tmp_path / "g.safetensors")
+    levels = series(tmp_path / "in", "7", count=2)
+    mask = np.zeros((2, 16, 16), bool)
+    mask[0, 4:9, 5:10] = True
+    np.save(tmp_path / "mask.npy", mask)
+    out, window = tmp_path / "out", (-160.0, 240.0)
+    lesion.add(
+        tmp_path / "g.safetensors", tmp_path / "in", tmp_path / "mask.npy", out, None, None, window, "last"
+    )  # fmt: skip
+    (before,), (after,) = scans_at(tmp_path / "in"), scans_at(out)
+    assert (after.stored[~mask] == levels[~mask]).all() and (after.stored[mask] != levels[mask]).any()
+    assert (after.spacing, after.window, after.patient) == (before.spacing, before.window, before.patient)
+    assert after.headers[0].SyntheticData == "YES"
