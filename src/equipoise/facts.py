@@ -37,6 +37,8 @@ def facts_of(data: c.Data) -> Facts:
             return Facts(len(found.names), side, classes_of(images.told(found)))
         case c.Arrays():
             return of_arrays(Path(data.path), data.size)
+        case c.Sentences():
+            return Facts(None, None, recipe="text-mle")
         case c.Pairs() | c.Domains() | c.Degrade() | c.ColouredDigits() | c.PaintedDigits():
             raise ConfigError(f"auto chooses for one domain, and data.kind={data.kind} has two: name a recipe.")
         case other:

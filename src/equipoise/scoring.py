@@ -22,7 +22,18 @@ from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, DataError, StorageError
-from equipoise.evaluation import FAMILIES, FIGURES, OF_PIXELS, PAIRED, Figures, Reference, Samples, evaluate, seen
+from equipoise.evaluation import (
+    FAMILIES,
+    FIGURES,
+    OF_PIXELS,
+    OF_TEXT,
+    PAIRED,
+    Figures,
+    Reference,
+    Samples,
+    evaluate,
+    seen,
+)
 from equipoise.games.cyclegan import BACK
 from equipoise.generator import TrainedGenerator
 from equipoise.live import LIVE
@@ -33,7 +44,7 @@ from equipoise.sets import GENERATOR, Set, is_run, of_run, opened, own_data, par
 from equipoise.streams import Stream
 
 SAMPLES = 10_000
-DEFAULT = tuple(name for name in FAMILIES if name not in OF_PIXELS)  # those take minutes, or a partner
+DEFAULT = tuple(name for name in FAMILIES if name not in (*OF_PIXELS, *OF_TEXT))  # those take minutes, or a partner
 
 
 @dataclass(frozen=True)

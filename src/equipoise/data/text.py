@@ -102,9 +102,7 @@ def tokens(lines: Sequence[str], vocabulary: Vocabulary, length: int, warn: Warn
     encoded = [vocabulary.encode(line) for line in lines]
     if long := sum(len(sentence) > length for sentence in encoded):
         longest = max(map(len, encoded))
-        warn(
-            f"{long:,} of {len(lines):,} sentences have more than {length} tokens (up to {longest:,}): they are cut."
-        )
+        warn(f"{long:,} of {len(lines):,} sentences have more than {length} tokens (up to {longest:,}): they are cut.")
     found = padded(encoded, length)
     if unknown := int((found == UNKNOWN).sum()):
         share = unknown / int((found != 0).sum())

@@ -8,7 +8,19 @@ from collections.abc import Callable
 
 from equipoise.config import TrainConfig, nearest
 from equipoise.errors import ConfigError
-from equipoise.recipes import auxiliary, classic, conditional, digits, r3gan, residual, small, style, toy, translation
+from equipoise.recipes import (
+    auxiliary,
+    classic,
+    conditional,
+    digits,
+    r3gan,
+    residual,
+    small,
+    style,
+    text,
+    toy,
+    translation,
+)
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "ring": toy.ring,
@@ -49,6 +61,10 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "superres": translation.superres,
     "denoise": translation.denoise,
     "inpaint": translation.inpaint,
+    "text-mle": text.text_mle,
+    "text-conditional": text.text_conditional,
+    "text-relgan": text.text_relgan,
+    "text-seqgan": text.text_seqgan,
 }
 
 
