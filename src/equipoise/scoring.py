@@ -341,12 +341,20 @@ def doubts(figures: Figures, against: Reference) -> Iterator[str]:
             )
 
 
-def keep(found: Score, run: RunFolder, warn: Warn) -> None:
-    """The figures in the run's folder, and pictures of what they cannot tell. A folder of somebody else may refuse."""
+def note(found: Score, run: RunFolder, warn: Warn) -> None:
+    """The figures in the run's folder. That of somebody else may refuse."""
     try:
         log = Log(run.evaluations)
         log.append("evaluation", date=datetime.now().isoformat(timespec="seconds"), **found.as_json())
         log.close()
+    except (OSError, StorageError) as error:
+        warn(f"the figures are not kept in {run.path}: {error}")
+
+
+def keep(found: Score, run: RunFolder, warn: Warn) -> None:
+    """Also pictures of what the figures cannot tell."""
+    note(found, run, warn)
+    try:
         exhibits.write(exhibits.exhibits(found.fake, found.reference), run.figures)
     except (OSError, StorageError) as error:
         warn(f"the figures are not kept in {run.path}: {error}")

@@ -120,6 +120,7 @@ def evaluate(
     checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "best",
     seed: Annotated[int, typer.Option(min=0, help="Of the samples that are drawn.")] = 0,
     back: Annotated[bool, typer.Option("--back", help="The way from B to A (cyclegan).")] = False,
+    kind: Annotated[str, typer.Option(help="text: files of sentences, one a line; auto, pictures.")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Scores samples, whoever made them; each figure with its protocol."""
@@ -128,7 +129,7 @@ def evaluate(
     families = [name.strip() for name in metrics.split(",") if name.strip()]
     score.evaluate(
         {"what": what, "against": against, "metrics": families, "features": features, "n": n, "train": train,
-         "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, as_json,
+         "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, kind, as_json,
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def hashed(tokens: Tensor) -> csr_array:
     bucket = np.concatenate([(x * PRIMES[1])[said], (x[:, :-1] * PRIMES[0] + x[:, 1:] * PRIMES[1] + 1)[pair]]) % BUCKETS
     place = np.concatenate([np.nonzero(said)[0], np.nonzero(pair)[0]])
     found = counted(place, bucket)
-    return csr_array((found.count.astype(float), (found.sentence, found.gram)), shape=(len(x), BUCKETS))
+    return csr_array((found.times.astype(float), (found.sentence, found.gram)), shape=(len(x), BUCKETS))
 
 
 def directed(rows: csr_array, weight: NDArray[np.float64]) -> csr_array:

@@ -57,7 +57,7 @@ def sentence_self_bleu(tokens: Tensor, most: int = 5) -> Tensor:
 def matched(own: Counts, limit: Ints, n: int) -> Ints:
     """Of each of n sentences, how many of its n-grams are in a reference, each as often as in one of these. [n]."""
     found = np.zeros(n, dtype=np.int64)
-    np.add.at(found, own.sentence, np.minimum(own.count, limit))
+    np.add.at(found, own.sentence, np.minimum(own.times, limit))
     return found
 
 

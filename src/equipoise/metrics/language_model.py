@@ -25,7 +25,7 @@ Gram = tuple[int, ...]
 class Level(NamedTuple):
     """The n-grams of one length."""
 
-    count: Counter[Gram]
+    times: Counter[Gram]
     total: Counter[Gram]  # of each context, the counts of its n-grams
     kinds: Counter[Gram]  # and how many different ones it has
 
@@ -49,7 +49,7 @@ class LanguageModel:
         for n in range(1, len(gram) + 1):
             level, of, context = self.levels[n - 1], gram[-n:], gram[-n:-1]
             if total := level.total[context]:
-                p = (max(level.count[of] - DISCOUNT, 0) + DISCOUNT * level.kinds[context] * p) / total
+                p = (max(level.times[of] - DISCOUNT, 0) + DISCOUNT * level.kinds[context] * p) / total
         return p
 
 
@@ -66,7 +66,7 @@ def language_model(tokens: Tensor, words: int, order: int = ORDER) -> LanguageMo
     full = Counter(gram for sentence in sentences(tokens) for gram in predicted(sentence, order))
     levels = [level(full, order)]
     for n in range(order - 1, 0, -1):
-        shorter = Counter(gram[1:] for gram in levels[0].count if len(gram) == n + 1)
+        shorter = Counter(gram[1:] for gram in levels[0].times if len(gram) == n + 1)
         shorter.update({gram: count for gram, count in full.items() if len(gram) == n and gram[0] == START})
         levels.insert(0, level(shorter, n))
     return LanguageModel(levels, words)

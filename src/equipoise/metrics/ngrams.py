@@ -18,7 +18,7 @@ class Counts(NamedTuple):
 
     sentence: Ints  # [P], ascending
     gram: Ints  # [P], a number for each different n-gram
-    count: Ints  # [P]
+    times: Ints  # [P]
 
 
 def lengths(tokens: Tensor) -> Ints:
@@ -71,7 +71,7 @@ def parted(counts: Counts, sizes: Ints) -> list[Counts]:
     """Of each set its own, its sentences numbered from 0."""
     ends = np.searchsorted(counts.sentence, sizes)
     return [
-        Counts(counts.sentence[a:b] - first, counts.gram[a:b], counts.count[a:b])
+        Counts(counts.sentence[a:b] - first, counts.gram[a:b], counts.times[a:b])
         for a, b, first in zip(ends[:-1], ends[1:], sizes[:-1], strict=True)
     ]
 
@@ -79,15 +79,15 @@ def parted(counts: Counts, sizes: Ints) -> list[Counts]:
 def most_in_one(counts: Counts, kinds: int) -> Ints:
     """The largest count of each n-gram in any one sentence; 0 for those that do not occur. [kinds]."""
     found = np.zeros(kinds, dtype=np.int64)
-    np.maximum.at(found, counts.gram, counts.count)
+    np.maximum.at(found, counts.gram, counts.times)
     return found
 
 
 def most_in_another(counts: Counts) -> Ints:
     """The same for each pair (sentence, n-gram), in any other sentence: of the sentence with the largest count it is
     the second largest. [P]."""
-    order = np.lexsort((-counts.count, counts.gram))
-    gram, count = counts.gram[order], counts.count[order]
+    order = np.lexsort((-counts.times, counts.gram))
+    gram, count = counts.gram[order], counts.times[order]
     starts = np.flatnonzero(np.r_[True, gram[1:] != gram[:-1]]) if len(gram) else np.zeros(0, dtype=np.int64)
     sizes = np.diff(np.r_[starts, len(gram)])
     largest = np.repeat(count[starts], sizes)

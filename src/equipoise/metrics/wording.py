@@ -26,7 +26,7 @@ def distinct(fake: Tensor, orders: Sequence[int] = ORDERS) -> dict[str, Estimate
     for n, (counts,) in enumerate(grams(fake, most=max(orders)), 1):
         if n not in orders:
             continue
-        if not (total := int(counts.count.sum())):
+        if not (total := int(counts.times.sum())):
             raise DataError(f"distinct-{n}: no sentence has {n} tokens.")
         kinds = int(counts.gram.max()) + 1
         found[f"distinct_{n}"] = Estimate(kinds / total, None, None, len(fake), 0, {"metric": "distinct", "n": n})

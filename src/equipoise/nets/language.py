@@ -67,7 +67,8 @@ class RelationalMemory(nn.Module):
         seen = self.norm1(memory + self.attend(memory, both, both, need_weights=False)[0])
         seen = self.norm2(seen + self.mlp(seen))
         into, kept = (self.gates_of_x(new) + self.gates_of_memory(memory.tanh())).chunk(2, -1)
-        return (kept + 1).sigmoid() * memory + into.sigmoid() * seen.tanh()
+        memory = (kept + 1).sigmoid() * memory + into.sigmoid() * seen.tanh()
+        return memory
 
 
 class Generator(nn.Module):
