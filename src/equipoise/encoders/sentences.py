@@ -13,13 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import svds
 from torch import Tensor
 
 from equipoise.encoders.encoder import Look
 from equipoise.metrics.ngrams import counted
 
-BUCKETS, DIMENSION, LEARNT_FROM = 4096, 64, 10_000  # hashed words and pairs; features; sentences, at most
+BUCKETS, DIMENSION, LEARNT_FROM = 1024, 64, 10_000  # hashed words and pairs; features; sentences, at most
 PRIMES = 1_000_003, 7_919  # that a pair's two tokens are hashed by
 
 
@@ -46,10 +45,9 @@ def sentence_encoder(tokens: Tensor) -> SentenceEncoder:
     rows = hashed(tokens[:LEARNT_FROM])
     known = np.bincount(rows.indices, minlength=BUCKETS)  # sentences that have it
     weight = np.log((1 + rows.shape[0]) / (1 + known)) + 1  # Sparck Jones 1972, smoothed
-    some = min(DIMENSION, rows.shape[0] - 1, int((known > 0).sum()) - 1)
-    start = np.ones(min(rows.shape))  # of the iteration: otherwise it is drawn
-    _, scale, axes = svds(directed(rows, weight), k=max(1, some), v0=start)
-    return SentenceEncoder(weight, axes[np.argsort(-scale)].T.copy())
+    seen = directed(rows, weight)
+    _, axes = np.linalg.eigh(np.asarray((seen.T @ seen).todense()))  # the same each time, where an iteration may draw
+    return SentenceEncoder(weight, axes[:, : -1 - DIMENSION : -1].copy())
 
 
 def hashed(tokens: Tensor) -> csr_array:
