@@ -11,6 +11,7 @@ import torch
 from equipoise import auto, finetuning
 from equipoise import config as c
 from equipoise.auto import Facts
+from equipoise.data import text as texts
 from equipoise.data.arrays import FILES, is_arrays
 from equipoise.data.formats import holds_scans
 from equipoise.data.hooks import Warn, unheard
@@ -109,6 +110,8 @@ def in_place_of(before: c.Data, text: str) -> c.Data:
                 raise DataError(f"{text} is not there: this recipe needs a folder or a file with {what}.")
             apart = {} if isinstance(before, c.Lesions) else {"to": None}
             return before.model_copy(update={"path": text} | apart)
+        case c.Sentences():
+            return before.model_copy(update={"path": text})
         case c.Degrade():
             of = of_same_size(data_at(text), before.of)
             if not isinstance(of, c.Pictures | c.Arrays | c.Digits | c.StackedDigits):
@@ -127,6 +130,8 @@ def found_from_anywhere(data: c.Data) -> c.Data:
             return data.model_copy(update={"path": whole(path)})
         case c.Pairs(path=path, to=str(to)) | c.Domains(path=path, to=str(to)):
             return data.model_copy(update={"path": whole(path), "to": whole(to)})
+        case c.Sentences(path=path):
+            return data.model_copy(update={"path": whole(path)})
         case c.Degrade(of=of):
             return data.model_copy(update={"of": found_from_anywhere(of)})
         case _:
@@ -146,12 +151,20 @@ def data_at(text: str) -> c.Data:
         return c.Arrays(path=str(path))
     if holds_scans(path):
         return c.Scans(path=str(path))
+    if is_text(path):
+        return c.Sentences(path=str(path))
     if path.is_dir() or (path.is_file() and path.name.lower().endswith(PICTURE_FILES)):
         return c.Pictures(path=str(path))
     raise DataError(
         f"{text} is no folder, no {', '.join(PICTURE_FILES + FILES)} file, and no built-in set.\n"
         f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
     )
+
+
+def is_text(path: Path) -> bool:
+    """A .txt file, or a folder of them."""
+    folder = path / "train" if (path / "train").is_dir() else path
+    return (path.is_file() and path.suffix.lower() == texts.SUFFIX) or any(folder.glob(f"*{texts.SUFFIX}"))
 
 
 def of_same_size(data: c.Data, before: c.Data) -> c.Data:

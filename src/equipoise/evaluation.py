@@ -17,6 +17,7 @@ from equipoise.encoders.cache import Cache
 from equipoise.encoders.cells import cells
 from equipoise.encoders.encoder import Encoder, Look
 from equipoise.encoders.looked import looked, remembered
+from equipoise.encoders.sentences import SentenceEncoder
 from equipoise.errors import DataError
 from equipoise.metrics import (
     Binned,
@@ -24,22 +25,29 @@ from equipoise.metrics import (
     Estimate,
     binned,
     birthday,
+    bleu,
     class_modes,
     copy_rate,
     copying_test,
+    distinct,
     effective_rank,
     frechet_distance,
     inception_score,
     kernel_distance,
     ms_ssim,
     ms_ssim_of_pairs,
+    perplexities,
     prdc,
     psnr,
+    repeats,
+    self_bleu,
     sliced_patches,
     ssim,
     two_sample_test,
     vendi_score,
+    verbatim,
 )
+from equipoise.metrics.bleu import ORDERS
 from equipoise.metrics.estimate import by_mean
 from equipoise.metrics.privacy import People, Privacy, privacy
 from equipoise.streams import Stream
@@ -54,6 +62,7 @@ class Samples:
 
     look: Look
     pixels: Tensor | None = None  # uint8 [N, C, H, W]; None for points and for features that came as they are
+    tokens: Tensor | None = None  # [N, L] of sentences
 
     def __len__(self) -> int:
         return len(self.look.features)
@@ -65,7 +74,8 @@ class Samples:
     def at(self, places: Tensor) -> Samples:
         logits = None if self.look.logits is None else self.look.logits[places]
         pixels = None if self.pixels is None else self.pixels[places]
-        return Samples(Look(self.features[places], logits), pixels)
+        tokens = None if self.tokens is None else self.tokens[places]
+        return Samples(Look(self.features[places], logits), pixels, tokens)
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,9 @@ class Reference:
 
 
 def seen_by(encoder: Encoder, x: Tensor) -> Samples:
-    """uint8 images, images in [-1, 1] (as a file would hold them), or points, as the encoder sees them."""
+    """uint8 images, images in [-1, 1] (as a file would hold them), points or sentences, as the encoder sees them."""
+    if isinstance(encoder, SentenceEncoder):
+        return Samples(encoder.look(x), tokens=x.long())
     if x.ndim != 4:
         return Samples(encoder.look(x))
     pixels = x if x.dtype == torch.uint8 else to_uint8(x)
@@ -105,7 +117,7 @@ def seen(encoder: Encoder, source: Source, cache: Cache, track: Track = untracke
     """All of a source, as the encoder sees it or saw it before."""
     x, _ = everything(source)
     if x.ndim != 4:
-        return Samples(encoder.look(x))
+        return seen_by(encoder, x)
     return Samples(remembered(encoder, source, cache, track=track), to_uint8(x))
 
 
@@ -137,7 +149,7 @@ def within(name: str, estimate: Estimate) -> Estimate:
 
 def stated(estimate: Estimate, family: str, against: Reference) -> Estimate:
     """With all that the figure depends on in its protocol."""
-    features = {} if family in OF_PIXELS else {"features": dict(against.features)}
+    features = {} if family in (*OF_PIXELS, *OF_TEXT) else {"features": dict(against.features)}
     return replace(estimate, protocol={**estimate.protocol, **features, "data": dict(against.data)})
 
 
@@ -253,11 +265,38 @@ def paired(name: str, figure: Callable[[Tensor, Tensor], Tensor]) -> Family:
     return family
 
 
+def of_sentences(fake: Samples, against: Reference) -> Figures:
+    return bleu(tokens(against.real), tokens(fake))
+
+
+def among_sentences(fake: Samples, against: Reference) -> Figures:
+    """Also of the reals, to compare with."""
+    of_reals = self_bleu(tokens(against.real))
+    return self_bleu(tokens(fake)) | {f"{name}_of_reals": estimate for name, estimate in of_reals.items()}
+
+
+def variety(fake: Samples, against: Reference) -> Figures:
+    """Also of the reals; and, where training data is known, how much of it is repeated."""
+    found = distinct(tokens(fake)) | {
+        "repeats": repeats(tokens(fake)),
+        "repeats_of_reals": repeats(tokens(against.real)),
+    }
+    if against.train is not None:
+        found["verbatim"] = verbatim(tokens(against.train), tokens(fake))
+        found["verbatim_of_reals"] = verbatim(tokens(against.train), tokens(against.real))
+    return found
+
+
+def of_language_models(fake: Samples, against: Reference) -> Figures:
+    return perplexities(tokens(against.real), tokens(fake))
+
+
 FAMILIES: Mapping[str, Family] = {
     "fd": frechet, "kid": kernel, "is": inception, "prdc": neighbours, "vendi": vendi, "bins": bins,
     "classes": classes, "copies": copies, "privacy": secrets, "birthday": birthdays, "two_sample": two_sample,
     "swd": sliced, "pairwise": pairwise,
     "ssim": paired("ssim", ssim), "ms_ssim": paired("ms_ssim", ms_ssim), "psnr": paired("psnr", psnr),
+    "bleu": of_sentences, "self_bleu": among_sentences, "variety": variety, "language_model": of_language_models,
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is kept for the features of Inception
     "fd": ("fd", "fid"), "kid": ("kid",), "is": ("is",), "prdc": ("precision", "recall", "density", "coverage"),
@@ -266,9 +305,14 @@ FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is ke
     "birthday": ("repeat_chance", "repeat_chance_of_reals"), "two_sample": ("two_sample",), "swd": ("swd",),
     "privacy": Privacy._fields,
     "pairwise": ("pairwise_ms_ssim",), "ssim": ("ssim",), "ms_ssim": ("ms_ssim",), "psnr": ("psnr",),
+    "bleu": tuple(f"{way}bleu_{n}" for way in ("", "back_") for n in ORDERS),
+    "self_bleu": tuple(f"self_bleu_{n}{of}" for of in ("", "_of_reals") for n in ORDERS),
+    "variety": (*(f"distinct_{n}" for n in range(1, 5)), "repeats", "repeats_of_reals", "verbatim", "verbatim_of_reals"),
+    "language_model": ("lm_perplexity", "reverse_lm_perplexity"),
 }  # fmt: skip
 PAIRED = ("ssim", "ms_ssim", "psnr")  # compare sample i with real i: for restoration and translation
 OF_PIXELS = (*PAIRED, "swd", "pairwise")
+OF_TEXT = ("bleu", "self_bleu", "variety", "language_model")
 
 
 BOUNDS: Mapping[str, tuple[float, float]] = {  # what each figure can be
@@ -280,6 +324,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {  # what each figure can be
     **dict.fromkeys(("fd", "fid", "density", "vendi_ratio", "effective_rank_ratio", "reverse_kl", "swd"), (0, inf)),
     **dict.fromkeys(("is", "vendi", "effective_rank", "effective_classes"), (1, inf)),
     "jsd": (0, log(2)),
+    **dict.fromkeys((f"{way}bleu_{n}" for way in ("", "back_", "self_") for n in ORDERS), (0, 1)),
 }
 
 
@@ -296,3 +341,9 @@ def pixels(samples: Samples) -> Tensor:
     if samples.pixels is None:
         raise DataError("these samples are no images.")
     return samples.pixels
+
+
+def tokens(samples: Samples) -> Tensor:
+    if samples.tokens is None:
+        raise DataError("these samples are no sentences.")
+    return samples.tokens

@@ -39,6 +39,8 @@ def facts_of(data: c.Data) -> Facts:
             return of_arrays(Path(data.path), data.size)
         case c.Scans():
             raise ConfigError("auto chooses for pictures, and these are scans: take the recipe medical-image.")
+        case c.Sentences():
+            return Facts(None, None, recipe="text-mle")
         case c.Pairs() | c.Domains() | c.Lesions() | c.Degrade() | c.ColouredDigits() | c.PaintedDigits():
             raise ConfigError(f"auto chooses for one domain, and data.kind={data.kind} has two: name a recipe.")
         case other:

@@ -62,6 +62,28 @@ MEANINGS = {
     "duality_gap": Meaning("duality gap", "lower", "how much the players could still win, each moving alone"),
     "ssim": Meaning("SSIM", "higher", "structural similarity of each picture with its own; 1 for equal ones"),
     "ms_ssim": Meaning("MS-SSIM", "higher", "the same over five scales"),
+    **{
+        f"bleu_{n}": Meaning(f"BLEU-{n}", "higher", "how much of the fakes stands so in held-out sentences")
+        for n in range(2, 6)
+    },
+    **{
+        f"back_bleu_{n}": Meaning(f"backward BLEU-{n}", "higher", "how much of held-out sentences the fakes say")
+        for n in range(2, 6)
+    },
+    **{
+        f"self_bleu_{n}": Meaning(f"self-BLEU-{n}", "lower", "how much of a fake stands so in other fakes")
+        for n in range(2, 6)
+    },
+    **{
+        f"distinct_{n}": Meaning(f"distinct-{n}", "higher", f"share of {n}-grams that are different")
+        for n in range(1, 5)
+    },
+    "repeats": Meaning("repeats", "lower", "share of fakes that are another one, word for word"),
+    "verbatim": Meaning("verbatim", "lower", "share of fakes that stand word for word in the training data"),
+    "lm_perplexity": Meaning("LM score", "lower", "perplexity of fakes for a model of held-out sentences"),
+    "reverse_lm_perplexity": Meaning(
+        "reverse LM score", "lower", "perplexity of held-out sentences for a model of fakes"
+    ),
     "psnr": Meaning("PSNR", "higher", "signal over noise of each picture against its own, in dB"),
 }
 

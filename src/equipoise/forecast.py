@@ -217,7 +217,7 @@ def rehearsed(config: c.TrainConfig, form: build.Form, data: Splits, device: tor
     """Seconds of a step, on a game that is thrown away. One that takes long is played once."""
     torch.set_num_threads(config.machine.threads or 1)
     batches, held_out = build.batches(config, data, device), build.held_out(config, data, device)
-    game = build.game(config, form, device, held_out=held_out)
+    game = build.game(against_D(config), form, device, held_out=held_out)
     warm_up, began = 0, time.perf_counter()
     while warm_up < 1 or (warm_up < 3 and time.perf_counter() - began < REHEARSAL_S):
         step_and_wait(game, batches, device)
@@ -229,6 +229,13 @@ def rehearsed(config: c.TrainConfig, form: build.Form, data: Splits, device: tor
         step_and_wait(game, batches, device)
         steps += 1
     return spent / steps
+
+
+def against_D(config: c.TrainConfig) -> c.TrainConfig:
+    """Of sentences, the part in which G plays against D, if there is one: its rounds take longest."""
+    if config.speech.imitates == 1:
+        return config
+    return config.model_copy(update={"speech": config.speech.model_copy(update={"imitates": 0.0})})
 
 
 def judging_s(onlookers: Onlookers) -> float:

@@ -196,12 +196,14 @@ class OfGame:
     def __init__(
         self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, images: int, *, first: Sequence[Finding] = (),
         draw: Callable[[Sequence[float], Sequence[float]], Image.Image] | None = None, conditional: bool = False,
-        setting: Setting | None = None,
+        setting: Setting | None = None, ask: Callable[[Any, Bench], dict[str, float]] = standing,
     ):  # fmt: skip
         """`images` is the length of the run; in its first part only what is beyond doubt is told. `first` are findings
         before the first step; `draw` makes a picture of the shares of reals and of fakes; `conditional`: samples should
-        be of the classes y; `setting`: the game may be changed."""
+        be of the classes y; `setting`: the game may be changed; `ask`: what the players are
+        asked."""
         self.eyes, self.bench, self.z, self.y, self.first, self.draw = eyes, bench, z, y, first, draw
+        self.ask = ask
         self.asked = y if conditional else None
         self.watch = Watch(None if eyes is None else eyes.calibration, round(BURN_IN * images))
         self.before: Tensor | None = None  # features of G's samples at the look before, of the same latents
@@ -220,7 +222,7 @@ class OfGame:
     def look(self, game: GAN) -> Sight:
         """At the samples of the average of G, at those of G itself, and at the players."""
         told: list[float] = []
-        found = standing(game, self.bench)
+        found = self.ask(game, self.bench)
         if self.eyes is not None:
             signals, told = self.eyes.see(drawn(game.sampler, self.z, self.y, self.bench.at_once), self.asked)
             found |= signals | self.moved(game)

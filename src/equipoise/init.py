@@ -26,6 +26,7 @@ def torch_default(net: nn.Module, generator: torch.Generator) -> None:
         nn.init.uniform_(kernel(layer), -bound, bound, generator=generator)
         if (b := bias(layer)) is not None:
             nn.init.uniform_(b, -bound, bound, generator=generator)
+    recurrent(net, generator)
     embeddings(net, generator)
 
 
@@ -119,6 +120,17 @@ def kernel(layer: nn.Module) -> Tensor:
 def bias(layer: nn.Module) -> Tensor | None:
     assert isinstance(layer.bias, Tensor | None)
     return layer.bias
+
+
+def recurrent(net: nn.Module, generator: torch.Generator) -> None:
+    """PyTorch's own of LSTMs, U(-1/sqrt(width), 1/sqrt(width)), and of the joint matrix of attention, Xavier's."""
+    for layer in net.modules():
+        if isinstance(layer, nn.LSTM):
+            for w in layer.parameters():
+                nn.init.uniform_(w, -(layer.hidden_size**-0.5), layer.hidden_size**-0.5, generator=generator)
+        if isinstance(layer, nn.MultiheadAttention):
+            nn.init.xavier_uniform_(layer.in_proj_weight, generator=generator)
+            nn.init.zeros_(layer.in_proj_bias)
 
 
 def embeddings(net: nn.Module, generator: torch.Generator) -> None:

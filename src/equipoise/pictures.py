@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,23 @@ from PIL.PngImagePlugin import PngInfo
 
 Pixels = NDArray[np.uint8]
 Shares = NDArray[np.float64]
+
+
+class Picture(Protocol):
+    """What shows samples."""
+
+    def save(self, path: Path, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Samples that are sentences: a text file in a picture's place."""
+
+    lines: Sequence[str]
+
+    def save(self, path: Path) -> None:
+        path.with_suffix(".txt").write_text("".join(f"{line}\n" for line in self.lines), encoding="utf-8")
+
 
 GUTTER = 2  # pixels between samples, after enlarging
 BACKGROUND = 96

@@ -22,7 +22,18 @@ from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
 from equipoise.encoders.looked import identity
 from equipoise.errors import ConfigError, DataError, StorageError
-from equipoise.evaluation import FAMILIES, FIGURES, OF_PIXELS, PAIRED, Figures, Reference, Samples, evaluate, seen
+from equipoise.evaluation import (
+    FAMILIES,
+    FIGURES,
+    OF_PIXELS,
+    OF_TEXT,
+    PAIRED,
+    Figures,
+    Reference,
+    Samples,
+    evaluate,
+    seen,
+)
 from equipoise.games.cyclegan import BACK
 from equipoise.generator import TrainedGenerator
 from equipoise.live import LIVE
@@ -33,7 +44,9 @@ from equipoise.sets import GENERATOR, Set, is_run, of_run, opened, own_data, par
 from equipoise.streams import Stream
 
 SAMPLES = 10_000
-DEFAULT = tuple(name for name in FAMILIES if name not in (*OF_PIXELS, "privacy"))  # asked for by name
+DEFAULT = tuple(  # the others take minutes, or a partner, or are asked for by name
+    name for name in FAMILIES if name not in (*OF_PIXELS, *OF_TEXT, "privacy")
+)
 
 
 @dataclass(frozen=True)
@@ -331,12 +344,20 @@ def doubts(figures: Figures, against: Reference) -> Iterator[str]:
             )
 
 
-def keep(found: Score, run: RunFolder, warn: Warn) -> None:
-    """The figures in the run's folder, and pictures of what they cannot tell. A folder of somebody else may refuse."""
+def note(found: Score, run: RunFolder, warn: Warn) -> None:
+    """The figures in the run's folder. That of somebody else may refuse."""
     try:
         log = Log(run.evaluations)
         log.append("evaluation", date=datetime.now().isoformat(timespec="seconds"), **found.as_json())
         log.close()
+    except (OSError, StorageError) as error:
+        warn(f"the figures are not kept in {run.path}: {error}")
+
+
+def keep(found: Score, run: RunFolder, warn: Warn) -> None:
+    """Also pictures of what the figures cannot tell."""
+    note(found, run, warn)
+    try:
         exhibits.write(exhibits.exhibits(found.fake, found.reference), run.figures)
     except (OSError, StorageError) as error:
         warn(f"the figures are not kept in {run.path}: {error}")

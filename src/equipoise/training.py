@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from PIL import Image
 from torch import Tensor
 
 from equipoise.controller import Controller, Sight
@@ -22,6 +21,7 @@ from equipoise.evaluation import Figures
 from equipoise.games.base import Game, Signals
 from equipoise.judging import Judge
 from equipoise.knobs import At, Change, Knobs, Ramp, Schedule, ramp, scheduled
+from equipoise.pictures import Picture
 from equipoise.probes.step import examined
 from equipoise.processes import ALONE, Processes
 from equipoise.progress import Reporter, silent
@@ -94,7 +94,7 @@ class Run(Generic[G]):
     batches: Batches
     plan: Plan
     folder: RunFolder
-    draw: Callable[[Game], Image.Image]  # the samples of the fixed latents
+    draw: Callable[[Game], Picture]  # the samples of the fixed latents
     judge: Judge
     controller: Controller
     events: Log | Unwritten
@@ -335,7 +335,7 @@ def draw(run: Run[Any]) -> None:
     keep(run.draw(run.game), run.folder.grid(run.standing.step))
 
 
-def keep(picture: Image.Image, path: Path) -> None:
+def keep(picture: Picture, path: Path) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
         picture.save(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from equipoise.evaluation import Reference, seen
 from equipoise.guardian import OfGame, spread
 from equipoise.judging import Held, OfSamples
 from equipoise.metrics import nearest
-from equipoise.probes.players import Bench
+from equipoise.probes.players import Bench, standing
 from equipoise.probes.samples import FEWEST
 from equipoise.sight import LEARNED, Eyes, eyes_for
 
@@ -115,6 +115,7 @@ class Viewpoint:
             OfGame, eyes, self.bench(z[: self.asked], y[: self.asked]), z[:n], y[:n],
             first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
             draw=drawing_of_modes(eyes, train) if images and eyes else None, conditional=self.form.classes > 1,
+            ask=standing if self.form.vocabulary is None else unasked,
         )  # fmt: skip
 
     def setting(self) -> Setting:
@@ -147,6 +148,11 @@ class Viewpoint:
         if not self.form.is_images:
             return BENCH
         return min(BENCH, max(LEAST_BENCH, BENCH_PIXELS // (self.form.shape[1] * self.form.shape[2])))
+
+
+def unasked(game: Any, bench: Bench) -> dict[str, float]:
+    """Of players whose samples have no slope, and no way between two of them."""
+    return {}
 
 
 def class_counts(source: Source) -> list[int]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from equipoise import config as c
@@ -32,6 +31,7 @@ from equipoise.data import sides
 from equipoise.data.source import Source, Splits, mixed
 from equipoise.errors import ConfigError, MachineError
 from equipoise.games.base import Game
+from equipoise.pictures import Picture
 from equipoise.streams import Stream
 
 FIXED = 64  # samples in a grid
@@ -45,7 +45,7 @@ def form(config: c.TrainConfig, data: Splits) -> Form:
     classes = data.train.classes if config.nets.conditioning != "none" else 0
     if config.nets.conditioning != "none" and not classes:
         raise ConfigError("nets.conditioning needs labels, and this data has none: set nets.conditioning=none.")
-    return Form(data.train.shape, classes)
+    return Form(data.train.shape, classes, vocabulary=data.vocabulary)
 
 
 def reals(config: c.TrainConfig, form: Form, data: Splits, way: str = "") -> Splits:
@@ -95,10 +95,13 @@ def device(machine: c.Machine) -> torch.device:
     return torch.device(machine.device)
 
 
-def drawing(config: c.TrainConfig, form: Form, data: Splits, device: torch.device) -> Callable[[Game], Image.Image]:
+def drawing(config: c.TrainConfig, form: Form, data: Splits, device: torch.device) -> Callable[[Game], Picture]:
     """A function that draws the samples of latents, or of pictures, that stay the same for the whole run."""
     if config.play != "noise":
         return translating.drawing(config.play, form, data.validation, device)
+    if form.vocabulary is not None:
+        begun, vocabulary = begins(config, form, data.validation, FIXED, "fixed", device), form.vocabulary
+        return lambda game: pictures.Lines(vocabulary.lines(game.sampler(*begun)))
     n = FIXED if form.is_images else 2500
     z, y = begins(config, form, data.validation, n, "fixed", device)
     if form.is_images:

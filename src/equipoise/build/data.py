@@ -12,6 +12,7 @@ from equipoise import augment
 from equipoise import config as c
 from equipoise.build.players import layout
 from equipoise.data import arrays, degraded, digits, images, lesions, painted, scan_slices, sides, toy
+from equipoise.data import text as texts
 from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.degraded import Spoil
 from equipoise.data.domains import Asked
@@ -63,6 +64,8 @@ def splits(data: c.Data, track: Track = untracked, warn: Warn = unheard) -> Spli
             return pairs(asked(data), track, warn)
         case c.Domains():
             return domains(asked(data), track, warn)
+        case c.Sentences():
+            return texts.text(Path(data.path), data.by, data.words, data.length, warn)
         case c.Degrade():
             held_out = spoiling(data, Stream(0, "spoilt"))  # of no run's seed: all are asked about the same
             return degraded.degraded(splits(data.of, track, warn), held_out, f"{data.how} {data.sigma}")

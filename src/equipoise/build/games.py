@@ -23,12 +23,13 @@ from equipoise.games.cyclegan import BACK, CycleGAN
 from equipoise.games.dealing import Dealing, Undrawn
 from equipoise.games.gan import GAN, Augment, Call, Precision
 from equipoise.games.pool import NoPool, Pool
+from equipoise.games.textgan import TextGAN
 from equipoise.knobs import Knobs
 from equipoise.losses import CLASS_LOSSES
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
-AnyGame = GAN | CycleGAN
+AnyGame = GAN | CycleGAN | TextGAN
 
 
 def none_held_out(drawn: int) -> Batch:
@@ -42,6 +43,8 @@ def game(
     """The game at its start. Raises ConfigError when its parts do not fit together."""
     require_room(config, processes)
     G, D = players(config, form, config.seed, device)
+    if isinstance(config.nets, c.Language):
+        return of_sentences(config, G, D, device, processes)
     if config.play != "cycle":
         g_opt = optimizer(config.optim.g, [G], config.knobs.g_lr)
         return of_two(config, form, G, D, g_opt, device, processes, held_out)
@@ -93,6 +96,26 @@ def of_two(
         levels=Levels(device),
         dealing=dealing,
         pool=pool(config, form, device, way),
+    )
+
+
+def of_sentences(
+    config: c.TrainConfig, G: nn.Module, D: nn.Module, device: torch.device, processes: Processes
+) -> TextGAN:  # fmt: skip
+    return TextGAN(
+        G=G,
+        D=D,
+        g_opt=optimizer(config.optim.g, [G], config.knobs.g_lr),
+        d_opt=optimizer(config.optim.d, [D], config.knobs.d_lr),
+        ema=EMA(G),
+        latents=Stream(config.seed, "latents", str(device)),
+        knobs=config.knobs,
+        imitates=round(config.speech.imitates * config.images),
+        sentences=config.images,
+        against=config.speech.against,
+        beta=config.speech.beta,
+        rollouts=config.speech.rollouts,
+        processes=processes,
     )
 
 

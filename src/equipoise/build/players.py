@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from equipoise import config as c
 from equipoise import init
 from equipoise.data.source import Shape
+from equipoise.data.vocabulary import Vocabulary
 from equipoise.errors import ConfigError
 from equipoise.nets import (
     adain,
@@ -19,6 +20,7 @@ from equipoise.nets import (
     fastgan,
     focused,
     inpainting,
+    language,
     mlp,
     patchgan,
     r3gan,
@@ -42,16 +44,19 @@ class Form:
     classes: int
     given: int = 0  # channels of the picture that G begins with; 0: it begins with noise
     told: int = 0  # channels of the picture that both players are told
+    vocabulary: Vocabulary | None = None  # of sentences
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Form:
         """As it was written down."""
-        return cls(tuple(facts["shape"]), facts["classes"], facts.get("given", 0), facts.get("told", 0))
+        vocabulary = Vocabulary.of(facts["vocabulary"]) if "vocabulary" in facts else None
+        return cls(tuple(facts["shape"]), facts["classes"], facts.get("given", 0), facts.get("told", 0), vocabulary)
 
     def facts(self) -> dict[str, Any]:
         """To write down."""
         pictures = {"given": self.given, "told": self.told} if self.given else {}
-        return {"shape": list(self.shape), "classes": self.classes} | pictures
+        sentences = {"vocabulary": self.vocabulary.facts()} if self.vocabulary else {}
+        return {"shape": list(self.shape), "classes": self.classes} | pictures | sentences
 
     @property
     def back(self) -> Form:
@@ -100,7 +105,7 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
 
 def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
     shape, classes = form.shape, form.classes
-    if not isinstance(nets, c.MLP | c.Translation):
+    if not isinstance(nets, c.MLP | c.Translation | c.Language):
         require_power_of_two(nets.kind, shape, smallest=8)
     match nets:
         case c.MLP() | c.DCGAN():
@@ -129,6 +134,15 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
                 stylegan2.Discriminator(shape, w_dim=nets.w_dim, mapping_layers=nets.mapping_layers,
                                         capacity=nets.capacity, max_width=nets.max_width, classes=classes,
                                         group=nets.group, checkpointing=nets.checkpointing),
+            )  # fmt: skip
+        case c.Language():
+            assert form.vocabulary is not None, "rules.speaking pairs these nets with sentences"
+            words, length = len(form.vocabulary), shape[0]
+            return (
+                language.Generator(words, length, embedding=nets.embedding, width=nets.g_width, cell=nets.cell,
+                                   slots=nets.slots, heads=nets.heads, classes=classes),
+                language.Discriminator(words, length, embedding=nets.d_embedding, views=nets.d_views,
+                                       filters=nets.d_filters, classes=classes),
             )  # fmt: skip
         case c.Translation():
             return translator(nets, form), judge_of_patches(nets, form)
@@ -280,7 +294,7 @@ def is_layer(module: nn.Module) -> bool:
 def layout(nets: c.Nets) -> torch.memory_format:
     """Convolutions are up to twice as fast with the channels of a pixel side by side."""
     match nets:
-        case c.MLP():
+        case c.MLP() | c.Language():
             return torch.contiguous_format
         case c.DCGAN() | c.R3GAN() | c.ResNet() | c.StyleGAN2() | c.FastGAN() | c.Translation():
             return torch.channels_last

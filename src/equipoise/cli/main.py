@@ -129,6 +129,7 @@ def evaluate(
     privacy: Annotated[
         bool, typer.Option("--privacy", help="What they give away of the people learnt from; exit 1 if anything.")
     ] = False,
+    kind: Annotated[str, typer.Option(help="text: files of sentences, one a line; auto, pictures.")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Scores samples, whoever made them; each figure with its protocol."""
@@ -138,7 +139,7 @@ def evaluate(
     families += ["privacy"] if privacy and "privacy" not in families else []
     code = score.evaluate(
         {"what": what, "against": against, "metrics": families, "features": features, "n": n, "train": train,
-         "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, as_json, privacy=privacy,
+         "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, kind, as_json, privacy=privacy,
     )  # fmt: skip
     raise typer.Exit(code)
 

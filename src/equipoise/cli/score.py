@@ -7,16 +7,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from equipoise.cli import screen
+from equipoise.errors import ConfigError
 from equipoise.figures import meaning, net
 from equipoise.metrics import Estimate
 from equipoise.metrics.privacy import leaks
 from equipoise.scoring import Asked, Score, score
+from equipoise.texts import are_asked, score_text
 from equipoise.words import counted
 
+KINDS = ("auto", "text", "pictures")  # auto goes by the name of the file, or by the run
 
-def evaluate(asked: Mapping[str, Any], as_json: bool, *, privacy: bool = False) -> int:
+
+def evaluate(asked: Mapping[str, Any], kind: str, as_json: bool, *, privacy: bool = False) -> int:
     """The exit code: 1 when people who were learnt from are given away."""
-    found = score(Asked(**asked), screen.track, screen.fail)
+    if kind not in KINDS:
+        raise ConfigError(f"--kind {kind}: it is {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
+    wanted = Asked(**asked)
+    scored = score_text if kind == "text" or (kind == "auto" and are_asked(wanted)) else score
+    found = scored(wanted, screen.track, screen.fail)
     told = list(leaks(found.figures)) if privacy else []
     if as_json:
         screen.show_json(found.as_json() | ({"leaks": told} if privacy else {}))

@@ -18,7 +18,9 @@ Checkpoint = Annotated[str, typer.Option(help="best, last, or a step.")]
 def sample(
     run: Generator,
     n: Annotated[int | None, typer.Option("-n", min=1, help="How many [64].")] = None,
-    out: Annotated[Path, typer.Option("-o", help="grid.png, samples.npz, or a folder.")] = Path("samples.png"),
+    out: Annotated[
+        Path | None, typer.Option("-o", help="grid.png, samples.npz, lines.txt, or a folder [samples.png, or stdout].")
+    ] = None,
     seed: SeedIfAny = None,
     label: Label = None,
     checkpoint: Checkpoint = "last",
@@ -34,12 +36,21 @@ def sample(
         typer.Option(help="A table: so many coarse styles of the rows, the others of the columns (StyleGAN2)."),
     ] = None,
     latent: Annotated[Path | None, typer.Option(help="Latents from a file, such as project writes.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of sentences: below 1 fewer mistakes and less variety.")
+    ] = None,
+    begin: Annotated[str | None, typer.Option(help="How each sentence begins.")] = None,
 ) -> None:
     """Draws samples from a trained generator."""
     from equipoise.cli import use
 
     trained = use.opened(run, checkpoint)
     use.require_one(mix=mix, latent=latent, truncation=truncation)
+    if temperature is not None or begin is not None or trained.form.vocabulary is not None:
+        use.require_unasked("sentences", {"--mix": mix, "--latent": latent, "--truncation": truncation})
+        use.write(trained, n or 64, out, seed or 0, label, temperature, begin)
+        return
+    out = out or Path("samples.png")
     if mix is not None:
         use.mix(trained, n or 64, out, seed or 0, label, mix)
     elif latent is not None:

@@ -19,7 +19,7 @@ from equipoise.errors import ConfigError, StorageError
 from equipoise.generator import TrainedGenerator
 from equipoise.runs.folder import existing
 from equipoise.uses import directions as directed
-from equipoise.uses import discriminator, inversion, mixing, walks
+from equipoise.uses import discriminator, inversion, mixing, walks, writing
 from equipoise.uses import export as exporting
 from equipoise.uses.directions import Method
 from equipoise.uses.export import Kind
@@ -57,6 +57,20 @@ def sample(
 ) -> None:  # fmt: skip
     generator.write_samples(trained.sample(n, seed, label, screen.track, truncation=truncation), out)
     screen.say(f"{n} samples: {out}")
+
+
+def write(
+    trained: TrainedGenerator, n: int, out: Path | None, seed: int, label: int | None, temperature: float | None,
+    begin: str | None,
+) -> None:  # fmt: skip
+    """To a file, or to stdout where none was named."""
+    warmth = 1.0 if temperature is None else temperature
+    lines = writing.written(trained, n, seed, label, warmth, begin or "", screen.track)
+    if out is None:
+        print("\n".join(lines))
+        return
+    writing.write(lines, out)
+    screen.say(f"{n} sentences: {out}")
 
 
 def sample_latents(trained: TrainedGenerator, latent: Path, out: Path) -> None:

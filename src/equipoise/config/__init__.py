@@ -14,6 +14,7 @@ from equipoise.config.data import PaintedDigits as PaintedDigits
 from equipoise.config.data import Pairs as Pairs
 from equipoise.config.data import Pictures as Pictures
 from equipoise.config.data import Scans as Scans
+from equipoise.config.data import Sentences as Sentences
 from equipoise.config.data import Spoilt as Spoilt
 from equipoise.config.data import StackedDigits as StackedDigits
 from equipoise.config.data import Task as Task
@@ -37,6 +38,7 @@ from equipoise.config.model import Optimizer as Optimizer
 from equipoise.config.model import Play as Play
 from equipoise.config.model import RMSprop as RMSprop
 from equipoise.config.model import Save as Save
+from equipoise.config.model import Speech as Speech
 from equipoise.config.model import Start as Start
 from equipoise.config.model import TrainConfig as TrainConfig
 from equipoise.config.nets import DCGAN as DCGAN
@@ -47,6 +49,7 @@ from equipoise.config.nets import Conditioning as Conditioning
 from equipoise.config.nets import Evidence as Evidence
 from equipoise.config.nets import FastGAN as FastGAN
 from equipoise.config.nets import Init as Init
+from equipoise.config.nets import Language as Language
 from equipoise.config.nets import Minibatch as Minibatch
 from equipoise.config.nets import Nets as Nets
 from equipoise.config.nets import Norm as Norm

@@ -166,6 +166,16 @@ class Degrade(Images):
         return self
 
 
+class Sentences(Section):
+    """A text file in UTF-8, a sentence a line; or a folder whose .txt files are classes."""
+
+    kind: Literal["sentences"] = "sentences"
+    path: str
+    by: Literal["word", "character", "bpe"] = "word"  # word: as spaces separate them; bpe: parts of words, learnt
+    words: int = Field(5000, ge=3)  # tokens of the vocabulary, at most; the others are unknown
+    length: int = Field(32, ge=2)  # tokens of a sentence; longer ones are cut
+
+
 BUILT_IN: dict[str, Toy | Digits | StackedDigits | ColouredDigits | PaintedDigits] = {
     "ring": Toy(kind="ring"),
     "grid": Toy(kind="grid"),
@@ -186,6 +196,7 @@ Data = Annotated[
     | Pairs
     | Domains
     | Lesions
-    | Degrade,
+    | Degrade
+    | Sentences,
     Field(discriminator="kind"),
 ]

@@ -95,6 +95,10 @@ Metrics = Literal[
     "pairwise",
     "ssim",
     "psnr",
+    "bleu",
+    "self_bleu",
+    "variety",
+    "language_model",
 ]
 
 
@@ -150,6 +154,15 @@ class Start(Section):
 Play = Literal["noise", "pairs", "domains", "cycle", "styles"]
 
 
+class Speech(Section):
+    """How G learns sentences: see `games.textgan`."""
+
+    imitates: float = Field(1.0, ge=0, le=1)  # part of the run in which G imitates; the rest it plays against D
+    against: Literal["gumbel", "policy"] = "gumbel"  # how it learns from D: RelGAN's way, or SeqGAN's
+    beta: float = Field(100.0, ge=1)  # inverse temperature of Gumbel-softmax at the end; it begins with 1
+    rollouts: int = Field(16, ge=1)  # of policy: completions of a sentence that is begun
+
+
 class TrainConfig(Section):
     """All that a run depends on: the same file and the same machine give the same run."""
 
@@ -160,6 +173,7 @@ class TrainConfig(Section):
     data: Data
     nets: Nets
     play: Play = "noise"
+    speech: Speech = Speech()  # of sentences
     pool: int = Field(0, ge=0)  # fakes of the past that D is shown beside the new ones
     start: Start | None = None  # None: weights are drawn
     freeze_d: int = Field(0, ge=0)  # layers of D, from the pictures on, that stay as they started
@@ -222,6 +236,7 @@ class TrainConfig(Section):
         rules.naming(self)
         rules.unrolling(self)
         rules.playing(self)
+        rules.speaking(self)
         rules.comparing(self)
         if isinstance(self.nets, StyleGAN2):
             rules.styles(self, self.nets)

@@ -173,4 +173,44 @@ class Translation(Section):
         return self
 
 
-Nets = Annotated[MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN | Translation, Field(discriminator="kind")]
+class Language(Section):
+    """Nets of sentences: G says token after token, D reads them by convolutions."""
+
+    kind: Literal["language"] = "language"
+    z_dim: int = Field(32, ge=2)  # one number for each token: data.length
+    cell: Literal["lstm", "relational"] = "lstm"  # the memory of G
+    embedding: int = Field(128, ge=1)
+    g_width: int = Field(256, ge=1)  # of the memory, of each slot
+    slots: int = Field(1, ge=1)  # of the relational memory
+    heads: int = Field(2, ge=1)  # which it attends by
+    d_embedding: int = Field(64, ge=1)  # of all views together
+    d_views: int = Field(1, ge=1)  # embeddings by which D sees a sentence; each is judged
+    d_filters: int = Field(100, ge=1)  # of each width, 2 to 5 tokens
+    conditioning: Literal["none", "projection"] = "none"
+
+    @property
+    def g_norm(self) -> Norm:
+        return "none"
+
+    @property
+    def d_norm(self) -> Norm:
+        return "none"
+
+    @property
+    def init(self) -> Init:
+        return "torch"
+
+    @model_validator(mode="after")
+    def parts_fit(self) -> Language:
+        if self.g_width % self.heads and self.cell == "relational":
+            raise ValueError(f"g_width={self.g_width} cannot be shared by {self.heads} heads: choose a multiple")
+        if self.d_embedding % self.d_views:
+            raise ValueError(
+                f"d_embedding={self.d_embedding} cannot be shared by {self.d_views} views: choose a multiple"
+            )
+        return self
+
+
+Nets = Annotated[
+    MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN | Translation | Language, Field(discriminator="kind")
+]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from equipoise.config.data import ColouredDigits, Domains
-from equipoise.config.nets import DCGAN, MLP, R3GAN, ResNet, StyleGAN2, Translation
+from equipoise.config.data import ColouredDigits, Domains, Sentences
+from equipoise.config.nets import DCGAN, MLP, R3GAN, Language, ResNet, StyleGAN2, Translation
 
 if TYPE_CHECKING:
     from equipoise.config.model import TrainConfig
@@ -27,6 +27,30 @@ def mixing(config: TrainConfig, nets: MLP | DCGAN) -> None:
             "nets.minibatch=discrimination mixes the samples of a batch, which breaks R1, R2, the gradient penalty and "
             "unrolling: set these to 0, or nets.minibatch=std, which goes with them"
         )
+
+
+def speaking(config: TrainConfig) -> None:
+    """Of sentences, which have nets and a game of their own."""
+    if isinstance(config.data, Sentences) != isinstance(config.nets, Language):
+        raise ValueError(
+            f"data.kind={config.data.kind} and nets.kind={config.nets.kind}: sentences need nets.kind=language, and "
+            "language sentences; take a recipe whose name begins with text"
+        )
+    if not isinstance(config.data, Sentences) or not isinstance(config.nets, Language):
+        return
+    if config.data.length != config.nets.z_dim:
+        raise ValueError(
+            f"data.length={config.data.length} and nets.z_dim={config.nets.z_dim} are the same number, that of the "
+            "tokens of a sentence: set both"
+        )
+    if config.shared_fakes:
+        raise ValueError("shared_fakes is for pictures: set it to false")
+    if config.play != "noise":
+        raise ValueError(f"play={config.play} is for pictures: set play=noise")
+    if config.knobs.accumulate > 1:
+        raise ValueError("knobs.accumulate is for pictures: set it to 1, and batch as large as it should be")
+    if config.guardian.mode == "on":
+        raise ValueError("the guardian's remedies are for pictures: set guardian.mode=watch, and it says what it finds")
 
 
 def styles(config: TrainConfig, nets: StyleGAN2) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from equipoise.data.layout import PartName
+from equipoise.data.vocabulary import Vocabulary
 from equipoise.errors import DataError
 from equipoise.streams import Stream
 
@@ -24,7 +25,7 @@ class Source(Protocol):
 
     @property
     def shape(self) -> Shape:
-        """Of one sample: (C, H, W) for images, (d,) for points."""
+        """Of one sample: (C, H, W) for images, (d,) for points and for sentences of d tokens."""
         ...
 
     @property
@@ -39,7 +40,7 @@ class Source(Protocol):
         ...
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, *shape] float, images in [-1, 1], and y [B] (zeros without classes)."""
+        """x [B, *shape] float, images in [-1, 1], sentences long; and y [B] (zeros without classes)."""
         ...
 
     def identity(self, indices: Tensor) -> Iterator[bytes]:
@@ -48,7 +49,7 @@ class Source(Protocol):
 
 
 class InMemory:
-    """x [N, *shape]: uint8 images, or floats taken as they are; y [N] in 0 .. classes - 1, or None.
+    """x [N, *shape]: uint8 images, or floats or tokens taken as they are; y [N] in 0 .. classes - 1, or None.
 
     Images may be a permuted view of [N, H, W, C]: a sample is then copied in one piece.
     """
@@ -140,6 +141,7 @@ class Splits:
     held_out: Sequence[PartName] = field(default=(), kw_only=True)  # of train, where the set itself has no such part
     left_out: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # pictures that cannot be read -> why
     given: int = field(default=0, kw_only=True)  # of a translation: so many channels are what G is given, the first
+    vocabulary: Vocabulary | None = field(default=None, kw_only=True)  # of sentences
 
     def sha256(self) -> str:
         """The same for the same samples in the same parts and order, and for no others."""

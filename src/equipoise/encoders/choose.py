@@ -10,7 +10,8 @@ from typing import Literal, assert_never, get_args
 import torch
 
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import Source
+from equipoise.data.source import Source, mixed
+from equipoise.data.text import is_text
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.classifier import FEWEST, classifier_encoder
 from equipoise.encoders.encoder import Encoder
@@ -21,6 +22,7 @@ from equipoise.encoders.mobilenet import MobileNetEncoder
 from equipoise.encoders.pixels import Pixels
 from equipoise.encoders.random_net import RandomNet
 from equipoise.encoders.self_supervised import self_supervised_encoder
+from equipoise.encoders.sentences import LEARNT_FROM, sentence_encoder
 from equipoise.encoders.squeezenet import SqueezeNetEncoder
 from equipoise.encoders.weights import read
 from equipoise.errors import ConfigError, DataError
@@ -85,10 +87,13 @@ def automatic(train: Source, unlabelled: Name) -> Name:
 def encoder_for(
     train: Source, features: str, unlabelled: Name, track: Track = untracked, warn: Warn = unheard
 ) -> Encoder:
-    """The encoder called `features` for what is like `train`; `auto` is the `automatic` one. Points stay as they are.
+    """The encoder called `features` for what is like `train`; `auto` is the `automatic` one. Points stay as they are;
+    sentences have an encoder of their own.
 
     Raises: as `chosen`.
     """
+    if is_text(train):
+        return sentence_encoder(mixed(train, LEARNT_FROM).take(torch.arange(min(len(train), LEARNT_FROM)))[0])
     if len(train.shape) != 3:
         return Given(train.shape[0])
     return chosen(automatic(train, unlabelled) if features == "auto" else features, train=train, track=track, warn=warn)

@@ -16,8 +16,18 @@ similarity        psnr, ssim, ms_ssim, lpips, all of pairs; ms_ssim_of_pairs
 path_length       path_length
 records           likeness (prevalence R2, correlation error), usefulness (TSTR, TRTR) of flags and counts
 two_sample        two_sample_test
+
+Of sentences, as tokens [N, L] with 0 behind the last: `ngrams.numbered` makes these of words.
+
+bleu              bleu (forward and backward), self_bleu; sentence_bleu, sentence_self_bleu
+wording           distinct, repeats, verbatim, words_used
+language_model    perplexities (LM and reverse LM), language_model
 """
 
+from equipoise.metrics.bleu import bleu as bleu
+from equipoise.metrics.bleu import self_bleu as self_bleu
+from equipoise.metrics.bleu import sentence_bleu as sentence_bleu
+from equipoise.metrics.bleu import sentence_self_bleu as sentence_self_bleu
 from equipoise.metrics.copies import copy_rate as copy_rate
 from equipoise.metrics.copies import copying_test as copying_test
 from equipoise.metrics.diversity import birthday as birthday
@@ -32,6 +42,8 @@ from equipoise.metrics.frechet import frechet_at_infinity as frechet_at_infinity
 from equipoise.metrics.frechet import frechet_distance as frechet_distance
 from equipoise.metrics.inception_score import inception_score as inception_score
 from equipoise.metrics.kernel import kernel_distance as kernel_distance
+from equipoise.metrics.language_model import language_model as language_model
+from equipoise.metrics.language_model import perplexities as perplexities
 from equipoise.metrics.modes import Binned as Binned
 from equipoise.metrics.modes import Bins as Bins
 from equipoise.metrics.modes import ClassModes as ClassModes
@@ -49,3 +61,7 @@ from equipoise.metrics.similarity import ssim as ssim
 from equipoise.metrics.sliced import sliced_distance as sliced_distance
 from equipoise.metrics.sliced import sliced_patches as sliced_patches
 from equipoise.metrics.two_sample import two_sample_test as two_sample_test
+from equipoise.metrics.wording import distinct as distinct
+from equipoise.metrics.wording import repeats as repeats
+from equipoise.metrics.wording import verbatim as verbatim
+from equipoise.metrics.wording import words_used as words_used

@@ -18,6 +18,7 @@ from equipoise.recipes import (
     residual,
     small,
     style,
+    text,
     toy,
     translation,
 )
@@ -64,6 +65,10 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "medical-image": medical.medical_image,
     "medical-translate": medical.medical_translate,
     "lesion": medical.lesion,
+    "text-mle": text.text_mle,
+    "text-conditional": text.text_conditional,
+    "text-relgan": text.text_relgan,
+    "text-seqgan": text.text_seqgan,
 }
 
 

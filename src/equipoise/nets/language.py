@@ -1,0 +1,176 @@
+"""Sentences, token by token: G remembers by an LSTM (SeqGAN) or a relational memory (RelGAN, Nie et al. 2019); D reads
+them by convolutions over one embedding (TextCNN) or many (RelGAN). Written from the papers; no code was copied.
+
+Token 0 stands before and behind each sentence. G is a function of z: one normal number for each token, whose place in
+its distribution chooses the token.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+Cell = Literal["lstm", "relational"]
+FILTER_WIDTHS = (2, 3, 4, 5)  # tokens
+
+
+class LSTM(nn.Module):
+    """Hochreiter and Schmidhuber 1997."""
+
+    def __init__(self, width_in: int, width: int):
+        super().__init__()
+        self.width, self.cell = width, nn.LSTM(width_in, width, batch_first=True)
+
+    def begin(self, count: int) -> Tensor:
+        """The state before the first token: what it puts out, and what it keeps. [2, B, width]."""
+        return next(self.parameters()).new_zeros(2, count, self.width)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, T, width_in] -> h [B, T, width], and the state behind them."""
+        h, (out, kept) = self.cell(x, (state[:1].contiguous(), state[1:].contiguous()))
+        return h, torch.cat([out, kept])
+
+
+class RelationalMemory(nn.Module):
+    """Slots that attend to each other and to what comes (Santoro et al. 2018, section 3: arXiv:1806.01822)."""
+
+    def __init__(self, width_in: int, width: int, slots: int = 1, heads: int = 2):
+        super().__init__()
+        self.slots, self.size, self.width = slots, width, slots * width
+        self.attend = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.project, self.mlp = (
+            nn.Linear(width_in, width),
+            nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)),
+        )
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.gates_of_x, self.gates_of_memory = nn.Linear(width, 2 * width), nn.Linear(width, 2 * width)
+
+    def begin(self, count: int) -> Tensor:
+        """Slots that are told apart: rows of the identity. [B, slots, size]."""
+        start = torch.eye(self.slots, self.size, device=next(self.parameters()).device)
+        return start.expand(count, -1, -1)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, T, width_in] -> h [B, T, slots * size], and the memory behind them."""
+        found = []
+        for new in self.project(x).split(1, 1):
+            state = self.remember(state, new)
+            found.append(state.flatten(1))
+        return torch.stack(found, 1), state
+
+    def remember(self, memory: Tensor, new: Tensor) -> Tensor:
+        """Equations 5 to 10, the gates for whole slots of numbers."""
+        both = torch.cat([memory, new], 1)
+        seen = self.norm1(memory + self.attend(memory, both, both, need_weights=False)[0])
+        seen = self.norm2(seen + self.mlp(seen))
+        into, kept = (self.gates_of_x(new) + self.gates_of_memory(memory.tanh())).chunk(2, -1)
+        memory = (kept + 1).sigmoid() * memory + into.sigmoid() * seen.tanh()
+        return memory
+
+
+class Generator(nn.Module):
+    temperature: Tensor
+
+    def __init__(
+        self, words: int, length: int, *, embedding: int, width: int, cell: Cell, slots: int = 1, heads: int = 2,
+        classes: int = 0,
+    ):  # fmt: skip
+        """`words` are all tokens, token 0 included; sentences have at most `length`."""
+        super().__init__()
+        self.words, self.length = words, length
+        self.embed = nn.Embedding(words, embedding)
+        self.of_class = nn.Embedding(classes, embedding) if classes else None
+        self.cell = LSTM(embedding, width) if cell == "lstm" else RelationalMemory(embedding, width, slots, heads)
+        self.out = nn.Linear(self.cell.width, words)
+        self.register_buffer("temperature", torch.ones(()))  # below 1 likely tokens are likelier still
+
+    def logits(self, tokens: Tensor, y: Tensor) -> Tensor:
+        """Of each token given those before it. tokens [B, L], y [B] -> [B, L, words]."""
+        before = torch.cat([torch.zeros_like(tokens[:, :1]), tokens[:, :-1]], 1)
+        h, _ = self.cell(self.told(before, y), self.cell.begin(len(tokens)))
+        scores: Tensor = self.out(h)
+        return scores
+
+    def told(self, tokens: Tensor, y: Tensor) -> Tensor:
+        """What the memory hears: [B, T] -> [B, T, embedding]."""
+        heard: Tensor = self.embed(tokens)
+        return heard if self.of_class is None else heard + self.of_class(y)[:, None]
+
+    @torch.no_grad()
+    def forward(self, z: Tensor, y: Tensor, begun: Tensor | None = None) -> Tensor:
+        """Sentences of z [B, length] ~ N(0, 1) and classes y [B], with zeros behind each; `begun` [B, T] are its first
+        tokens. [B, length] long."""
+        begun = z.new_zeros(len(z), 0, dtype=torch.long) if begun is None else begun
+        place = torch.special.ndtr(z)  # uniform
+        token, state, alive, found = (
+            z.new_zeros(len(z), dtype=torch.long),
+            self.cell.begin(len(z)),
+            None,
+            list[Tensor](),
+        )
+        for t in range(self.length):
+            scores, state = self.next(token, y, state)
+            token = begun[:, t] if t < begun.shape[1] else at_place(place[:, t], scores / self.temperature)
+            token = token if alive is None else token * alive
+            alive = token != 0
+            found.append(token)
+        return torch.stack(found, 1)
+
+    def next(self, token: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One token [B] further: the logits of the next [B, words]."""
+        h, state = self.cell(self.told(token[:, None], y), state)
+        return self.out(h[:, 0]), state
+
+    def soft(self, noise: Tensor, y: Tensor, beta: float) -> Tensor:
+        """Sentences with a slope, softmax(beta (logits + noise [B, length, words])), of Gumbel noise; the likeliest
+        token is heard next (RelGAN, section 2.2; Jang et al. 2017, arXiv:1611.01144). [B, length, words]."""
+        token, state = noise.new_zeros(len(noise), dtype=torch.long), self.cell.begin(len(noise))
+        alive, over, found = noise.new_ones(len(noise), 1), one_hot(token, self.words), list[Tensor]()
+        for t in range(self.length):
+            scores, state = self.next(token, y, state)
+            scores = scores + noise[:, t]
+            found.append(alive * (beta * scores).softmax(-1) + (1 - alive) * over)
+            token = scores.argmax(-1) * alive[:, 0].long()
+            alive = alive * (token != 0)[:, None]
+        return torch.stack(found, 1)
+
+
+def at_place(place: Tensor, logits: Tensor) -> Tensor:
+    """The token in whose part of [0, 1] each place [B] lies, by the chances of logits [B, words]."""
+    ends = logits.double().softmax(-1).cumsum(-1)
+    return (ends < place[:, None]).sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+class Discriminator(nn.Module):
+    """Sees sentences by `views` embeddings, and judges each on its own (RelGAN, section 2.3); 1 view is a TextCNN (Kim
+    2014, arXiv:1408.5882). Without the papers' dropout, whose draws would be state."""
+
+    def __init__(
+        self, words: int, length: int, *, embedding: int, views: int = 1, filters: int = 300, hidden: int = 100,
+        classes: int = 0,
+    ):  # fmt: skip
+        super().__init__()
+        self.size = embedding // views  # of each view
+        self.embed = nn.Linear(words, self.size * views, bias=False)
+        self.of_class = nn.Embedding(classes, hidden) if classes else None
+        self.filters = nn.ModuleList(
+            nn.Conv2d(1, filters, (n, self.size), stride=(1, self.size)) for n in FILTER_WIDTHS if n <= length
+        )
+        seen = filters * len(self.filters)
+        self.gate, self.carry = nn.Linear(seen, seen), nn.Linear(seen, seen)  # a highway: Srivastava et al. 2015
+        self.hidden, self.out = nn.Linear(seen, hidden), nn.Linear(hidden, 1)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Tokens [B, L], or their chances [B, L, words], and classes [B] -> logits [B], or [B, views]."""
+        seen = self.embed(x) if x.ndim == 3 else self.embed.weight.t()[x.long()]  # [B, L, views * size]
+        found = [layer(seen[:, None]).relu().amax(2) for layer in self.filters]  # [B, filters, views] each
+        h = torch.cat(found, 1).transpose(1, 2)
+        gate = self.gate(h).sigmoid()
+        h = self.hidden(gate * self.carry(h).relu() + (1 - gate) * h)  # [B, views, hidden]
+        logits: Tensor = self.out(h)[..., 0]
+        if self.of_class is not None:
+            logits = logits + (self.of_class(y)[:, None] * h).sum(-1)  # a projection: arXiv:1802.05637
+        return logits[:, 0] if logits.shape[1] == 1 else logits
