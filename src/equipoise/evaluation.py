@@ -307,7 +307,9 @@ FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is ke
     "pairwise": ("pairwise_ms_ssim",), "ssim": ("ssim",), "ms_ssim": ("ms_ssim",), "psnr": ("psnr",),
     "bleu": tuple(f"{way}bleu_{n}" for way in ("", "back_") for n in ORDERS),
     "self_bleu": tuple(f"self_bleu_{n}{of}" for of in ("", "_of_reals") for n in ORDERS),
-    "variety": (*(f"distinct_{n}" for n in range(1, 5)), "repeats", "repeats_of_reals", "verbatim", "verbatim_of_reals"),
+    "variety": (
+        *(f"distinct_{n}" for n in range(1, 5)), "repeats", "repeats_of_reals", "verbatim", "verbatim_of_reals",
+    ),
     "language_model": ("lm_perplexity", "reverse_lm_perplexity"),
 }  # fmt: skip
 PAIRED = ("ssim", "ms_ssim", "psnr")  # compare sample i with real i: for restoration and translation
