@@ -95,6 +95,7 @@ Metrics = Literal[
     "pairwise",
     "ssim",
     "psnr",
+    "records",
 ]
 
 
@@ -220,6 +221,7 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def mechanisms_fit(self) -> TrainConfig:
         rules.naming(self)
+        rules.recording(self)
         rules.unrolling(self)
         rules.playing(self)
         rules.comparing(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.config.data import ColouredDigits, Domains
-from equipoise.config.nets import DCGAN, MLP, R3GAN, ResNet, StyleGAN2, Translation
+from equipoise.config.nets import DCGAN, MLP, R3GAN, RecordNets, ResNet, StyleGAN2, Translation
 
 if TYPE_CHECKING:
     from equipoise.config.model import TrainConfig
@@ -43,6 +43,20 @@ def styles(config: TrainConfig, nets: StyleGAN2) -> None:
         raise ValueError(
             "a latent that was nudged mixes other styles, which is no small change: set nets.style_mixing=0, or "
             "knobs.z_consistency_d and z_consistency_g to 0"
+        )
+
+
+def recording(config: TrainConfig) -> None:
+    """Of records, whose D looks at each beside the mean of its batch."""
+    knobs = config.knobs
+    if (config.data.kind in ("records", "made-up-records")) < isinstance(config.nets, RecordNets):
+        raise ValueError(f"nets.kind=records draws records, and data.kind={config.data.kind} has none: use other nets")
+    if not isinstance(config.nets, RecordNets):
+        return
+    if knobs.loss == "relativistic" or knobs.r1 or knobs.r2 or knobs.gp or config.guardian.mode == "on":
+        raise ValueError(
+            "nets.kind=records shows D the mean of the batch, which breaks relativistic pairing, R1, R2 and the "
+            "gradient penalty: set knobs.loss=nonsaturating, these to 0, and guardian.mode=watch"
         )
 
 

@@ -15,6 +15,7 @@ from equipoise.recipes import (
     digits,
     medical,
     r3gan,
+    records,
     residual,
     small,
     style,
@@ -64,6 +65,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "medical-image": medical.medical_image,
     "medical-translate": medical.medical_translate,
     "lesion": medical.lesion,
+    "medical-records": records.medical_records,
 }
 
 
