@@ -52,7 +52,8 @@ def flags(n: int, generator: torch.Generator) -> Tensor:
     shared = torch.randn(n, COLUMNS // CLUSTER, generator=generator).repeat_interleave(CLUSTER, 1)
     own = torch.randn(n, COLUMNS, generator=generator)
     normal = TIED**0.5 * shared + (1 - TIED) ** 0.5 * own
-    return (normal < torch.special.ndtri(prevalences())).float()
+    thresholds: Tensor = torch.special.ndtri(prevalences())
+    return (normal < thresholds).float()
 
 
 def prevalences() -> Tensor:
