@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from equipoise.config.data import ColouredDigits, Domains
+from equipoise.config.data import ColouredDigits, Domains, MadeUpRecords, Records
 from equipoise.config.nets import DCGAN, MLP, R3GAN, RecordNets, ResNet, StyleGAN2, Translation
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def styles(config: TrainConfig, nets: StyleGAN2) -> None:
 def recording(config: TrainConfig) -> None:
     """Of records, whose D looks at each beside the mean of its batch."""
     knobs = config.knobs
-    if (config.data.kind in ("records", "made-up-records")) < isinstance(config.nets, RecordNets):
-        raise ValueError(f"nets.kind=records draws records, and data.kind={config.data.kind} has none: use other nets")
     if not isinstance(config.nets, RecordNets):
         return
+    if not isinstance(config.data, Records | MadeUpRecords):
+        raise ValueError(f"nets.kind=records draws records, and data.kind={config.data.kind} has none: use other nets")
     if knobs.loss == "relativistic" or knobs.r1 or knobs.r2 or knobs.gp or config.guardian.mode == "on":
         raise ValueError(
             "nets.kind=records shows D the mean of the batch, which breaks relativistic pairing, R1, R2 and the "
