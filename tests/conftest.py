@@ -32,6 +32,7 @@ TINY = {
     "resnet": ["nets.g_width=4", "nets.g_max_width=4", "nets.d_width=4", "nets.d_max_width=4", "nets.attention=4"],
     "stylegan2": ["nets.w_dim=8", "nets.capacity=64", "nets.max_width=8"],
     "fastgan": ["nets.g_width=4", "nets.d_width=4", "nets.max_width=8"],
+    "records": ["nets.d_widths=[12]", "nets.pretrain_epochs=1"],
     "translation": ["nets.g_width=4", "nets.g_max_width=8", "nets.blocks=1", "nets.d_width=4", "nets.d_max_width=8"],
 }
 
@@ -39,7 +40,7 @@ TINY = {
 # a recipe for each kind of nets, and for each way to play them; the others differ from these in numbers
 EACH_KIND = (
     "ring", "stacked-digits", "dcgan", "wgan", "wgan-gp", "hinge", "cgan", "reacgan", "biggan", "stylegan2", "fastgan",
-    "small-ada", "r3gan-xs", "cyclegan", "cut", "inpaint",
+    "small-ada", "r3gan-xs", "cyclegan", "cut", "inpaint", "medical-records",
 )  # fmt: skip
 
 

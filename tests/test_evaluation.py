@@ -110,7 +110,7 @@ def test_every_list_names_families_and_figures_that_exist():
     fake = Samples(Look(points().features, logits), pictures(300, 32))
     real = Samples(Look(AGAINST.real.features, logits), pictures(300, 32, seed=1))
     figures, refused = evaluate(fake, Reference(real, AGAINST.train, {"name": "inception"}), list(FAMILIES))
-    assert refused.keys() <= {"ms_ssim", "pairwise"}  # these need larger pictures
+    assert refused.keys() <= {"ms_ssim", "pairwise", "records"}  # these need larger pictures, or whole numbers
     assert figures.keys() <= set(MEANINGS)  # each is told in words
 
 

@@ -112,6 +112,8 @@ def in_place_of(before: c.Data, text: str) -> c.Data:
             return before.model_copy(update={"path": text} | apart)
         case c.Sentences():
             return before.model_copy(update={"path": text})
+        case c.Records() | c.MadeUpRecords():
+            return c.BUILT_IN[text] if text in c.BUILT_IN else c.Records(path=text)
         case c.Degrade():
             of = of_same_size(data_at(text), before.of)
             if not isinstance(of, c.Pictures | c.Arrays | c.Digits | c.StackedDigits):
@@ -124,7 +126,7 @@ def in_place_of(before: c.Data, text: str) -> c.Data:
 def found_from_anywhere(data: c.Data) -> c.Data:
     """With whole paths: a run must find its data from any folder."""
     match data:
-        case c.Scans(path=path) | c.Lesions(path=path):
+        case c.Scans(path=path) | c.Lesions(path=path) | c.Records(path=path):
             return data.model_copy(update={"path": whole(path)})
         case c.Pictures(path=path) | c.Arrays(path=path) | c.Pairs(path=path, to=None) | c.Domains(path=path, to=None):
             return data.model_copy(update={"path": whole(path)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf, log
@@ -50,6 +51,7 @@ from equipoise.metrics import (
 from equipoise.metrics.bleu import ORDERS
 from equipoise.metrics.estimate import by_mean
 from equipoise.metrics.privacy import People, Privacy, privacy
+from equipoise.metrics.records import Likeness, Usefulness, likeness, usefulness
 from equipoise.streams import Stream
 
 Figures = dict[str, Estimate]
@@ -233,6 +235,16 @@ def secrets(fake: Samples, against: Reference) -> Figures:
     return privacy(train, held_out, fake.features)._asdict()
 
 
+def of_records(fake: Samples, against: Reference) -> Figures:
+    """Column by column; and what can be learned from them, where it is known what they were learned from."""
+    found: Figures = likeness(against.real.features, fake.features)._asdict()
+    if against.train is None:
+        return found
+    with suppress(DataError):  # too few of a kind to learn from
+        found |= usefulness(against.train.features, fake.features, against.real.features)._asdict()
+    return found
+
+
 def birthdays(fake: Samples, against: Reference) -> Figures:
     found = birthday(against.real.features, fake.features)
     return {"repeat_chance": found.chance, "repeat_chance_of_reals": found.real}
@@ -293,8 +305,8 @@ def of_language_models(fake: Samples, against: Reference) -> Figures:
 
 FAMILIES: Mapping[str, Family] = {
     "fd": frechet, "kid": kernel, "is": inception, "prdc": neighbours, "vendi": vendi, "bins": bins,
-    "classes": classes, "copies": copies, "privacy": secrets, "birthday": birthdays, "two_sample": two_sample,
-    "swd": sliced, "pairwise": pairwise,
+    "classes": classes, "copies": copies, "privacy": secrets, "records": of_records, "birthday": birthdays,
+    "two_sample": two_sample, "swd": sliced, "pairwise": pairwise,
     "ssim": paired("ssim", ssim), "ms_ssim": paired("ms_ssim", ms_ssim), "psnr": paired("psnr", psnr),
     "bleu": of_sentences, "self_bleu": among_sentences, "variety": variety, "language_model": of_language_models,
 }  # fmt: skip
@@ -303,7 +315,7 @@ FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is ke
     "vendi": ("vendi", "vendi_ratio", "effective_rank", "effective_rank_ratio"), "bins": ("ndb", "jsd"),
     "classes": ("classes", "effective_classes", "reverse_kl"), "copies": ("copy_rate", "c_t"),
     "birthday": ("repeat_chance", "repeat_chance_of_reals"), "two_sample": ("two_sample",), "swd": ("swd",),
-    "privacy": Privacy._fields,
+    "privacy": Privacy._fields, "records": (*Likeness._fields, *Usefulness._fields),
     "pairwise": ("pairwise_ms_ssim",), "ssim": ("ssim",), "ms_ssim": ("ms_ssim",), "psnr": ("psnr",),
     "bleu": tuple(f"{way}bleu_{n}" for way in ("", "back_") for n in ORDERS),
     "self_bleu": tuple(f"self_bleu_{n}{of}" for of in ("", "_of_reals") for n in ORDERS),
@@ -320,7 +332,9 @@ OF_TEXT = ("bleu", "self_bleu", "variety", "language_model")
 BOUNDS: Mapping[str, tuple[float, float]] = {  # what each figure can be
     **dict.fromkeys(("precision", "recall", "coverage", "ndb", "copy_rate", "two_sample"), (0, 1)),
     **dict.fromkeys(("copied", "membership"), (0, 1)),
-    "nearest_person": (0, inf),
+    **dict.fromkeys(("tstr_auc", "trtr_auc"), (0, 1)),
+    **dict.fromkeys(("nearest_person", "correlation_error"), (0, inf)),
+    "prevalence_r2": (-inf, 1),
     **dict.fromkeys(("repeat_chance", "repeat_chance_of_reals"), (0, 1)),
     **dict.fromkeys(("ssim", "ms_ssim", "pairwise_ms_ssim"), (-1, 1)),
     **dict.fromkeys(("fd", "fid", "density", "vendi_ratio", "effective_rank_ratio", "reverse_kl", "swd"), (0, inf)),

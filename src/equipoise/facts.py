@@ -37,6 +37,8 @@ def facts_of(data: c.Data) -> Facts:
             return Facts(len(found.names), side, classes_of(images.told(found)))
         case c.Arrays():
             return of_arrays(Path(data.path), data.size)
+        case c.Records() | c.MadeUpRecords():
+            raise ConfigError("auto chooses for pictures, and these are records: take the recipe medical-records.")
         case c.Scans():
             raise ConfigError("auto chooses for pictures, and these are scans: take the recipe medical-image.")
         case c.Sentences():

@@ -53,6 +53,10 @@ MEANINGS = {
     ),
     "copied": Meaning("copied", "lower", "share of fakes nearer to training data than 95% of held-out people are; .05"),
     "membership": Meaning("membership", "lower", "how often one can tell from fakes who was learnt from; .5 by chance"),
+    "prevalence_r2": Meaning("R2 of prevalences", "higher", "how well the means of columns agree; 1 for equal ones"),
+    "correlation_error": Meaning("correlation error", "lower", "mean difference of the correlations of two columns"),
+    "tstr_auc": Meaning("TSTR", "higher", "AUC of what is learned from fakes and judged on reals; .5 is chance"),
+    "trtr_auc": Meaning("TRTR", "", "the same, learned from reals: what TSTR can reach"),
     "repeat_chance": Meaning("repeat chance", "lower", "chance that two fakes are as near as the nearest reals"),
     "repeat_chance_of_reals": Meaning("repeat chance of reals", "", "the same of the reals, to compare with"),
     "two_sample": Meaning(

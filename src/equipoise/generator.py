@@ -258,6 +258,8 @@ def picture(samples: Samples) -> Image.Image:
     if samples.dtype == np.uint8:
         return pictures.grid(samples.astype(np.uint8, copy=False))
     points = samples.astype(np.float32, copy=False)
+    if points.shape[1] != 2:
+        raise ConfigError(f"rows of {points.shape[1]} numbers are no picture: give a name that ends with .npz or .npy.")
     return pictures.scatter(points, points)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from equipoise import build, finetuning
+from equipoise import build, finetuning, pretraining
 from equipoise import config as c
 from equipoise.advice import warnings
 from equipoise.controller import Controller
@@ -155,6 +155,7 @@ def play(
     with assembled(config, folder, onlookers, controller, processes) as run:
         if not checkpoint.newest_first(folder.checkpoints):
             finetuning.begin(run.game, config, onlookers.form)
+            pretraining.begin(run.game, config, onlookers.data.train, onlookers.track)
         restore(run, onlookers.data.left_out)
         for text in told(run):
             onlookers.warn(text)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from equipoise import config as c
@@ -108,7 +111,16 @@ def drawing(config: c.TrainConfig, form: Form, data: Splits, device: torch.devic
         parts = list(zip(torch.split(z, form.at_once), torch.split(y, form.at_once), strict=True))
         return lambda game: pictures.grid(as_pixels(torch.cat([game.sampler(*part) for part in parts])))
     reals, _ = data.validation.take(torch.arange(min(n, len(data.validation))))
+    if form.shape != (2,):  # of more numbers their means: on the diagonal they are as in the data
+        means = reals.mean(0)
+        return lambda game: pictures.scatter(beside(means, game.sampler(z, y).cpu().mean(0)), beside(means, means))
     return lambda game: pictures.scatter(game.sampler(z, y).cpu().numpy(), reals.numpy())
+
+
+def beside(x: Tensor, y: Tensor) -> NDArray[np.float32]:
+    """Points [d, 2]."""
+    points: NDArray[np.float32] = torch.stack([x, y], 1).numpy()
+    return points
 
 
 def class_cycle(n: int, classes: int) -> Tensor:

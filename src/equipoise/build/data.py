@@ -11,7 +11,7 @@ from torch import Tensor
 from equipoise import augment
 from equipoise import config as c
 from equipoise.build.players import layout
-from equipoise.data import arrays, degraded, digits, images, lesions, painted, scan_slices, sides, toy
+from equipoise.data import arrays, degraded, digits, images, lesions, painted, records, scan_slices, sides, toy
 from equipoise.data import text as texts
 from equipoise.data.batches import Batches, Vary, unvaried
 from equipoise.data.degraded import Spoil
@@ -40,6 +40,10 @@ def splits(data: c.Data, track: Track = untracked, warn: Warn = unheard) -> Spli
     match data:
         case c.Toy(kind=kind):
             return toy.splits(toy.MIXTURES[kind]())
+        case c.Records(path=path):
+            return records.records(Path(path))
+        case c.MadeUpRecords():
+            return records.made_up()
         case c.Digits():
             return digits.digits()
         case c.StackedDigits():

@@ -24,6 +24,7 @@ from equipoise.nets import (
     mlp,
     patchgan,
     r3gan,
+    records,
     resnet,
     stylegan2,
     translators,
@@ -105,7 +106,7 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
 
 def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
     shape, classes = form.shape, form.classes
-    if not isinstance(nets, c.MLP | c.Translation | c.Language):
+    if not isinstance(nets, c.MLP | c.Translation | c.Language | c.RecordNets):
         require_power_of_two(nets.kind, shape, smallest=8)
     match nets:
         case c.MLP() | c.DCGAN():
@@ -146,6 +147,11 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
             )  # fmt: skip
         case c.Translation():
             return translator(nets, form), judge_of_patches(nets, form)
+        case c.RecordNets():
+            return (
+                records.Generator(shape, z_dim=nets.z_dim, layers=nets.layers, values=nets.values),
+                records.Discriminator(shape, widths=nets.d_widths),
+            )
         case c.FastGAN():
             return (
                 fastgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width,
@@ -294,7 +300,7 @@ def is_layer(module: nn.Module) -> bool:
 def layout(nets: c.Nets) -> torch.memory_format:
     """Convolutions are up to twice as fast with the channels of a pixel side by side."""
     match nets:
-        case c.MLP() | c.Language():
+        case c.MLP() | c.Language() | c.RecordNets():
             return torch.contiguous_format
         case c.DCGAN() | c.R3GAN() | c.ResNet() | c.StyleGAN2() | c.FastGAN() | c.Translation():
             return torch.channels_last

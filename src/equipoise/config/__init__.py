@@ -10,9 +10,11 @@ from equipoise.config.data import Digits as Digits
 from equipoise.config.data import Domains as Domains
 from equipoise.config.data import Images as Images
 from equipoise.config.data import Lesions as Lesions
+from equipoise.config.data import MadeUpRecords as MadeUpRecords
 from equipoise.config.data import PaintedDigits as PaintedDigits
 from equipoise.config.data import Pairs as Pairs
 from equipoise.config.data import Pictures as Pictures
+from equipoise.config.data import Records as Records
 from equipoise.config.data import Scans as Scans
 from equipoise.config.data import Sentences as Sentences
 from equipoise.config.data import Spoilt as Spoilt
@@ -53,6 +55,7 @@ from equipoise.config.nets import Language as Language
 from equipoise.config.nets import Minibatch as Minibatch
 from equipoise.config.nets import Nets as Nets
 from equipoise.config.nets import Norm as Norm
+from equipoise.config.nets import RecordNets as RecordNets
 from equipoise.config.nets import ResNet as ResNet
 from equipoise.config.nets import StyleGAN2 as StyleGAN2
 from equipoise.config.nets import Translation as Translation

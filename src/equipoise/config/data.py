@@ -13,6 +13,19 @@ class Toy(Section):
     kind: Literal["ring", "grid"]
 
 
+class Records(Section):
+    """Rows of flags (0, 1) or counts, from an .npz with `x` [N, d] and, if there are patients, `patient`."""
+
+    kind: Literal["records"] = "records"
+    path: str
+
+
+class MadeUpRecords(Section):
+    """Flags whose marginals and correlations are known."""
+
+    kind: Literal["made-up-records"] = "made-up-records"
+
+
 class Augmentation(Section):
     """How far the samples of the data set are varied, each by its own draw: see `augment.Ranges`. 0 is off."""
 
@@ -176,9 +189,10 @@ class Sentences(Section):
     length: int = Field(32, ge=2)  # tokens of a sentence; longer ones are cut
 
 
-BUILT_IN: dict[str, Toy | Digits | StackedDigits | ColouredDigits | PaintedDigits] = {
+BUILT_IN: dict[str, Toy | MadeUpRecords | Digits | StackedDigits | ColouredDigits | PaintedDigits] = {
     "ring": Toy(kind="ring"),
     "grid": Toy(kind="grid"),
+    "made-up-records": MadeUpRecords(),
     "digits": Digits(),
     "stacked-digits": StackedDigits(),
     "coloured-digits": ColouredDigits(),
@@ -186,6 +200,8 @@ BUILT_IN: dict[str, Toy | Digits | StackedDigits | ColouredDigits | PaintedDigit
 }
 Data = Annotated[
     Toy
+    | Records
+    | MadeUpRecords
     | Digits
     | StackedDigits
     | ColouredDigits

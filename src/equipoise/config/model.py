@@ -99,6 +99,7 @@ Metrics = Literal[
     "self_bleu",
     "variety",
     "language_model",
+    "records",
 ]
 
 
@@ -234,6 +235,7 @@ class TrainConfig(Section):
     @model_validator(mode="after")
     def mechanisms_fit(self) -> TrainConfig:
         rules.naming(self)
+        rules.recording(self)
         rules.unrolling(self)
         rules.playing(self)
         rules.speaking(self)

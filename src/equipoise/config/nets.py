@@ -211,6 +211,31 @@ class Language(Section):
         return self
 
 
+class RecordNets(Section):
+    """Nets of records; G's layers are as wide as z."""
+
+    kind: Literal["records"] = "records"
+    z_dim: int = Field(128, ge=1)
+    layers: int = Field(2, ge=1)  # of G, before the decoder
+    d_widths: Widths = (256, 128)
+    values: Literal["flags", "counts"] = "flags"  # what a record holds
+    pretrain_epochs: int = Field(100, ge=0)  # in which an autoencoder learns the decoder, before the game
+    init: Init = "xavier"
+
+    @property
+    def g_norm(self) -> Norm:
+        return "batch"
+
+    @property
+    def d_norm(self) -> Norm:
+        return "none"
+
+    @property
+    def conditioning(self) -> Literal["none"]:
+        return "none"
+
+
 Nets = Annotated[
-    MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN | Translation | Language, Field(discriminator="kind")
+    MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN | Translation | Language | RecordNets,
+    Field(discriminator="kind"),
 ]

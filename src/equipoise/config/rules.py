@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from equipoise.config.data import ColouredDigits, Domains, Sentences
-from equipoise.config.nets import DCGAN, MLP, R3GAN, Language, ResNet, StyleGAN2, Translation
+from equipoise.config.data import ColouredDigits, Domains, MadeUpRecords, Records, Sentences
+from equipoise.config.nets import DCGAN, MLP, R3GAN, Language, RecordNets, ResNet, StyleGAN2, Translation
 
 if TYPE_CHECKING:
     from equipoise.config.model import TrainConfig
@@ -67,6 +67,20 @@ def styles(config: TrainConfig, nets: StyleGAN2) -> None:
         raise ValueError(
             "a latent that was nudged mixes other styles, which is no small change: set nets.style_mixing=0, or "
             "knobs.z_consistency_d and z_consistency_g to 0"
+        )
+
+
+def recording(config: TrainConfig) -> None:
+    """Of records, whose D looks at each beside the mean of its batch."""
+    knobs = config.knobs
+    if not isinstance(config.nets, RecordNets):
+        return
+    if not isinstance(config.data, Records | MadeUpRecords):
+        raise ValueError(f"nets.kind=records draws records, and data.kind={config.data.kind} has none: use other nets")
+    if knobs.loss == "relativistic" or knobs.r1 or knobs.r2 or knobs.gp or config.guardian.mode == "on":
+        raise ValueError(
+            "nets.kind=records shows D the mean of the batch, which breaks relativistic pairing, R1, R2 and the "
+            "gradient penalty: set knobs.loss=nonsaturating, these to 0, and guardian.mode=watch"
         )
 
 

@@ -277,8 +277,8 @@ class Treatment:
     @property
     def steps(self) -> list[int]:
         """Whose state may be gone back to."""
-        kept = [*self.snapshots, *([self.best] if self.best else [])]
-        return [*dict.fromkeys(each.step for each in (*kept, *([self.trial] if self.trial else [])))]
+        others = [each.step for each in (self.best, self.trial) if each]
+        return list(dict.fromkeys([*(snapshot.step for snapshot in self.snapshots), *others]))
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -6,6 +6,7 @@ it is told from the others. Records are floats [N, d] that hold whole numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from equipoise.errors import DataError
 from equipoise.metrics.estimate import Estimate, by_mean, jackknife
 from equipoise.metrics.inputs import check_features
 
-ASKED = 30  # columns, at most, that are told from the others: the most even ones
+ASKED = 20  # columns, at most, that are told from the others: the most even ones
 RARE = 0.02  # a column that is this rare or this common tells nothing
 FEWEST = 10  # of both kinds, in what a column is learned and judged by
 
@@ -54,13 +55,13 @@ def likeness(real: Tensor, fake: Tensor, groups: int = 10, seed: int = 0) -> Lik
 
     if not (real != real[0]).any(0).sum() > 1 or real.mean(0).std() == 0:
         raise DataError("records: fewer than two columns differ between reals, or all are as frequent.")
-    found = {"prevalence_r2": r2, "correlation_error": off}
-    facts = {"columns": real.shape[1]}
-    return Likeness(*(
-        Estimate(value := figure(real, fake), *jackknife(value, figure, real, fake, groups=groups, seed=seed),
-                 len(fake), len(real), {"metric": name, **facts})
-        for name, figure in found.items()
-    ))  # fmt: skip
+
+    def estimate(name: str, figure: Callable[[Tensor, Tensor], float]) -> Estimate:
+        value = figure(real, fake)
+        interval = jackknife(value, figure, real, fake, groups=groups, seed=seed)
+        return Estimate(value, *interval, len(fake), len(real), {"metric": name, "columns": real.shape[1]})
+
+    return Likeness(estimate("prevalence_r2", r2), estimate("correlation_error", off))
 
 
 def usefulness(train: Tensor, fake: Tensor, test: Tensor) -> Usefulness:

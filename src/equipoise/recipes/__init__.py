@@ -15,6 +15,7 @@ from equipoise.recipes import (
     digits,
     medical,
     r3gan,
+    records,
     residual,
     small,
     style,
@@ -69,6 +70,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "text-conditional": text.text_conditional,
     "text-relgan": text.text_relgan,
     "text-seqgan": text.text_seqgan,
+    "medical-records": records.medical_records,
 }
 
 

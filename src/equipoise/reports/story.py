@@ -228,7 +228,7 @@ def asked(story: Story) -> str:
 
 def nets(config: TrainConfig) -> str:
     return {"mlp": "an MLP", "dcgan": "a DCGAN", "r3gan": "an R3GAN", "resnet": "a ResNet", "stylegan2": "a StyleGAN2",
-            "fastgan": "a FastGAN", "translation": "a translator"}[config.nets.kind]  # fmt: skip
+            "fastgan": "a FastGAN", "translation": "a translator", "records": "a medGAN"}[config.nets.kind]  # fmt: skip
 
 
 def data(source: Data) -> str:

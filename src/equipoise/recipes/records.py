@@ -1,0 +1,27 @@
+"""Records of patients: flags or counts. What they make is synthetic: see docs/how-to/medical.md."""
+
+from __future__ import annotations
+
+from equipoise.config import Adam, Evaluate, MadeUpRecords, Optim, RecordNets, TrainConfig
+from equipoise.knobs import Knobs
+
+
+def medical_records() -> TrainConfig:
+    """medGAN (Choi et al. 2017, arXiv:1703.06490): codes of an autoencoder, a D that sees the mean of its batch, two
+    steps of D for one of G, L2 of 1e-3 on both. `--data` is an .npz with `x` [N, d] and, if there are patients,
+    `patient`; for counts `--set nets.values=counts`. Evaluate with --metrics records, and --privacy before anything is
+    shared.
+
+    Not measured.
+    """
+    adam = Adam(betas=(0.9, 0.999))
+    return TrainConfig(
+        recipe="medical-records",
+        kimg=2000,
+        batch=500,
+        data=MadeUpRecords(),
+        nets=RecordNets(),
+        optim=Optim(g=adam, d=adam),
+        knobs=Knobs(loss="nonsaturating", g_lr=1e-3, d_lr=1e-3, d_steps=2, g_l2=1e-3, d_l2=1e-3, ema_halflife_kimg=10),
+        evaluate=Evaluate(metrics=("records", "prdc", "copies"), best_by="prevalence_r2"),
+    )
