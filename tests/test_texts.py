@@ -167,3 +167,14 @@ def test_what_does_not_go_together_is_refused(file):
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=said):
             override(config, [change])
+
+
+def test_the_guardian_watches_sentences(tmp_path):
+    """It learns what their features are worth, and sees that an untrained G says nothing of the kind."""
+    lines = [
+        f"{line} {where} {when}" for line in LINES[:48] for where in ("here", "there") for when in ("now", "so", "oft")
+    ]
+    (tmp_path / "lines.txt").write_text("\n".join(lines), encoding="utf-8")
+    config = override(tiny("text-mle", tmp_path / "lines.txt", "guardian.n=20"), ["guardian.mode=watch", "kimg=0.04"])
+    run = launch.start(config, tmp_path / "run")
+    assert any(row["kind"] == "look" and row["signals"] for row in rows(run.events))
