@@ -120,8 +120,9 @@ def test_sentences_are_no_pictures(run, tmp_path):
 def test_files_are_scored(file, tmp_path):
     (tmp_path / "same.txt").write_text("\n".join(LINES[:40]), encoding="utf-8")
     (tmp_path / "one.txt").write_text("\n".join([LINES[0]] * 40), encoding="utf-8")
+    real = str(tmp_path / "same.txt")
     good, collapsed = (
-        score_text(Asked(str(tmp_path / f"{name}.txt"), str(file), train=str(file))).figures for name in ("same", "one")
+        score_text(Asked(str(tmp_path / f"{name}.txt"), real, train=str(file))).figures for name in ("same", "one")
     )
     assert good["bleu_4"].value == pytest.approx(1) and good["copied"].value == 1
     assert collapsed["self_bleu_4"].value == pytest.approx(1) > good["self_bleu_4"].value
