@@ -125,7 +125,7 @@ def test_files_are_scored(file, tmp_path):
         score_text(Asked(str(tmp_path / f"{name}.txt"), real, train=str(file))).figures for name in ("same", "one")
     )
     assert good["bleu_4"].value == pytest.approx(1) and good["copied"].value == 1
-    assert collapsed["self_bleu_4"].value == pytest.approx(1) > good["self_bleu_4"].value
+    assert collapsed["self_bleu_4"].value == pytest.approx(1) and good["self_bleu_4"].value < 0.99
     assert collapsed["repeats"].value == pytest.approx(39 / 40)
     assert collapsed["back_bleu_2"].value < good["back_bleu_2"].value
     assert collapsed["fd"].value > good["fd"].value
