@@ -149,6 +149,13 @@ def noisy(x: Tensor) -> Tensor:
     return (x.float() + noise).round().clamp(0, 255).to(torch.uint8)
 
 
+def scrambled(tokens: Tensor) -> Tensor:
+    """Sentences [N, L] in which one token in four is that of the next sentence at this place, if it has one."""
+    other = tokens.roll(-1, 0)
+    chance = torch.rand(tokens.shape, generator=Stream(0, "planted words").at(0))
+    return torch.where((chance < 0.25) & (tokens != 0) & (other != 0), other, tokens)
+
+
 def jittered(x: Tensor) -> Tensor:
     """Points [N, d] with normal noise, of half the distance to the nearest other point in the middle."""
     width = float(squared_radii(x, 1).median().sqrt()) / 2

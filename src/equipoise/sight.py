@@ -8,9 +8,22 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from equipoise.calibrating import NULLS, OTHERS, SPARE, TRIALS, VERSION, Pool, blurred, calibrated, jittered, noisy
+from equipoise.calibrating import (
+    NULLS,
+    OTHERS,
+    SPARE,
+    TRIALS,
+    VERSION,
+    Pool,
+    blurred,
+    calibrated,
+    jittered,
+    noisy,
+    scrambled,
+)
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Part, Source, everything, mixed, to_uint8
+from equipoise.data.text import is_text
 from equipoise.diagnosis.calibration import Calibration
 from equipoise.encoders.cache import Cache, Tensors
 from equipoise.encoders.choose import encoder_for
@@ -166,11 +179,11 @@ def pool(encoder: Encoder, ground: Ground, training: Placed, spare: Source | Non
         return (ground.of_itself if spare is None else ground.place)(look.features, named(look))
 
     clean = training if spare is None else place(reals)
-    images = reals.ndim == 4
+    worse = (blurred, noisy) if reals.ndim == 4 else (scrambled,) * 2 if is_text(train) else (jittered,) * 2
     return Pool(
         clean,
-        blurred=place(blurred(reals) if images else jittered(reals)),
-        noisy=place(noisy(reals) if images else jittered(reals)),
+        blurred=place(worse[0](reals)),
+        noisy=place(worse[1](reals)),
         modes=torch.unique(y if len(torch.unique(y)) > 1 else clean.bin, return_inverse=True)[1],
         training=replace(training, near=torch.zeros_like(training.near)),
     )

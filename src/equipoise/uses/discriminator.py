@@ -10,7 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from equipoise import build
-from equipoise.config import DCGAN, MLP, R3GAN, FastGAN, Nets, ResNet, StyleGAN2, TrainConfig, Translation, read
+from equipoise.config import (
+    DCGAN,
+    MLP,
+    R3GAN,
+    FastGAN,
+    Language,
+    Nets,
+    ResNet,
+    StyleGAN2,
+    TrainConfig,
+    Translation,
+    read,
+)
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Source, everything
 from equipoise.errors import ConfigError
@@ -121,7 +133,7 @@ def company(nets: Nets) -> int:
             return max(nets.pack, 1 if nets.minibatch == "none" else BATCH) - 1
         case StyleGAN2():
             return nets.group - 1
-        case R3GAN() | ResNet() | FastGAN() | Translation():
+        case R3GAN() | ResNet() | FastGAN() | Translation() | Language():
             return 0
         case other:
             assert_never(other)

@@ -39,11 +39,11 @@ def written(
     parts = list(
         zip(torch.split(codes.at, trained.form.at_once), torch.split(codes.y, trained.form.at_once), strict=True)
     )
-    trained.G.temperature.fill_(temperature)  # type: ignore[operator, union-attr]
+    trained.G.temperature.fill_(temperature)  # type: ignore[operator]
     try:
         made = [trained.G(z, y, begun.expand(len(z), -1)) for z, y in track(parts, "writing", len(parts))]
     finally:
-        trained.G.temperature.fill_(1.0)  # type: ignore[operator, union-attr]
+        trained.G.temperature.fill_(1.0)  # type: ignore[operator]
     return vocabulary.lines(torch.cat(made))
 
 
