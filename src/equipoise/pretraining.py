@@ -39,7 +39,7 @@ def pretrained(G: Generator, x: Tensor, epochs: int, seed: int, track: Track = u
     optimizer = torch.optim.Adam(net.parameters(), LR, fused=True)
     for epoch in track(range(epochs), "learning to draw records again", epochs):
         order = torch.randperm(len(x), generator=stream.at(1 + epoch))
-        for some in order.split(BATCH):
+        for some in torch.split(order, BATCH):
             loss = net.losses(x[some.to(x.device)]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

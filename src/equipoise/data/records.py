@@ -53,7 +53,8 @@ def flags(n: int, generator: torch.Generator) -> Tensor:
     own = torch.randn(n, COLUMNS, generator=generator)
     normal = TIED**0.5 * shared + (1 - TIED) ** 0.5 * own
     thresholds: Tensor = torch.special.ndtri(prevalences())
-    return (normal < thresholds).float()
+    found: Tensor = (normal < thresholds).float()
+    return found
 
 
 def prevalences() -> Tensor:

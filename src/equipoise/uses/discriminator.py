@@ -17,6 +17,7 @@ from equipoise.config import (
     FastGAN,
     Language,
     Nets,
+    RecordNets,
     ResNet,
     StyleGAN2,
     TrainConfig,
@@ -133,6 +134,8 @@ def company(nets: Nets) -> int:
             return max(nets.pack, 1 if nets.minibatch == "none" else BATCH) - 1
         case StyleGAN2():
             return nets.group - 1
+        case RecordNets():
+            return BATCH - 1  # it sees the mean of its batch
         case R3GAN() | ResNet() | FastGAN() | Translation() | Language():
             return 0
         case other:
