@@ -201,8 +201,8 @@ def recovery(task: Task, runs: Runs, seed: int) -> float | None:
 
 
 def replayed(run: Row) -> float:
-    """Images that were given up by going back, as a part of the run."""
-    back = [row for row in run["changes"] if "back_to" in row]
+    """Images that were given up by going back and playing on, as a part of the run."""
+    back = [row for row in run["changes"] if "back_to" in row and row["seen"] < run["seen"]]
     return float(sum((row["step"] - row["back_to"]) * row["seen"] / row["step"] for row in back) / run["seen"])
 
 
