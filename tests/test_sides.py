@@ -296,7 +296,7 @@ def one_name_twice(root):
         (lambda root: npz(root / "s.npz", b=np.zeros((5, 8, 8, 3), np.uint8)), "6 images in a and 5 in b"),
         (lambda root: npz(root / "s.npz", b=np.zeros((6, 9, 8, 3), np.uint8)), "8 x 8 pixels in a and 8 x 9 in b"),
         (lambda root: npz(root / "s.npz", b=np.zeros((6, 8, 8, 3))), r"a and b, uint8 .*\n.*b float64\[6, 8, 8, 3\]"),
-        (lambda root: npz(root / "s.npz", group=np.arange(5)), r"group of .* is int64\[5\]: 6 pairs need"),
+        (lambda root: npz(root / "s.npz", group=np.arange(5)), r"group of .* is int64\[5\]: 6 samples need"),
         (lambda root: npz(root / "s.npz", group=np.arange(6.0)), r"group of .* is float64\[6\]"),
     ],
 )  # fmt: skip

@@ -35,16 +35,17 @@ def mask_at(path: Path) -> NDArray[np.bool_]:
         DataError: for what cannot be read.
     """
     if is_nifti(path):
-        return np.asarray(scan_of(scans_at(path), path).stored > 0)
+        return np.asarray(scan_of(scans_at(path), path).stored > 0, np.bool_)
     if path.suffix.lower() != ".npy":
-        return (translating.one(path).x.mean(0, keepdim=True) > -1).numpy()
+        white: NDArray[np.bool_] = (translating.one(path).x.mean(0, keepdim=True) > -1).numpy()
+        return white
     try:
         raw = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} is no array that can be read: {' '.join(str(error).split())[:80]}.") from error
     if raw.ndim not in (2, 3) or raw.dtype.kind not in "biuf":
         raise DataError(f"{path} holds {raw.dtype}{list(raw.shape)}, and a mask is [H, W] or [D, H, W].")
-    return (raw > 0).reshape(-1, *raw.shape[-2:])
+    return np.asarray(raw > 0, np.bool_).reshape(-1, *raw.shape[-2:])
 
 
 def require_mask(mask: NDArray[np.bool_], shape: Sequence[int], name: str) -> None:
