@@ -90,7 +90,7 @@ class Plain:
         for layer in [*self.G.modules(), *self.D.modules()]:
             for kind, plain in AS_TORCH_HAS_THEM.items():
                 if isinstance(layer, kind):
-                    layer.forward = partial(plain, layer)  # type: ignore[method-assign]
+                    layer.forward = partial(plain, layer)
         self.g_opt = optimizer(config, self.G, config.knobs.g_lr)
         self.d_opt = optimizer(config, self.D, config.knobs.d_lr)
         self.z_dim, self.gamma = config.nets.z_dim, config.knobs.r1

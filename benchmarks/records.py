@@ -70,8 +70,8 @@ def main() -> None:
     torch.set_num_threads(1)
     record, examiner = Record(given.record), Examiner()
     for name, fake in controls(examiner.train).items():
-        if not record.has(key := {"arm": name}):
-            print(record.append(key, **examiner.figures(fake)), flush=True)
+        if not record.has({"arm": name}):
+            print(record.append({"arm": name}, **examiner.figures(fake)), flush=True)
     for seed in range(given.seeds):
         if record.has(key := {"arm": "medical-records", "seed": seed, "kimg": given.kimg}):
             continue

@@ -153,7 +153,7 @@ def data_at(text: str) -> c.Data:
         return c.Arrays(path=str(path))
     if holds_scans(path):
         return c.Scans(path=str(path))
-    if is_text(path):
+    if path.is_file() and path.suffix.lower() == texts.SUFFIX:
         return c.Sentences(path=str(path))
     if path.is_dir() or (path.is_file() and path.name.lower().endswith(PICTURE_FILES)):
         return c.Pictures(path=str(path))
@@ -161,12 +161,6 @@ def data_at(text: str) -> c.Data:
         f"{text} is no folder, no {', '.join(PICTURE_FILES + FILES)} file, and no built-in set.\n"
         f"Built in: {', '.join(c.BUILT_IN)}{c.nearest(text, c.BUILT_IN) if '/' not in text else '.'}"
     )
-
-
-def is_text(path: Path) -> bool:
-    """A .txt file, or a folder of them."""
-    folder = path / "train" if (path / "train").is_dir() else path
-    return (path.is_file() and path.suffix.lower() == texts.SUFFIX) or any(folder.glob(f"*{texts.SUFFIX}"))
 
 
 def of_same_size(data: c.Data, before: c.Data) -> c.Data:

@@ -83,6 +83,12 @@ MEANINGS = {
         for n in range(1, 5)
     },
     "repeats": Meaning("repeats", "lower", "share of fakes that are another one, word for word"),
+    **{
+        f"self_bleu_{n}_of_reals": Meaning(f"self-BLEU-{n} of reals", "", "the same of the reals, to compare with")
+        for n in range(2, 6)
+    },
+    "repeats_of_reals": Meaning("repeats of reals", "", "the same of the reals, to compare with"),
+    "verbatim_of_reals": Meaning("verbatim, of reals", "", "the same of the reals, to compare with"),
     "verbatim": Meaning("verbatim", "lower", "share of fakes that stand word for word in the training data"),
     "lm_perplexity": Meaning("LM score", "lower", "perplexity of fakes for a model of held-out sentences"),
     "reverse_lm_perplexity": Meaning(
