@@ -36,6 +36,7 @@ class Facts:
     side: int | None  # pixels, as it will be trained on
     classes: int = 0  # 0 without labels
     recipe: str = ""  # of a built-in set: its own
+    why: str = "this set has a recipe of its own, and it was measured"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Choice:
 def chosen(facts: Facts, cuda: bool) -> Choice:
     """For a machine with a CUDA device, or without."""
     if facts.recipe:
-        return Choice(facts.recipe, (), (f"{facts.recipe}: this set has a recipe of its own, and it was measured.",))
+        return Choice(facts.recipe, (), (f"{facts.recipe}: {facts.why}.",))
     assert facts.samples is not None and facts.side is not None, "only built-in sets have no size"
     name, why = nets(facts.samples, facts.side, cuda)
     settings, reasons = list[str](), [why]
@@ -66,10 +67,11 @@ def chosen(facts: Facts, cuda: bool) -> Choice:
 
 
 def rules() -> list[tuple[str, str]]:
-    """What is chosen, and by what: of the first five the first that fits, and then what stands below it. In words."""
+    """What is chosen, and by what: of the first six the first that fits, and then what stands below it. In words."""
     of_r3gan = f"for all but {' and '.join(WHOLE)}"
     return [
         ("a built-in set", "its own recipe, which was measured, and nothing else"),
+        ("sentences", "text-mle: imitation, which games of sentences must beat; not measured yet"),
         (f"pictures of at most {FLAT} pixels a side", "digits: fully connected nets"),
         (f"fewer than {FEW:,} pictures", f"{SMALL}: narrow nets, and D sees each picture varied"),
         (f"at most {NARROW} pixels, or no CUDA device", "r3gan-xs: narrow nets"),

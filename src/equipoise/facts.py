@@ -42,7 +42,9 @@ def facts_of(data: c.Data) -> Facts:
         case c.Scans():
             raise ConfigError("auto chooses for pictures, and these are scans: take the recipe medical-image.")
         case c.Sentences():
-            return Facts(None, None, recipe="text-mle")
+            return Facts(
+                None, None, recipe="text-mle", why="imitation, which games of sentences must beat; not measured yet"
+            )
         case c.Pairs() | c.Domains() | c.Lesions() | c.Degrade() | c.ColouredDigits() | c.PaintedDigits():
             raise ConfigError(f"auto chooses for one domain, and data.kind={data.kind} has two: name a recipe.")
         case other:

@@ -10,7 +10,7 @@ import yaml
 
 from equipoise import advice, build, configuring, finetuning, forecast, launch, profiling
 from equipoise.cli import screen
-from equipoise.config import TrainConfig
+from equipoise.config import Lesions, MadeUpRecords, Records, Sentences, TrainConfig
 from equipoise.errors import ConfigError, StorageError
 from equipoise.onlookers import Onlookers
 
@@ -28,9 +28,24 @@ def train(
     run = launch.start(
         config, out, time_s=time_s, watch=screen.watch, track=screen.track, announce=screen.announce, warn=screen.fail
     )
-    screen.say(f"{run.path}: finished. Samples: equipoise sample {run.path} -o samples.png")
+    screen.say(f"{run.path}: finished. {use_of(config, run.path)}")
     if as_json:
         screen.show_json({"run": str(run.path)})
+
+
+def use_of(config: TrainConfig, run: Path) -> str:
+    """What a trained generator is asked for first, in words."""
+    match config:
+        case TrainConfig(data=Lesions()):
+            return f"A lesion: equipoise lesion add {run} SLICE --mask MASK -o lesion.png"
+        case TrainConfig(data=Sentences()):
+            return f"Sentences: equipoise sample {run} -o samples.txt"
+        case TrainConfig(data=Records() | MadeUpRecords()):
+            return f"Samples: equipoise sample {run} -o samples.npz"
+        case TrainConfig(play="noise"):
+            return f"Samples: equipoise sample {run} -o samples.png"
+        case _:
+            return f"A translation: equipoise translate {run} PICTURE -o translated.png"
 
 
 def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> None:

@@ -44,7 +44,7 @@ def rules_of_auto(as_json: bool) -> None:
         found = [{"by": by, "choice": choice} for by, choice in rules]
         screen.show_json({"recipe": auto.NAME, "about": about, "rules": found})
     else:
-        head = "By what it chooses what. Of the first five the first that fits gives the recipe:"
+        head = "By what it chooses what. Of the first six the first that fits gives the recipe:"
         print(f"{about}\n\n{head}\n", *(f"* {by}\n    {choice}" for by, choice in rules), sep="\n")
 
 
