@@ -102,12 +102,10 @@ def in_place_of(before: c.Data, text: str) -> c.Data:
             return in_place_of(c.Pairs(path=text), text)
         case c.Pairs() | c.Domains() | c.Lesions():
             if not Path(text).exists():
-                what = (
-                    "an .npz with images, masks and patient"
-                    if isinstance(before, c.Lesions)
-                    else "two domains, A and B"
-                )
-                raise DataError(f"{text} is not there: this recipe needs a folder or a file with {what}.")
+                what = "an .npz with images, masks and patient"
+                if not isinstance(before, c.Lesions):
+                    what = "a folder or a file with two domains, A and B"
+                raise DataError(f"{text} is not there: this recipe needs {what}.")
             apart = {} if isinstance(before, c.Lesions) else {"to": None}
             return before.model_copy(update={"path": text} | apart)
         case c.Sentences():
