@@ -12,7 +12,8 @@ def medical_records() -> TrainConfig:
     `patient`; for counts `--set nets.values=counts`. Evaluate with --metrics records, and --privacy before anything is
     shared.
 
-    Not measured.
+    On `made-up-records`, 2026-11-26, Intel Xeon, one seed: R2 of the prevalences .959, correlation error .064 (new
+    records .026), TSTR .693 beside TRTR .715 (`benchmarks/records.py --seeds 1`).
     """
     adam = Adam(betas=(0.9, 0.999))
     return TrainConfig(
