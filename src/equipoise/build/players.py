@@ -111,6 +111,8 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
     match nets:
         case c.MLP() | c.DCGAN():
             return of_layers(nets, form)
+        case c.Language() | c.RecordNets():
+            return of_no_pictures(nets, form)
         case c.R3GAN():
             return (
                 r3gan.Generator(shape, z_dim=nets.z_dim, width=nets.width, blocks=nets.blocks, classes=classes,
@@ -136,6 +138,22 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
                                         capacity=nets.capacity, max_width=nets.max_width, classes=classes,
                                         group=nets.group, checkpointing=nets.checkpointing),
             )  # fmt: skip
+        case c.Translation():
+            return translator(nets, form), judge_of_patches(nets, form)
+        case c.FastGAN():
+            return (
+                fastgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width,
+                                  classes=classes),
+                fastgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes),
+            )  # fmt: skip
+        case other:
+            assert_never(other)
+
+
+def of_no_pictures(nets: c.Language | c.RecordNets, form: Form) -> tuple[nn.Module, nn.Module]:
+    """Sentences, and records."""
+    shape, classes = form.shape, form.classes
+    match nets:
         case c.Language():
             assert form.vocabulary is not None, "rules.speaking pairs these nets with sentences"
             words, length = len(form.vocabulary), shape[0]
@@ -145,19 +163,11 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
                 language.Discriminator(words, length, embedding=nets.d_embedding, views=nets.d_views,
                                        filters=nets.d_filters, classes=classes),
             )  # fmt: skip
-        case c.Translation():
-            return translator(nets, form), judge_of_patches(nets, form)
         case c.RecordNets():
             return (
                 records.Generator(shape, z_dim=nets.z_dim, layers=nets.layers, values=nets.values),
                 records.Discriminator(shape, widths=nets.d_widths),
             )
-        case c.FastGAN():
-            return (
-                fastgan.Generator(shape, z_dim=nets.z_dim, width=nets.g_width, max_width=nets.max_width,
-                                  classes=classes),
-                fastgan.Discriminator(shape, width=nets.d_width, max_width=nets.max_width, classes=classes),
-            )  # fmt: skip
         case other:
             assert_never(other)
 

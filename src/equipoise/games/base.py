@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
@@ -13,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
+from equipoise.ema import EMA
 from equipoise.knobs import Knobs
 from equipoise.processes import ALONE, Processes
 
@@ -45,6 +47,34 @@ class Game(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class OfTwo(Protocol):
+    """What every game of one G against one D has to remember."""
+
+    G: nn.Module
+    D: nn.Module
+    ema: EMA
+    g_opt: Optimizer
+    d_opt: Optimizer
+    seen: int
+    drawn: int
+
+
+def state_of_two(game: OfTwo) -> dict[str, Any]:
+    return {
+        "G": game.G.state_dict(), "D": game.D.state_dict(), "G_ema": game.ema.state_dict(),
+        "g_opt": game.g_opt.state_dict(), "d_opt": game.d_opt.state_dict(), "seen": game.seen, "drawn": game.drawn,
+    }  # fmt: skip
+
+
+def load_state_of_two(game: OfTwo, state: dict[str, Any]) -> None:
+    game.G.load_state_dict(state["G"])
+    game.D.load_state_dict(state["D"])
+    game.ema.load_state_dict(state["G_ema"])
+    game.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
+    game.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
+    game.seen, game.drawn = state["seen"], state["drawn"]
 
 
 class Descent(NamedTuple):

@@ -6,7 +6,6 @@ where what G begins with is a picture: see `dealing`.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -31,9 +30,11 @@ from equipoise.games.base import (
     filters,
     frozen,
     keep_statistics,
+    load_state_of_two,
     means,
     nonfinite,
     set_pace,
+    state_of_two,
     weights,
 )
 from equipoise.games.dealing import Dealing, from_noise
@@ -278,21 +279,13 @@ class GAN:
 
     def state_dict(self) -> dict[str, Any]:
         """All but the knobs, which belong to whoever turns them."""
-        return {
-            "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.ema.state_dict(),
-            "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(),
-            "seen": self.seen, "drawn": self.drawn, "levels": self.levels.state_dict(),
-        } | self.pace.state_dict() | self.pool.state_dict()  # fmt: skip
+        own = {"levels": self.levels.state_dict()} | self.pace.state_dict() | self.pool.state_dict()
+        return state_of_two(self) | own
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.G.load_state_dict(state["G"])
-        self.D.load_state_dict(state["D"])
-        self.ema.load_state_dict(state["G_ema"])
-        self.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
-        self.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
+        load_state_of_two(self, state)
         self.pace.load_state_dict(state)
         self.pool.load_state_dict(state)
-        self.seen, self.drawn = state["seen"], state["drawn"]
         self.levels.load_state_dict(state["levels"])
 
 

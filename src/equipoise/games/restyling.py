@@ -8,7 +8,6 @@ style that was asked for. Written from the paper; no code was copied.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -20,7 +19,18 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from equipoise.ema import EMA
-from equipoise.games.base import Batch, Signals, descend, detached, frozen, means, nonfinite, set_pace
+from equipoise.games.base import (
+    Batch,
+    Signals,
+    descend,
+    detached,
+    frozen,
+    load_state_of_two,
+    means,
+    nonfinite,
+    set_pace,
+    state_of_two,
+)
 from equipoise.knobs import Knobs
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
@@ -152,16 +162,7 @@ class Restyling:
         return {"G": self.G, "D": self.D}
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.ema.state_dict(),
-            "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(),
-            "seen": self.seen, "drawn": self.drawn,
-        }  # fmt: skip
+        return state_of_two(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.G.load_state_dict(state["G"])
-        self.D.load_state_dict(state["D"])
-        self.ema.load_state_dict(state["G_ema"])
-        self.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
-        self.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
-        self.seen, self.drawn = state["seen"], state["drawn"]
+        load_state_of_two(self, state)

@@ -7,7 +7,6 @@ that imitates to its end is a language model, the baseline of every text GAN. Wr
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -18,7 +17,18 @@ from torch.nn.functional import cross_entropy, log_softmax
 from torch.optim import Optimizer
 
 from equipoise.ema import EMA
-from equipoise.games.base import Batch, Descent, Signals, descend, detached, frozen, nonfinite, set_pace
+from equipoise.games.base import (
+    Batch,
+    Descent,
+    Signals,
+    descend,
+    detached,
+    frozen,
+    load_state_of_two,
+    nonfinite,
+    set_pace,
+    state_of_two,
+)
 from equipoise.knobs import Knobs
 from equipoise.losses import LOSSES
 from equipoise.processes import ALONE, Processes
@@ -175,18 +185,10 @@ class TextGAN:
         return {"G": self.G} | ({"D": self.D} if self.imitates < self.sentences else {})
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "G": self.G.state_dict(), "D": self.D.state_dict(), "G_ema": self.ema.state_dict(),
-            "g_opt": self.g_opt.state_dict(), "d_opt": self.d_opt.state_dict(), "seen": self.seen, "drawn": self.drawn,
-        }  # fmt: skip
+        return state_of_two(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.G.load_state_dict(state["G"])
-        self.D.load_state_dict(state["D"])
-        self.ema.load_state_dict(state["G_ema"])
-        self.g_opt.load_state_dict(copy.deepcopy(state["g_opt"]))  # torch would keep the very tensors it is given
-        self.d_opt.load_state_dict(copy.deepcopy(state["d_opt"]))
-        self.seen, self.drawn = state["seen"], state["drawn"]
+        load_state_of_two(self, state)
 
 
 def surprise(G: Speaker, tokens: Tensor, y: Tensor) -> Tensor:
