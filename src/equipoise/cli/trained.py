@@ -120,7 +120,7 @@ Rules = Annotated[Path | None, typer.Option(help="YAML: what experts ask of a ma
 
 def add(
     run: Generator,
-    scan: Annotated[Path, typer.Argument(help="A healthy slice: a picture, or a DICOM series.")],
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A healthy slice: a picture, or a DICOM series.")],
     mask: Annotated[Path, typer.Option(help="Where the lesion shall be: a picture, NIfTI or .npy, of the same size.")],
     out: Annotated[Path | None, typer.Option("-o", help="[lesion.png; of a series: the folder lesion]")] = None,
     rules: Rules = None,
@@ -138,7 +138,7 @@ def add(
 
 def grow(
     run: Generator,
-    scan: Annotated[Path, typer.Argument(help="A healthy slice, as a picture.")],
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A healthy slice, as a picture.")],
     masks: Annotated[Path, typer.Option(help="A folder of pictures: the mask of each stage, by name.")],
     out: Annotated[Path, typer.Option("-o", help="A folder, or .gif, .webp, .mp4.")] = Path("grown"),
     rules: Rules = None,
