@@ -193,7 +193,22 @@ def test_a_dry_run_tells_and_writes_nothing(equipoise):
         (["train", "ring", "--set", "nets.kind=dcgan", "--set", "nets.d_norm=none"], 2, ["makes images"]),
         (["resume", "nowhere"], 2, ["nowhere is not a run"]),
         (["sample", "nowhere"], 2, ["nowhere is not a run"]),
-        (["train", "digits", "--out", "/proc/run", "--steps", "3"], 5, ["cannot make the run folder", "--out"]),
+        (
+            [
+                "train",
+                "digits",
+                "--out",
+                "/proc/run",
+                "--steps",
+                "3",
+                "--guardian",
+                "off",
+                "--set",
+                "evaluate.metrics=[]",
+            ],
+            5,
+            ["cannot make the run folder", "--out"],
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
