@@ -100,23 +100,34 @@ def grouped(found: Mapping[str, Runs]) -> dict[str, list[str]]:
     return dict(groups)
 
 
-def pairs(found: Mapping[str, Runs], names: Sequence[str], other: str) -> list[tuple[bool, bool]]:
-    """(success of `on`, of another arm) of all seeds that have both; `patience` is computed from `off`."""
+OTHERS = ("off", "random", "yoked", "patience", "always-on", "rollback-only")
+
+
+def ends(task: Task, runs: Runs, other: str) -> list[tuple[Endpoint, Endpoint, Endpoint]]:
+    """(endpoint of `on`, of another arm, best look of `off`) of all seeds that have them; `patience` is what it would
+    have kept of `off`."""
     made = []
-    for name in names:
-        task, runs = TASKS[name], found[name]
-        for arm, seed in runs:
-            if arm != "on" or ("off", seed) not in runs:
-                continue
-            if other == "patience":
-                looks = runs["off", seed]["looks"]
-                theirs = task.succeeded(stopped_by_patience(looks), best_look(task, looks))
-            elif (other, seed) in runs:
-                theirs = outcome(task, runs, other, seed)
-            else:
-                continue
-            made.append((outcome(task, runs, "on", seed), theirs))
+    for arm, seed in runs:
+        if arm != "on" or ("off", seed) not in runs:
+            continue
+        looks = runs["off", seed]["looks"]
+        if other == "patience":
+            theirs = stopped_by_patience(looks)
+        elif (other, seed) in runs:
+            theirs = runs[other, seed]["end"]
+        else:
+            continue
+        made.append((runs["on", seed]["end"], theirs, best_look(task, looks)))
     return made
+
+
+def pairs(found: Mapping[str, Runs], names: Sequence[str], other: str) -> list[tuple[bool, bool]]:
+    """(success of `on`, of another arm)."""
+    return [
+        (TASKS[name].succeeded(end, best), TASKS[name].succeeded(theirs, best))
+        for name in names
+        for end, theirs, best in ends(TASKS[name], found[name], other)
+    ]
 
 
 def successes(found: Mapping[str, Runs]) -> None:
@@ -138,7 +149,7 @@ def successes(found: Mapping[str, Runs]) -> None:
 
 def tests(found: Mapping[str, Runs]) -> None:
     groups = grouped(found)
-    for other in ("off", "random", "yoked", "patience", "always-on", "rollback-only"):
+    for other in OTHERS:
         made = {g: pairs(found, groups[g], other) for g in GROUPS if g in groups}
         made = {g: some for g, some in made.items() if some}
         if not made:
@@ -155,22 +166,20 @@ def tests(found: Mapping[str, Runs]) -> None:
 
 
 def differences(found: Mapping[str, Runs]) -> None:
-    """Of log endpoints, on minus off: below 0 is better for distances, above for modes."""
-
-    def line(name: str) -> str:
-        task, runs = TASKS[name], found[name]
-        seeds = [seed for arm, seed in runs if arm == "on" and ("off", seed) in runs]
-        logs = [
-            math.log((runs["on", s]["end"][task.value] + 1e-9) / (runs["off", s]["end"][task.value] + 1e-9))
-            for s in seeds
-        ]
-        middle, low, high = (math.exp(value) for value in hodges_lehmann(logs))
-        changed = sum(len(runs["on", s]["changes"]) for s in seeds)
-        return f"{name} | {task.value} | {middle:.3g} | {low:.3g} to {high:.3g} | {changed} in {len(seeds)} runs"
-
-    some = [name for name in sorted(found) if any(arm == "on" for arm, _ in found[name])]
-    header = "task | endpoint | on over off (Hodges-Lehmann) | 95% | changes made"
-    table("guardian.py: on over off, of the same seeds", header, map(line, some))
+    """Of log endpoints, on minus another arm: below 0 is better for distances, above for modes."""
+    for other in OTHERS:
+        lines = []
+        for group, names in sorted((grouped(found) | {name: [name] for name in found}).items()):
+            made = [(TASKS[name].value, each) for name in names for each in ends(TASKS[name], found[name], other)]
+            logs = [math.log((on[value] + 1e-9) / (theirs[value] + 1e-9)) for value, (on, theirs, _) in made]
+            pooled = group not in found
+            if not logs or (pooled and (len(names) == 1 or len({value for value, _ in made}) > 1)):
+                continue
+            middle, low, high = (math.exp(each) for each in hodges_lehmann(logs))
+            lines.append(f"{group} | {made[0][0]} | {len(logs)} | {middle:.3g} | {low:.3g} to {high:.3g}")
+        if lines:
+            header = "task | endpoint | pairs | on over the other (Hodges-Lehmann) | 95%"
+            table(f"endpoints, on over {other}, of the same seeds", header, lines)
 
 
 def costs(found: Mapping[str, Runs]) -> None:
@@ -180,16 +189,17 @@ def costs(found: Mapping[str, Runs]) -> None:
         task, runs = TASKS[name], found[name]
         seeds = [seed for arm, seed in runs if arm == "on" and ("off", seed) in runs and runs["on", seed]["changes"]]
         if not seeds:
-            return f"{name} | 0 | | | | "
+            return f"{name} | 0 | | | | | "
         times = [recovery(task, runs, seed) for seed in seeds]
         reached = [t for t in times if t is not None]
         again = [replayed(runs["on", seed]) for seed in seeds]
         slower = [runs["on", s]["seconds"] / runs["off", s]["seconds"] for s in seeds if runs["off", s]["seconds"]]
         first = median(runs["on", seed]["changes"][0]["seen"] / runs["off", seed]["seen"] for seed in seeds)
-        cells = [f"{first:.0%}", f"{median(reached):.0%} ({len(reached)})" if reached else "never"]
+        made = sum(len(runs["on", seed]["changes"]) for seed in seeds)
+        cells = [f"{made}", f"{first:.0%}", f"{median(reached):.0%} ({len(reached)})" if reached else "never"]
         return " | ".join([name, f"{len(seeds)}", *cells, f"{median(again):.1%}", f"{median(slower):.2f}"])
 
-    header = "task | runs changed | first change | from it to success (runs) | played again | time, on over off"
+    header = "task | runs changed | changes made | first change | from it to success (runs) | played again | time, on over off"
     table("guardian.py: medians, parts of a run", header, map(line, sorted(found)))
 
 
