@@ -199,7 +199,8 @@ def costs(found: Mapping[str, Runs]) -> None:
         cells = [f"{made}", f"{first:.0%}", f"{median(reached):.0%} ({len(reached)})" if reached else "never"]
         return " | ".join([name, f"{len(seeds)}", *cells, f"{median(again):.1%}", f"{median(slower):.2f}"])
 
-    header = "task | runs changed | changes made | first change | from it to success (runs) | played again | time, on over off"
+    columns = ("runs changed", "changes made", "first change", "from it to success (runs)", "played again")
+    header = " | ".join(["task", *columns, "time, on over off"])
     table("guardian.py: medians, parts of a run", header, map(line, sorted(found)))
 
 
