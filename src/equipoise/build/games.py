@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import assert_never
 
 import torch
@@ -14,14 +15,16 @@ from equipoise import augment
 from equipoise import config as c
 from equipoise.build.players import Form, freeze, layout, networks, pack
 from equipoise.ema import EMA
-from equipoise.errors import ConfigError
+from equipoise.encoders.perception import Perceive, perception
+from equipoise.encoders.weights import read
+from equipoise.errors import ConfigError, DataError
 from equipoise.games import dealing as dealings
 from equipoise.games.adaptive import Adaptive, AgainstHeldOut, HeldOut, Pairs, Steady
 from equipoise.games.answers import Levels
 from equipoise.games.base import Batch
 from equipoise.games.cyclegan import BACK, CycleGAN
 from equipoise.games.dealing import Dealing, Undrawn
-from equipoise.games.gan import GAN, Augment, Call, Precision
+from equipoise.games.gan import GAN, Augment, Call, Precision, nothing_seen
 from equipoise.games.pool import NoPool, Pool
 from equipoise.games.textgan import TextGAN
 from equipoise.knobs import Knobs
@@ -96,6 +99,7 @@ def of_two(
         levels=Levels(device),
         dealing=dealing,
         pool=pool(config, form, device, way),
+        perceive=perceive(config, form, device),
     )
 
 
@@ -151,6 +155,16 @@ def pool(config: c.TrainConfig, form: Form, device: torch.device, way: str) -> P
         return NoPool()
     empty = torch.empty(0, *form.shape, device=device)
     return Pool(config.pool, Stream(config.seed, f"{way}pool", str(device)), empty)
+
+
+def perceive(config: c.TrainConfig, form: Form, device: torch.device) -> Perceive:
+    """Raises ConfigError, DataError for weights that are no longer those of the run, or pictures not seen by them."""
+    if config.given is None:
+        return nothing_seen
+    weights = read(Path(config.given.path))
+    if config.given.sha256 not in ("", weights.sha256):
+        raise DataError(f"{config.given.path} is not what this run was begun with: put it back, or start a new run.")
+    return perception(weights, form.shape[0], form.shape[1], device)
 
 
 def require_room(config: c.TrainConfig, processes: Processes) -> None:

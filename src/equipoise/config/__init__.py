@@ -41,6 +41,7 @@ from equipoise.config.model import Play as Play
 from equipoise.config.model import RMSprop as RMSprop
 from equipoise.config.model import Save as Save
 from equipoise.config.model import Speech as Speech
+from equipoise.config.model import Given as Given
 from equipoise.config.model import Start as Start
 from equipoise.config.model import TrainConfig as TrainConfig
 from equipoise.config.nets import DCGAN as DCGAN

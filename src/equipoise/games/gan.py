@@ -55,6 +55,11 @@ def identity(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
     return x
 
 
+def nothing_seen(x: Tensor) -> list[Tensor]:
+    """Without given weights."""
+    return []
+
+
 class Hand(NamedTuple):
     """What a player is dealt for one loss."""
 
@@ -90,6 +95,7 @@ class GAN:
     levels: Levels = field(default_factory=Levels)
     dealing: Dealing = from_noise
     pool: Pool | NoPool = field(default_factory=NoPool)  # fakes of the past
+    perceive: Callable[[Tensor], list[Tensor]] = nothing_seen  # maps of a trained net: of content and given_style
 
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
