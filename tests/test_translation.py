@@ -235,10 +235,10 @@ def test_a_folder_is_translated_a_broken_picture_is_named_and_originals_stay(tra
     (photos / "broken.png").write_bytes(b"no picture")
     before = (photos / "a.png").read_bytes()
     run = trained("cut").path
-    translation.translate(run, photos, tmp_path / "out", None, None, False, "last")
+    translation.translate(run, photos, tmp_path / "out", None, None, False, None, "last")
     made = {path.name: size_of(path) for path in (tmp_path / "out").iterdir()}
     assert made == {"a.png": (31, 20), "b.png": (16, 16)}
     assert "broken.png" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="originals"):
-        translation.translate(run, photos, photos, None, None, False, "last")
+        translation.translate(run, photos, photos, None, None, False, None, "last")
     assert (photos / "a.png").read_bytes() == before

@@ -139,13 +139,13 @@ def found_from_anywhere(data: c.Data) -> c.Data:
             return data
 
 
-def noted(given: c.Given | None) -> c.Given | None:
+def noted(given: c.Given) -> c.Given:
     """With its whole path, and what the file holds: a resumed run must see by the same weights.
 
     Raises:
         DataError: when it cannot be read.
     """
-    if given is None or given.sha256:
+    if given.path is None or given.sha256:
         return given
     return c.Given(path=whole(given.path), sha256=read(Path(given.path)).sha256)
 

@@ -1,7 +1,7 @@
 """How one picture corresponds to another: in its pixels, its patches, the features of D, and its style.
 
-All but `gram` and `moments` return one value per sample, [B]; the caller takes the mean. Nothing is detached here: what is only aimed
-at should come without a graph.
+All but `gram` and `moments` return one value per sample, [B]; the caller takes the mean. Nothing is detached here: what
+is only aimed at should come without a graph.
 """
 
 from __future__ import annotations

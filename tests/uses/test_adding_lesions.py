@@ -131,6 +131,6 @@ def test_at_the_command_line_a_picture_gets_a_lesion_and_says_that_it_is_synthet
     assert (np.asarray(made)[~mask] == healthy[~mask]).all() and (np.asarray(made)[mask] != healthy[mask]).any()
     assert "generative network" in made.info["Synthetic"]
     folder = tmp_path / "grown"
-    lesion.grow(tmp_path / "g.safetensors", tmp_path / "healthy.png", tmp_path / "stages", folder, None, "last")
+    lesion.grow(tmp_path / "g.safetensors", tmp_path / "healthy.png", tmp_path / "stages", folder, None, None, "last")
     assert sorted(each.name for each in folder.iterdir()) == ["000.png", "001.png", "002.png"]
     assert (np.asarray(Image.open(folder / "000.png")) == healthy).all()

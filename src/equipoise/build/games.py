@@ -159,7 +159,7 @@ def pool(config: c.TrainConfig, form: Form, device: torch.device, way: str) -> P
 
 def perceive(config: c.TrainConfig, form: Form, device: torch.device) -> Perceive:
     """Raises ConfigError, DataError for weights that are no longer those of the run, or pictures not seen by them."""
-    if config.given is None:
+    if config.given.path is None:
         return nothing_seen
     weights = read(Path(config.given.path))
     if config.given.sha256 not in ("", weights.sha256):

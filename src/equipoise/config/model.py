@@ -153,7 +153,7 @@ class Start(Section):
 class Given(Section):
     """Weights of a trained net that G's samples are seen by: see `encoders.perception`."""
 
-    path: str  # SqueezeNet's, as in `encoders.squeezenet`
+    path: str | None = None  # SqueezeNet's, as in `encoders.squeezenet`; they do not come with Equipoise
     sha256: str = ""  # of the file; noted when a run is configured
 
 
@@ -184,7 +184,7 @@ class TrainConfig(Section):
     speech: Speech = Speech()  # of sentences
     pool: int = Field(0, ge=0)  # fakes of the past that D is shown beside the new ones
     start: Start | None = None  # None: weights are drawn
-    given: Given | None = None  # what knobs.content and knobs.given_style see by
+    given: Given = Given()  # what knobs.content and knobs.given_style see by
     freeze_d: int = Field(0, ge=0)  # layers of D, from the pictures on, that stay as they started
     optim: Optim = Optim()
     shared_fakes: bool = False  # G is judged on the very fakes of D's last step: saves one of its forward passes

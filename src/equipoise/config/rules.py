@@ -153,7 +153,7 @@ def playing(config: TrainConfig) -> None:
 def perceiving(config: TrainConfig) -> None:
     """Of a trained net, whose weights the user gives."""
     asked = [name for name in ("content", "given_style") if getattr(config.knobs, name)]
-    if asked and config.given is None:
+    if asked and config.given.path is None:
         raise ValueError(
             f"knobs.{asked[0]} compares pictures as a trained net sees them, and its weights do not come with "
             "Equipoise: set given.path=FILE.npz (SqueezeNet's), or it to 0"
