@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from equipoise import build, generator, launch
+from equipoise import build, figures, generator, launch
 from equipoise import config as c
 from equipoise.cli import translation
 from equipoise.cli.translation import translate
@@ -105,6 +105,14 @@ def test_a_cycle_has_a_generator_for_each_way(trained):
     assert looks and all({"d_tells", "back_d_tells"} <= set(row["signals"]) for row in looks)
     nets = {row["net"] for row in rows(run.events) if row["kind"] == "metrics"}
     assert {"average", "average, back"} <= nets
+
+
+def test_a_cycle_ends_with_figures_of_both_ways_and_is_known_by_the_way_there(trained):
+    run = trained("cyclegan")
+    last = [row for row in rows(run.events) if row["kind"] == "metrics" and row["part"] == "test"]
+    assert [row["net"] for row in last] == ["best, back", "best"]
+    assert last[0]["figures"]["fd"]["value"] != last[1]["figures"]["fd"]["value"]
+    assert figures.final(run).net == "best"
 
 
 @pytest.mark.parametrize("back", [False, True])

@@ -59,10 +59,11 @@ def write(scan: Scan, stored: NDArray[Any], out: Path) -> None:
     back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), to_canonical)
     values = orientations.apply_orientation(stored[:, ::-1, ::-1].transpose(2, 1, 0), back).reshape(image.shape)
     slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
-    header = image.header.copy()
-    header.set_slope_inter(slope, intercept)
-    header["descrip"] = NOT_FOR_DIAGNOSIS
-    save(library.Nifti1Image(levels(values, slope, intercept, header.get_data_dtype()), image.affine, header), out)
+    stored_as = levels(values, slope, intercept, image.get_data_dtype())
+    made = library.Nifti1Image(stored_as, image.affine, image.header)
+    made.header.set_slope_inter(slope, intercept)  # of the image: it forgets those of a header that it is given
+    made.header["descrip"] = NOT_FOR_DIAGNOSIS
+    save(made, out)
 
 
 def levels(values: NDArray[Any], slope: float, intercept: float, kind: np.dtype[Any]) -> NDArray[Any]:

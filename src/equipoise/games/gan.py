@@ -25,6 +25,7 @@ from equipoise.games.answers import Answer, Levels, heard, of_images
 from equipoise.games.base import (
     Batch,
     Signals,
+    average_of_two,
     descend,
     detached,
     filters,
@@ -282,6 +283,9 @@ class GAN:
 
     def networks(self) -> dict[str, nn.Module]:
         return {"G": self.G, "D": self.D}
+
+    def averages(self) -> dict[str, nn.Module]:
+        return average_of_two(self)
 
     def state_dict(self) -> dict[str, Any]:
         """All but the knobs, which belong to whoever turns them."""
