@@ -49,15 +49,15 @@ EACH_KIND = (
 
 @cache
 def lesions_file() -> Path:
-    """Forty slices of ten patients, each with a bright square that its mask tells of."""
+    """Sixty slices of ten patients, two of three with a bright square that its mask tells of."""
     folder = Path(tempfile.mkdtemp(prefix="equipoise-lesions-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     chance = np.random.default_rng(0)
-    x, masks = chance.integers(0, 100, (40, 16, 16), np.uint8), np.zeros((40, 16, 16), np.uint8)
-    for i, (top, left) in enumerate(chance.integers(2, 9, (40, 2))):
-        masks[i, top : top + 5, left : left + 5] = 1
+    x, masks = chance.integers(30, 100, (60, 16, 16), np.uint8), np.zeros((60, 16, 16), np.uint8)
+    for i, (top, left) in enumerate(chance.integers(2, 9, (60, 2))):
+        masks[i, top : top + 5, left : left + 5] = i % 3 > 0
     x[masks > 0] += 120
-    np.savez(folder / "lesions.npz", images=x, masks=masks, patient=np.arange(40) // 4)
+    np.savez(folder / "lesions.npz", images=x, masks=masks, patient=np.arange(60) // 6)
     return folder / "lesions.npz"
 
 

@@ -158,6 +158,30 @@ def grow(
     lesion.grow(run, scan, masks, out, rules, window, checkpoint)
 
 
+def segment(
+    data: Annotated[Path, typer.Argument(help="An .npz with images, masks and patient, as for training lesions.")],
+    run: Annotated[
+        Path | None, typer.Option("--with", help="A run of lesion on the same data, whose made-up ones are learnt.")
+    ] = None,
+    learn: Annotated[str, typer.Option(help="real, made-up, or both [both with a run, real without].")] = "",
+    out: Annotated[Path, typer.Option("-o", help="A folder.")] = Path("segmented"),
+    steps: Annotated[int, typer.Option(min=1, help="Of each net.")] = 600,
+    nets: Annotated[int, typer.Option(min=1, max=20, help="Where they disagree, none is sure.")] = 3,
+    vary: Annotated[bool, typer.Option("--vary", help="Slices are turned, shifted, scaled and flipped, too.")] = False,
+    size: Annotated[int | None, typer.Option(min=8, help="Pixels a side [of the run, or of the slices].")] = None,
+    channel: Annotated[int | None, typer.Option(min=0, help="One of several [of the run, or all].")] = None,
+    rules: Rules = None,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+) -> None:
+    """Trains nets that find lesions, and says how well they do on patients whom nobody learnt from."""
+    from equipoise.cli import segment as segmenter
+
+    asked = segmenter.Asked(data, run, learn, out, steps, nets, vary, size, channel, rules, seed, checkpoint)
+    segmenter.segment(asked, as_json)
+
+
 def judge(
     run: Run,
     data: Annotated[Path, typer.Argument(help="A picture, a folder, .zip or .parquet file of them, or an array.")],
