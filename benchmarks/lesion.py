@@ -14,45 +14,27 @@ import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import fmean
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from record import Record
-from scipy import ndimage
 from torch import Tensor
 
 from equipoise import build, configuring, generator, launch
 from equipoise.augment import Ranges
 from equipoise.config.masks import MaskRules
-from equipoise.data.lesions import Asked, Masked, masked
+from equipoise.data.lesions import Asked, masked
 from equipoise.data.source import scaled, whose
 from equipoise.generator import TrainedGenerator
-from equipoise.metrics.estimate import by_mean
 from equipoise.streams import Stream
 from equipoise.uses import lesions
-from equipoise.uses.mask_rules import broken
-from equipoise.uses.segmenting import Learning, dice, segmented, trained
+from equipoise.uses.segmenting import Cases, Learning, judged, segmented, trained
 
-SEEDS, PATIENTS, SIDE, FLAIR, HEAD = 5, 12, 64, 1, 20
+SEEDS, PATIENTS, SIDE, FLAIR = 5, 12, 64, 1
 VARIED = Ranges(turn_degrees=15, shift=0.1, scale=0.1, flip_x=True)
 ARMS = {"real": (False, False), "real + synthetic": (True, False), "real + augmentation": (False, True),
         "real + both": (True, True)}  # fmt: skip
 RULES = MaskRules(inside=1.0, parts=1, area_pixels=(8, 600))
-
-
-class Cases(NamedTuple):
-    """Slices in [-1, 1], masks, and whose they are."""
-
-    x: Tensor
-    masks: Tensor
-    patient: Tensor
-
-
-def cases(found: Masked, patients: Tensor) -> Cases:
-    own = torch.isin(found.patients, patients)
-    return Cases(scaled(found.x[own]), found.masks[own], found.patients[own])
 
 
 def chosen(mri: Path, path: Path, seed: int) -> None:
@@ -67,21 +49,12 @@ def chosen(mri: Path, path: Path, seed: int) -> None:
 
 def made_up(G: TrainedGenerator, real: Cases, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Healthy slices with a lesion each, and the masks. Every pixel outside is compared."""
-    healthy, ill = (real.masks.flatten(1).any(1) == found for found in (False, True))
-    slices, masks, drawn = real.x[healthy], real.masks[ill], 0
-    for attempt in range(100 * count):
-        chance = Stream(seed, "made up").at(attempt)
-        x = slices[int(torch.randint(len(slices), (1,), generator=chance))]
-        mask = masks[int(torch.randint(len(masks), (1,), generator=chance))]
-        mask = mask.flip(2) if torch.rand((), generator=chance) < 0.5 else mask
-        head = ndimage.binary_fill_holes((x[0] + 1).numpy() * 127.5 > HEAD)
-        if list(broken(RULES, mask[0].numpy(), head)):
-            continue
-        y = lesions.added(G, x, mask[0].numpy())
-        assert torch.equal(y[~mask], x[~mask]), "a pixel outside the mask has changed"
+    ill = real.masks.flatten(1).any(1)
+    healthy = real.x[~ill]
+    for y, mask in lesions.made_up(G, healthy, real.masks[ill], count, seed, RULES):
+        outside = torch.where(mask, 0, y)
+        assert any(torch.equal(outside, torch.where(mask, 0, x)) for x in healthy), "a pixel outside has changed"
         yield y, mask
-        if (drawn := drawn + 1) == count:
-            return
 
 
 def main() -> None:
@@ -94,13 +67,14 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     record, (k, n) = Record(given.record), map(int, given.part.split("/"))
-    everybody = masked(Asked(given.mri, SIDE, FLAIR, 4096))
+    found = masked(Asked(given.mri, SIDE, FLAIR, 4096))
+    everybody = Cases(scaled(found.x), found.masks, found.patients)
     for seed in range(SEEDS)[k::n]:
         if not all(record.has({"arm": arm, "seed": seed}) for arm in ARMS):
             played(record, given, everybody, seed)
 
 
-def played(record: Record, given: argparse.Namespace, everybody: Masked, seed: int) -> None:
+def played(record: Record, given: argparse.Namespace, everybody: Cases, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "twelve.npz"
         chosen(given.mri, path, seed)
@@ -119,9 +93,9 @@ def played(record: Record, given: argparse.Namespace, everybody: Masked, seed: i
     groups = whose(data.train)
     assert groups is not None
     learnt = places[torch.unique(groups)]
-    real = cases(everybody, learnt)
+    real = everybody.of(learnt)
     unseen = torch.tensor([p for p in torch.unique(everybody.patients).tolist() if p not in places.tolist()])
-    test = cases(everybody, unseen)
+    test = everybody.of(unseen)
     extra = list(made_up(G, real, len(real.x), seed))
     synthetic = Cases(torch.stack([x for x, _ in extra]), torch.stack([m for _, m in extra]), torch.empty(0))
     for arm in ARMS:
@@ -137,11 +111,11 @@ def figures(
     more, vary = ARMS[arm]
     x, masks = (torch.cat(t) if more else t[0] for t in ((real.x, synthetic.x), (real.masks, synthetic.masks)))
     net = trained(x, masks, seed, Learning(steps=given.steps, vary=VARIED if vary else Ranges()))
-    found = segmented([net], test.x).chance > 0.5
-    each = {int(p): dice(found[test.patient == p], test.masks[test.patient == p]) for p in torch.unique(test.patient)}
-    low, high = by_mean(torch.tensor(list(each.values()), dtype=torch.float64))
-    mean = [fmean(each.values()), low, high]
-    record.append(key, dice=mean, patients=each, slices=len(x), synthetic=len(synthetic.x), outside_equal=True)
+    found = judged(segmented([net], test.x), test)
+    mean = [found.dice, found.low, found.high]
+    record.append(
+        key, dice=mean, patients=found.patients, slices=len(x), synthetic=len(synthetic.x), outside_equal=True
+    )
     return mean
 
 

@@ -4,18 +4,19 @@ Slices at 64 pixels of 60 patients, the slices of a patient all in one part; not
 Inside the head (where the given slice is brighter than 20 of 255): PSNR, and SSIM of the box around it with all outside
 black; and the kernel distance to true FLAIR slices in features that were learned without labels on the training ones.
 Each figure is the mean over the test patients, with its interval over them. Arms: pix2pix; its U-Net by L1 alone, the
-control for the game; the given slice itself; and for each brightness the median FLAIR value of the training slices,
-the control for the net.
+control for the game; medical-translate, and its cascade by L1 alone; the given slice itself; and for each brightness
+the median FLAIR value of the training slices, the control for the nets. With --weights SQUEEZENET.npz medical-translate
+is also played with the perceptual terms of these.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,7 +39,27 @@ SETTINGS = [
     "data.augment.flip_x=true", "nets.g_width=32", "nets.g_max_width=128", "nets.d_width=32", "nets.d_layers=2",
     "batch=8",
 ]  # fmt: skip
-ARMS: dict[str, list[str]] = {"pix2pix": [], "U-Net, L1 alone": ["knobs.adversarial=0"]}
+
+
+class Arm(NamedTuple):
+    recipe: str
+    settings: Sequence[str] = ()
+
+
+ARMS = {
+    "pix2pix": Arm("pix2pix"),
+    "U-Net, L1 alone": Arm("pix2pix", ["knobs.adversarial=0"]),
+    "medical-translate": Arm("medical-translate"),
+    "cascade, L1 alone": Arm("medical-translate", ["knobs.adversarial=0", "knobs.features=0", "knobs.style=0"]),
+}
+
+
+def arms(weights: Path | None) -> dict[str, Arm]:
+    """With given weights also the paper's terms, which take the features of a trained net in place of D's."""
+    if weights is None:
+        return ARMS
+    terms = [f"given.path={weights.resolve()}", "knobs.content=1", "knobs.given_style=1", "knobs.style=0"]
+    return ARMS | {"medical-translate, given weights": Arm("medical-translate", terms)}
 
 
 def pairs(mri: Path, work: Path) -> Path:
@@ -135,22 +156,24 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mri", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("runs/mri"))
+    parser.add_argument("--weights", type=Path, help="SqueezeNet's, for one arm more")
+    parser.add_argument("--record", default="mri")
     parser.add_argument("--grids", type=Path, help="where a grid of seed 0 of each arm is put")
     parser.add_argument("--part", default="0/1", help="k/n: every n-th run, from the k-th on")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    record, path, (k, n) = Record("mri"), pairs(given.mri, given.work), map(int, given.part.split("/"))
+    record, path, (k, n) = Record(given.record), pairs(given.mri, given.work), map(int, given.part.split("/"))
     test = Test(path.resolve())
     table = by_brightness(test.data.train, test.data.given)
     for name, made in (("the given slice", test.given), ("median by brightness", table(test.given))):
         if not record.has(control := {"arm": name}):
             print(record.append(control, **test.figures(made), patients=len(set(test.patient))), flush=True)
-    jobs = [(seed, arm) for seed in range(SEEDS) for arm in ARMS]
-    for seed, arm in jobs[k::n]:
+    jobs = [(seed, *arm) for seed in range(SEEDS) for arm in arms(given.weights).items()]
+    for seed, arm, how in jobs[k::n]:
         if record.has(key := {"arm": arm, "seed": seed}):
             continue
         config = configuring.configured(
-            "pix2pix", seed=seed, settings=[*of_pairs(path.resolve()), *SETTINGS, *ARMS[arm]]
+            how.recipe, seed=seed, settings=[*of_pairs(path.resolve()), *SETTINGS, *how.settings]
         )
         with tempfile.TemporaryDirectory() as folder:
             run = launch.start(config, Path(folder) / "run")
@@ -162,7 +185,7 @@ def main() -> None:
             given.grids.mkdir(parents=True, exist_ok=True)
             some = torch.linspace(0, len(made) - 1, 24).long()
             shown = torch.stack([test.given[some], made[some], test.true[some]], 1).flatten(0, 1)
-            pictures.grid(build.as_pixels(shown), 9).save(given.grids / f"mri-{arm.split(',')[0]}.png")
+            pictures.grid(build.as_pixels(shown), 9).save(given.grids / f"mri-{arm.replace(', ', '-')}.png")
         print(key, figures, flush=True)
 
 

@@ -313,6 +313,40 @@ def injection() -> None:
     )
 
 
+def cell_of(figure: list[float | None], digits: int = 3) -> str:
+    """With its interval."""
+    value, *ends = (f"{x:.{digits}f}" for x in figure if x is not None)
+    return f"{value} ({' to '.join(ends)})" if ends else value
+
+
+def medical() -> None:
+    """`both` and `tstr` beside `trtr`, which is that of the training images."""
+    names = ("kid", "coverage", "copies", "tstr", "both")
+    table(
+        "medical.py: medical-image",
+        "set, seed or control | kid | coverage | copies | right, taught by samples | by both | by training images "
+        "| of the more frequent class",
+        (
+            f"{r['key']['set']}, {r['key'].get('arm', r['key'].get('seed'))} | "
+            + " | ".join(cell_of(r[name]) for name in names)
+            + f" | {cell_of(r.get('trtr', r['tstr']))} | {r['chance']:.3f}"
+            for r in Record("medical").rows()
+        ),
+    )
+
+
+def mri() -> None:
+    table(
+        "mri.py: pre-contrast into FLAIR, test patients",
+        "arm, seed | PSNR in the head, dB | SSIM | KID",
+        (
+            f"{r['key']['arm']}, {r['key'].get('seed', '-')} | {cell_of(r['psnr'], 2)} | {cell_of(r['ssim'])} "
+            f"| {cell_of(r['kid'], 4)}"
+            for r in Record("mri").rows()
+        ),
+    )
+
+
 def metric_speed() -> None:
     table(
         "metric_speed.py",
@@ -343,6 +377,8 @@ if __name__ == "__main__":
         ring,
         stacked,
         overhead,
+        medical,
+        mri,
     ):
         show()
     last = Record("digits").rows()[-1]

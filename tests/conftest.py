@@ -6,9 +6,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -41,7 +43,22 @@ TINY = {
 EACH_KIND = (
     "ring", "stacked-digits", "dcgan", "wgan", "wgan-gp", "hinge", "cgan", "reacgan", "biggan", "stylegan2", "fastgan",
     "small-ada", "r3gan-xs", "cyclegan", "cut", "inpaint", "medical-records",
+    "medical-translate", "lesion",
 )  # fmt: skip
+
+
+@cache
+def lesions_file() -> Path:
+    """Sixty slices of ten patients, two of three with a bright square that its mask tells of."""
+    folder = Path(tempfile.mkdtemp(prefix="equipoise-lesions-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    chance = np.random.default_rng(0)
+    x, masks = chance.integers(30, 100, (60, 16, 16), np.uint8), np.zeros((60, 16, 16), np.uint8)
+    for i, (top, left) in enumerate(chance.integers(2, 9, (60, 2))):
+        masks[i, top : top + 5, left : left + 5] = i % 3 > 0
+    x[masks > 0] += 120
+    np.savez(folder / "lesions.npz", images=x, masks=masks, patient=np.arange(60) // 6)
+    return folder / "lesions.npz"
 
 
 def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
@@ -54,6 +71,7 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
         [
             *TINY[config.nets.kind],
             *(["data.kind=digits"] if config.data.kind == "pictures" else []),  # which a user brings
+            *([f"data.path={lesions_file()}", "data.size=16"] if config.data.kind == "lesions" else []),
             *(["nets.z_dim=4"] if config.play == "noise" else []),
             *(["nets.contrast=4"] if config.nets.kind == "translation" and config.nets.contrast else []),
             "batch=8",
@@ -79,6 +97,11 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
 @pytest.fixture(name="tiny", scope="session")
 def tiny_fixture() -> Callable[..., TrainConfig]:
     return tiny
+
+
+@pytest.fixture(name="lesions_file", scope="session")
+def lesions_file_fixture() -> Path:
+    return lesions_file()
 
 
 @pytest.fixture(params=EACH_KIND)

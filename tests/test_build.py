@@ -133,6 +133,24 @@ def test_a_picture_that_is_told_is_augmented_alike_and_its_colours_stay_its_own(
     torch.testing.assert_close(both(x, knobs, "real", 8), alone(x, knobs, "real", 8))
 
 
+def test_a_mask_is_moved_with_its_picture_and_never_tinted(tiny):
+    knobs = Knobs(augment_p=1.0)
+    x, told = torch.rand(2, 16, 1, 16, 16) * 2 - 1
+    mask = torch.zeros(16, 1, 16, 16)
+    mask[:, :, 5:9, 6:11] = 1
+    both = torch.cat([x, told, mask], 1)
+    for kinds in ("[color, ada-color]", "[translation, flip, color, ada-color]"):
+        config = tiny("lesion", f"augment={kinds}")
+        game = build.game(config, build.form(config, build.splits(config.data)), CPU)
+        found = game.augment(both, knobs, "real", 8)
+        assert set(found[:, 2].unique().tolist()) <= {0, 1}
+        assert torch.equal(found[:, 2:], mask) == ("translation" not in kinds)
+        assert (found[:, :1] - x).abs().mean() > 0.1
+        alone = build.in_front_of_D(config, CPU, Processes(), made=1)(both, knobs, "real", 8)
+        torch.testing.assert_close(alone[:, :1], found[:, :1])
+        assert len(alone[:, 2].unique()) > 2, "the control: without a word on masks it is tinted"
+
+
 @pytest.mark.parametrize("size", [3, 20])
 def test_the_augmentation_of_the_data_does_not_depend_on_the_size_of_batches(size, tiny):
     settings = ("data.augment={flip_x: true, flip_y: true, shift: .2}",)

@@ -10,9 +10,11 @@ from torch.nn.functional import cross_entropy, normalize
 from torch.testing import assert_close
 
 from equipoise.correspondences import (
+    content,
     distance_l1,
     feature_matching,
     gram,
+    gram_style,
     patch_nce,
     per_image,
     style_statistics,
@@ -143,3 +145,23 @@ def test_pairs_of_pictures_do_not_depend_on_where_their_patches_lie():
     loss = relativistic.discriminator
     assert_close(loss(per_image(real), per_image(fake)), loss(per_image(real), per_image(moved)))
     assert not torch.allclose(loss(real, fake).mean(), loss(real, moved).mean())
+
+
+def test_content_and_style_of_given_maps_are_relative_to_the_target_and_those_of_numpy():
+    x, target = [randn(2, 3, 4, 4), randn(2, 5, 2, 2)], [randn(2, 3, 4, 4), randn(2, 5, 2, 2)]
+    by_hand, of_grams = np.zeros(2), np.zeros(2)
+    for a, b in zip(x, target, strict=True):
+        a, b = a.double().numpy(), b.double().numpy()
+        by_hand += ((a - b) ** 2).mean((1, 2, 3)) / (b**2).mean((1, 2, 3))
+        grams = [np.einsum("ncij,ndij->ncd", t, t) for t in (a, b)]
+        of_grams += ((grams[0] - grams[1]) ** 2).mean((1, 2)) / (grams[1] ** 2).mean((1, 2))
+    assert_close(content(x, target), torch.tensor(by_hand).float())
+    assert_close(gram_style(x, target), torch.tensor(of_grams).float())
+    assert_close(content([3 * t for t in x], [3 * t for t in target]), content(x, target))
+
+
+def test_the_products_of_channels_do_not_tell_where_something_is():
+    x = randn(2, 3, 4, 4)
+    moved = x.flatten(2)[:, :, torch.randperm(16)].view(x.shape)
+    assert_close(gram_style([moved], [x]), torch.zeros(2))
+    assert content([moved], [x]).min() > 0.1

@@ -96,7 +96,7 @@ def test_the_final_figures_are_of_the_best_generator_on_test_data(run):
     judge = Onlookers(config, data, CPU).judge(patience_kimg=1)
     assert isinstance(judge, OfSamples)
     G = generator.opened(run.path, "best")[0].G
-    assert judge.final(G)["fd"].value == pytest.approx(final["figures"]["fd"]["value"], rel=1e-6)
+    assert judge.final({"G_ema": G})["best"]["fd"].value == pytest.approx(final["figures"]["fd"]["value"], rel=1e-6)
     against_validation = judge.figures(G, judge.validation)["fd"].value
     assert against_validation != pytest.approx(final["figures"]["fd"]["value"], rel=1e-6), "the control"
     assert score(Asked(str(run.path), features="pixels", metrics=["fd"], n=179)).figures["fd"].n_real == 179
@@ -166,7 +166,7 @@ class Scripted:
     def converged(self, history):
         return plateau([s for s, _ in history], [v for _, v in history], 400, lower_is_better=True) is not None
 
-    def final(self, G):
+    def final(self, best):
         return {}
 
 

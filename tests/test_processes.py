@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,8 @@ NORM_FREE = {
         ],
     ),
     "pairs": ("pix2pix", ["knobs.features=1", "knobs.augment_p=.3", "nets.d_norm=none"]),
+    "cascade": ("medical-translate", ["nets.blocks=2", "nets.g_max_width=4", "nets.d_norm=none"]),
+    "lesions": ("lesion", ["data.size=16", "nets.d_norm=none", "nets.d_layers=2", "knobs.augment_p=.3"]),
     "domains": ("cut", ["nets.contrast=8", "knobs.loss=hinge", "pool=8", "nets.d_norm=none"]),
     "cycle": ("cyclegan", ["knobs.loss=least-squares", "pool=40", "nets.d_norm=none"]),
     "styles": ("stylize", ["nets.contrast=8", "nets.d_norm=none"]),
@@ -61,19 +64,21 @@ NORM_FREE = {
 ONE_BACKWARD = ["knobs.loss=relativistic", "knobs.r1=1", "knobs.r2=1", "batch=32"]
 
 
-def config_of(case: str) -> TrainConfig:
+def config_of(case: str, folder: Path) -> TrainConfig:
+    """Lesions lie in the folder."""
     name, settings = NORM_FREE[case]
     other = settings[:1] in (["nets.kind=r3gan"], ["nets.kind=stylegan2"])
     slim = [] if other else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
     slim = ["nets.g_width=8", "nets.d_width=8"] if case == "dcgan" else slim
     slim = ["nets.g_width=4", "nets.d_width=4", "nets.blocks=1"] if recipe(name).play != "noise" else slim
+    slim += [f"data.path={folder / 'lesions.npz'}"] if name == "lesion" else []
     return override(recipe(name), [*ONE_BACKWARD, *slim, *settings])
 
 
-def played(case: str, steps: int, processes: Processes) -> dict[str, list[torch.Tensor]]:
+def played(case: str, steps: int, processes: Processes, folder: Path = Path()) -> dict[str, list[torch.Tensor]]:
     """The gradients of the first step, and the weights after the last."""
     torch.set_num_threads(1)
-    config = config_of(case)
+    config = config_of(case, folder)
     data = build.splits(config.data)
     held_out = build.held_out(config, data, CPU, processes)
     game = build.game(config, build.form(config, data), CPU, processes, held_out)
@@ -88,7 +93,7 @@ def played(case: str, steps: int, processes: Processes) -> dict[str, list[torch.
 
 def play_beside(case: str, steps: int, rank: int, meeting: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{meeting}/met", rank=rank, world_size=2)
-    torch.save(played(case, steps, Processes(rank, 2, dist.group.WORLD)), meeting / f"{rank}.pt")
+    torch.save(played(case, steps, Processes(rank, 2, dist.group.WORLD), meeting), meeting / f"{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -100,10 +105,11 @@ def two(case: str, steps: int, meeting: Path) -> list[dict[str, list[torch.Tenso
 
 
 @pytest.mark.parametrize("case", NORM_FREE)
-def test_two_processes_stay_equal_to_the_bit_and_take_the_first_step_of_one(case, tmp_path):
+def test_two_processes_stay_equal_to_the_bit_and_take_the_first_step_of_one(case, lesions_file, tmp_path):
+    shutil.copy(lesions_file, tmp_path / "lesions.npz")
     first, second = two(case, 50, tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(first["weights"], second["weights"], strict=True))
-    alone = played(case, 1, ALONE)
+    alone = played(case, 1, ALONE, tmp_path)
     apart = [(a - b).abs().max().item() for a, b in zip(first["gradients"], alone["gradients"], strict=True)]
     most = max(g.abs().max().item() for g in alone["gradients"])
     limit = 1e-5 * most if recipe(NORM_FREE[case][0]).play != "noise" else 1e-6  # sums over many more places

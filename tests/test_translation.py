@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from equipoise import build, generator, launch
+from equipoise import build, figures, generator, launch
 from equipoise import config as c
 from equipoise.cli import translation
 from equipoise.cli.translation import translate
@@ -105,6 +105,14 @@ def test_a_cycle_has_a_generator_for_each_way(trained):
     assert looks and all({"d_tells", "back_d_tells"} <= set(row["signals"]) for row in looks)
     nets = {row["net"] for row in rows(run.events) if row["kind"] == "metrics"}
     assert {"average", "average, back"} <= nets
+
+
+def test_a_cycle_ends_with_figures_of_both_ways_and_is_known_by_the_way_there(trained):
+    run = trained("cyclegan")
+    last = [row for row in rows(run.events) if row["kind"] == "metrics" and row["part"] == "test"]
+    assert [row["net"] for row in last] == ["best, back", "best"]
+    assert last[0]["figures"]["fd"]["value"] != last[1]["figures"]["fd"]["value"]
+    assert figures.final(run).net == "best"
 
 
 @pytest.mark.parametrize("back", [False, True])
@@ -235,10 +243,10 @@ def test_a_folder_is_translated_a_broken_picture_is_named_and_originals_stay(tra
     (photos / "broken.png").write_bytes(b"no picture")
     before = (photos / "a.png").read_bytes()
     run = trained("cut").path
-    translation.translate(run, photos, tmp_path / "out", None, None, False, "last")
+    translation.translate(run, photos, tmp_path / "out", None, None, False, None, "last")
     made = {path.name: size_of(path) for path in (tmp_path / "out").iterdir()}
     assert made == {"a.png": (31, 20), "b.png": (16, 16)}
     assert "broken.png" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="originals"):
-        translation.translate(run, photos, photos, None, None, False, "last")
+        translation.translate(run, photos, photos, None, None, False, None, "last")
     assert (photos / "a.png").read_bytes() == before

@@ -8,8 +8,10 @@ from torch import nn
 from equipoise import build, launch
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.history import Look
+from equipoise.diagnosis.remedies import REMEDIES, Case, Setting
 from equipoise.diagnosis.watch import Each, Watch
 from equipoise.errors import GaveUp
+from equipoise.knobs import Knobs
 from equipoise.onlookers import Onlookers
 from equipoise.runs import folder
 from equipoise.runs.folder import rows
@@ -92,6 +94,29 @@ def test_of_each_symptom_the_worst_is_told_and_the_worst_comes_first():
     back = watch(finding("cycling", "severe", "back"), finding("total collapse", "severe"))
     found = [(f.symptom, f.severity, f.meaning) for f in Each([there, back]).findings()]
     assert found == [("cycling", "severe", "back"), ("total collapse", "severe", ""), ("imbalance", "warning", "")]
+
+
+def test_bins_of_both_ways_lie_behind_each_other_and_hold_what_their_numbers_say(tiny):
+    config = tiny("cyclegan", "guardian.mode=on")
+    onlookers = Onlookers(config, build.splits(config.data), torch.device("cpu"))
+    bins, ways = onlookers.bins(), (onlookers.there, onlookers.back)
+    counts = [len(way.eyes.ground.bins.centres) for way in ways]
+    assert sorted(bins) == list(range(sum(counts))) and len(onlookers.setting().shares) == sum(counts)
+    back, first = onlookers.back, counts[0]
+    some = max(range(first, sum(counts)), key=lambda i: len(bins[i]))
+    x, _ = onlookers.data.train.take(torch.tensor(bins[some][:20]))
+    a = x[:, : onlookers.form.given]  # what the way back makes
+    assert set(back.eyes.place(a).bin.tolist()) == {some - first}
+
+
+def test_what_the_way_back_does_not_draw_is_drawn_more_often():
+    there, back = watch(), watch()
+    there.history[-1], back.history[-1] = Look(20, {}, [0.5, 0.5]), Look(20, {}, [0.9, 0.1, 0.0])
+    both = Each([there, back])
+    assert both.drawn == [0.5, 0.5, 0.9, 0.1, 0.0]
+    setting = Setting(Knobs(), True, False, 1.0, 1.0, shares=[0.5, 0.5, 0.6, 0.2, 0.2])
+    assert REMEDIES["balanced"].turn(Case(Knobs(), setting, both.drawn)).focus_on == (4,)
+    assert REMEDIES["balanced"].turn(Case(Knobs(), setting, there.drawn)) is None
 
 
 def test_to_turn_the_game_is_told_to_both():

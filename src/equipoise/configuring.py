@@ -15,6 +15,7 @@ from equipoise.data import text as texts
 from equipoise.data.arrays import FILES, is_arrays
 from equipoise.data.formats import holds_scans
 from equipoise.data.hooks import Warn, unheard
+from equipoise.encoders.weights import read
 from equipoise.errors import ConfigError, DataError
 from equipoise.facts import facts_of
 from equipoise.recipes import recipe as named_recipe
@@ -59,7 +60,7 @@ def configured(
     if start is not None:
         config = config.model_copy(update={"start": finetuning.start_at(start)})
     config = c.override(config, changes)
-    config = config.model_copy(update={"data": found_from_anywhere(config.data)})
+    config = config.model_copy(update={"data": found_from_anywhere(config.data), "given": noted(config.given)})
     return config if steps is None else with_steps(config, steps)
 
 
@@ -136,6 +137,17 @@ def found_from_anywhere(data: c.Data) -> c.Data:
             return data.model_copy(update={"of": found_from_anywhere(of)})
         case _:
             return data
+
+
+def noted(given: c.Given) -> c.Given:
+    """With its whole path, and what the file holds: a resumed run must see by the same weights.
+
+    Raises:
+        DataError: when it cannot be read.
+    """
+    if given.path is None or given.sha256:
+        return given
+    return c.Given(path=whole(given.path), sha256=read(Path(given.path)).sha256)
 
 
 def whole(path: str) -> str:

@@ -1,7 +1,7 @@
 """How one picture corresponds to another: in its pixels, its patches, the features of D, and its style.
 
-All but `gram` return one value per sample, [B]; the caller takes the mean. Nothing is detached here: what is only aimed
-at should come without a graph.
+All but `gram` and `moments` return one value per sample, [B]; the caller takes the mean. Nothing is detached here: what
+is only aimed at should come without a graph.
 """
 
 from __future__ import annotations
@@ -45,6 +45,28 @@ def gram(x: Tensor) -> Tensor:
     """
     flat = x.float().flatten(2)  # [B, C, H*W]
     return flat @ flat.transpose(1, 2) / flat[0].numel()
+
+
+def content(of_x: Sequence[Tensor], of_target: Sequence[Tensor]) -> Tensor:
+    """The sum over maps [B, C, h, w] of their mean squared difference, over the mean square of the target's. [B].
+
+    Gatys et al. 2016, eq. 1, as in Armanious et al. 2020 (arXiv:1806.06397), eq. 6; there maps have the scale of their
+    layer, and each a weight of its own.
+    """
+    return torch.stack([relative(x, target) for x, target in zip(of_x, of_target, strict=True)]).sum(0)
+
+
+def gram_style(of_x: Sequence[Tensor], of_style: Sequence[Tensor]) -> Tensor:
+    """The same of the products of channels: Gatys et al. 2016, eq. 4, as in Armanious et al. 2020, eq. 5. Maps of x and
+    of the style may have different sizes. Returns [B]."""
+    pairs = zip(of_x, of_style, strict=True)
+    return torch.stack([relative(gram(x), gram(style)) for x, style in pairs]).sum(0)
+
+
+def relative(x: Tensor, target: Tensor) -> Tensor:
+    """The mean of (x - target)^2, over the mean of target^2. [B, ...] -> [B]."""
+    off, size = ((t.float()).square().flatten(1).mean(1) for t in (x - target, target))
+    return off / size.clamp(min=1e-12)
 
 
 def style_statistics(of_x: Sequence[Tensor], of_style: Sequence[Tensor]) -> Tensor:

@@ -19,8 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from equipoise import build, foreign, latents, pictures
-from equipoise.config import Degrade, Lesions, Nets, Task, TrainConfig, read
+from equipoise.config import Degrade, Lesions, Nets, Scans, Task, TrainConfig, read
+from equipoise.data import nifti
 from equipoise.data.hooks import Track, untracked
+from equipoise.data.scans import Window
 from equipoise.data.source import to_uint8
 from equipoise.errors import ConfigError, StorageError
 from equipoise.games.dealing import Dealt
@@ -30,6 +32,7 @@ from equipoise.runs.folder import RunFolder, existing
 from equipoise.streams import Stream
 
 Samples = NDArray[np.uint8] | NDArray[np.float32]
+Levels = NDArray[np.uint16]
 
 CHUNK = 256  # latents at a time, whatever is drawn of them
 FORMAT = "equipoise-generator-1"
@@ -86,14 +89,24 @@ class TrainedGenerator:
         ]
         return Codes(torch.cat(parts), y)
 
-    @torch.no_grad()
     def drawn(self, codes: Codes, track: Track = untracked) -> Samples:
         """Samples of codes, as from `sample`."""
+        x = self.unrounded(codes, track)
+        return build.as_pixels(x) if self.form.is_images else x.numpy()
+
+    def fine(self, codes: Codes, track: Track = untracked) -> Levels:
+        """Grey samples of codes in 65,536 levels from black to white: [n, H, W]. Raises ConfigError for others."""
+        if not self.form.is_images or self.form.shape[0] != 1:
+            raise ConfigError("samples of 16 bits are grey slices, and this generator draws others: leave out --bits.")
+        return in_levels(self.unrounded(codes, track)[:, 0].numpy())
+
+    @torch.no_grad()
+    def unrounded(self, codes: Codes, track: Track = untracked) -> Tensor:
+        """Samples of codes as they come from G."""
         at_once = self.form.at_once
         parts = list(zip(torch.split(codes.at, at_once), torch.split(codes.y, at_once), strict=True))
         tracked = track(parts, "drawing samples", len(parts))
-        x = torch.cat([self.space.samples(Codes(at, y)) for at, y in tracked])
-        return build.as_pixels(x) if self.form.is_images else x.numpy()
+        return torch.cat([self.space.samples(Codes(at, y)) for at, y in tracked])
 
     @torch.no_grad()
     def made_of(self, dealt: Dealt, track: Track = untracked) -> Tensor:
@@ -252,6 +265,43 @@ def write_samples(samples: Samples, out: Path) -> None:
                 write_pictures(samples, out)
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
+
+
+def in_levels(x: NDArray[np.float32]) -> Levels:
+    """[-1, 1] -> 0 .. 65,535, rounded."""
+    share = ((x.astype(np.float64) + 1) / 2).clip(0, 1)
+    levels: Levels = (share * np.iinfo(np.uint16).max).round().astype(np.uint16)
+    return levels
+
+
+def write_levels(levels: Levels, window: Window, out: Path) -> None:
+    """Grey samples [n, H, W] of 16 bits: a NIfTI volume in the unit of the window, an array under the name `x` with
+    its `window` (.npz), or a folder of PNG files.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    if nifti.is_nifti(out):
+        nifti.volume(levels, window, out)
+        return
+    try:
+        if out.suffix.lower() == ".npz":
+            with out.open("wb") as file:
+                np.savez_compressed(file, x=levels, window=np.array(window))
+            return
+        out.mkdir(parents=True, exist_ok=True)
+        for i, one in enumerate(levels):
+            pictures.save(Image.fromarray(one), out / f"{i:06d}.png")
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
+
+
+def window_of_run(path: Path) -> Window | None:
+    """What is black and white to a generator of scans, in their unit; None where nobody said."""
+    if path.is_file():
+        return None
+    data = read(existing(path).config).data
+    return Window(*data.window) if isinstance(data, Scans) and data.window else None
 
 
 def picture(samples: Samples) -> Image.Image:

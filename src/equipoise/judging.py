@@ -44,8 +44,9 @@ class Judge(Protocol):
         """Whether nothing was gained, beyond noise, for as long as the run's patience."""
         ...
 
-    def final(self, G: nn.Module) -> Figures:
-        """Of the best generator, against the part of the data that nothing was chosen by."""
+    def final(self, best: Mapping[str, nn.Module]) -> Mapping[str, Figures]:
+        """Of the best averages of a game, by what the record calls them, against the part of the data that nothing was
+        chosen by."""
         ...
 
 
@@ -58,7 +59,7 @@ class Nobody:
     def converged(self, history: History) -> bool:
         return False
 
-    def final(self, G: nn.Module) -> Figures:
+    def final(self, best: Mapping[str, nn.Module]) -> Mapping[str, Figures]:
         return {}
 
 
@@ -125,7 +126,11 @@ class OfSamples:
         seen, values = [seen for seen, _ in history], [value for _, value in history]
         return plateau(seen, values, self.patience, lower_is_better=self.lower_is_better)
 
-    def final(self, G: nn.Module) -> Figures:
+    def final(self, best: Mapping[str, nn.Module]) -> Mapping[str, Figures]:
+        return {"best": figures} if (figures := self.at_last(best["G_ema"])) else {}
+
+    def at_last(self, G: nn.Module) -> Figures:
+        """None where the test data is too little."""
         against = self.test()
         return {} if against is None else self.figures(G, against)
 

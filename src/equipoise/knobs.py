@@ -54,6 +54,8 @@ class Knobs(BaseModel):
     nce_identity: float = Field(0.0, ge=0)  # the same of what G makes of reals
     features: float = Field(0.0, ge=0)  # of pairs: mean |D's features of the fake - those of the real|
     style: float = Field(0.0, ge=0)  # means and deviations of D's features are those of the real
+    content: float = Field(0.0, ge=0)  # of pairs: squared differences of what a given trained net sees; needs `given`
+    given_style: float = Field(0.0, ge=0)  # the same of the products of its channels; needs `given`
     d_l1: float = Field(0.0, ge=0)  # weight decay of D: sum |w|
     d_l2: float = Field(0.0, ge=0)  # sum w^2 / 2
     g_l1: float = Field(0.0, ge=0)

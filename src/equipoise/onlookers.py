@@ -11,14 +11,13 @@ from equipoise import build
 from equipoise import config as c
 from equipoise.controller import Controller, HandsOff
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import Splits, order_of
+from equipoise.data.source import Splits
 from equipoise.diagnosis.remedies import Setting
 from equipoise.encoders.choose import named
 from equipoise.games.cyclegan import BACK
 from equipoise.guardian import Beside, OfGame
 from equipoise.judging import Judge, Nobody, OfSamples
-from equipoise.metrics import nearest
-from equipoise.sight import LEARNED, Eyes
+from equipoise.sight import Eyes
 from equipoise.viewpoints import Viewpoint
 from equipoise.ways import JudgedEachWay, WatchedEachWay
 
@@ -107,8 +106,13 @@ class Onlookers:
         return self.config.guardian.mode == "on"
 
     def setting(self) -> Setting:
-        """What a remedy must know of the game."""
-        return self.there.setting()
+        """What a remedy must know of the game; the bins of the way back behind those of the way there."""
+        setting = self.there.setting()
+        return setting if len(self.ways) == 1 else replace(setting, shares=[p for way in self.ways for p in way.shares])
+
+    @property
+    def ways(self) -> tuple[Viewpoint, ...]:
+        return (self.there, self.back) if self.config.play == "cycle" else (self.there,)
 
     @property
     def eyes(self) -> Eyes | None:
@@ -116,9 +120,7 @@ class Onlookers:
 
     def bins(self) -> dict[int, list[int]]:
         """The training samples of each bin, as far as the guardian knows them; none where it may not change a run."""
-        if not (self.lead and self.mends) or self.eyes is None:
-            return {}
-        _, cell = nearest(self.eyes.ground.train, self.eyes.ground.bins.centres)
-        order = order_of(len(self.there.reals.train), LEARNED)
-        order = build.places(self.config, self.form, self.data.train, order)
-        return {i: order[cell == i].tolist() for i in range(len(self.eyes.ground.bins.centres))}
+        found: list[list[int]] = []
+        for way in self.ways if self.lead and self.mends else ():
+            found += way.members()
+        return dict(enumerate(found))

@@ -300,16 +300,18 @@ def ended(run: Run[Any]) -> bool:
 
 
 def conclude(run: Run[Any]) -> None:
-    """The final figures: of the best checkpoint's generator, against data that nothing was chosen by."""
+    """The final figures: of the best checkpoint's generators, against data that nothing was chosen by."""
     best = checkpoint.newest_first(run.folder.best)
     if not run.processes.leads or not best:
         return
-    G = copy.deepcopy(run.game.ema.net)
-    G.load_state_dict(checkpoint.load(best[0])[0]["game.G_ema"])
-    if figures := run.judge.final(G):
-        at = {"step": checkpoint.step_of(best[0]), "seen": run.game.seen, "part": "test"}
+    state, _ = checkpoint.load(best[0])
+    nets = {name: copy.deepcopy(net) for name, net in run.game.averages().items()}
+    for name, net in nets.items():
+        net.load_state_dict(state[f"game.{name}"])
+    at = {"step": checkpoint.step_of(best[0]), "seen": run.game.seen, "part": "test"}
+    for told, figures in run.judge.final(nets).items():
         run.events.append("protocol", **at, figures={name: e.protocol for name, e in figures.items()})
-        run.events.append("metrics", **at, net="best", figures=brief(figures))
+        run.events.append("metrics", **at, net=told, figures=brief(figures))
 
 
 def keep_best(run: Run[Any]) -> None:

@@ -19,7 +19,7 @@ from equipoise import build, pictures
 from equipoise import config as c
 from equipoise.data.hooks import Track, Warn
 from equipoise.data.layout import PartName
-from equipoise.data.source import Source, Splits, mixed
+from equipoise.data.source import Source, Splits, mixed, order_of
 from equipoise.diagnosis.beforehand import beforehand
 from equipoise.diagnosis.remedies import Setting
 from equipoise.encoders.cache import Cache
@@ -118,6 +118,21 @@ class Viewpoint:
             ask=standing if self.form.vocabulary is None else unasked,
         )  # fmt: skip
 
+    @property
+    def shares(self) -> Sequence[float]:
+        """Of reals in each bin; none where samples are not watched."""
+        return () if self.eyes is None else self.eyes.shares_of_reals
+
+    def members(self) -> list[list[int]]:
+        """The training samples of each bin, as the game is dealt them, as far as the guardian knows them."""
+        if self.eyes is None:
+            return []
+        ground = self.eyes.ground
+        _, cell = nearest(ground.train, ground.bins.centres)
+        order = order_of(len(self.reals.train), LEARNED)
+        order = build.places(self.config, self.form, self.data.train, order, self.way)
+        return [order[cell == i].tolist() for i in range(len(ground.bins.centres))]
+
     def setting(self) -> Setting:
         """What a remedy must know of the game."""
         apart2, deviation = spread(self.reals.train)
@@ -126,7 +141,7 @@ class Viewpoint:
             start=self.config.knobs, images=self.form.is_images,
             batch_norm=not isinstance(nets, c.R3GAN) and nets.d_norm == "batch",
             apart2=apart2, deviation=deviation,
-            shares=() if self.eyes is None else self.eyes.shares_of_reals,
+            shares=self.shares,
         )  # fmt: skip
 
     def bench(self, z: Tensor, y: Tensor) -> Bench:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch import nn
+
 from equipoise.controller import Sight
 from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.remedies import Setting
@@ -37,9 +39,13 @@ class JudgedEachWay:
     def converged(self, history: History) -> bool:
         return self.there.converged(history)
 
-    def final(self, G: Any) -> Figures:
-        """Of the way there."""
-        return self.there.final(G)
+    def final(self, best: Mapping[str, nn.Module]) -> Mapping[str, Figures]:
+        """The way there comes last: it is what a run is known by."""
+        found = {
+            "best, back": self.back.at_last(best[f"{BACK}G_ema"]),
+            "best": self.there.at_last(best["G_ema"]),
+        }
+        return {net: figures for net, figures in found.items() if figures}
 
 
 class WatchedEachWay:

@@ -1,19 +1,22 @@
 """Scans: read as they were stored, kept apart by patient, refused with clear words, and written back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from equipoise import build, configuring
-from equipoise.cli import lesion
+from equipoise.cli import lesion, translation
 from equipoise.config import Arrays, Scans, Translation
 from equipoise.data import dicom
-from equipoise.data.scans import Window, measured, scans_at, shown
+from equipoise.data.scans import Window, measured, scans_at, shown, write
 from equipoise.data.source import Part
-from equipoise.errors import DataError
-from equipoise.generator import TrainedGenerator
+from equipoise.errors import ConfigError, DataError
+from equipoise.generator import TrainedGenerator, from_file, write_levels
+from equipoise.uses import translating
 
 pydicom, nibabel = pytest.importorskip("pydicom"), pytest.importorskip("nibabel")
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -193,3 +196,117 @@ def test_a_series_goes_through_a_run_and_back_with_all_that_it_was(tmp_path):
     assert (after.stored[~mask] == levels[~mask]).all() and (after.stored[mask] != levels[mask]).any()
     assert (after.spacing, after.window, after.patient) == (before.spacing, before.window, before.patient)
     assert after.headers[0].SyntheticData == "YES"
+
+
+def of_slices(path: Path, side=16, given=1) -> None:
+    """A generator as it is before training: of one grey slice of another, or with `given` 2 of lesions."""
+    torch.manual_seed(0)
+    task = "lesion" if given == 2 else "denoise"
+    own = Translation(generator="gated" if given == 2 else "unet", g_width=4, g_max_width=4, g_norm="none", d_width=4,
+                      init="he")  # fmt: skip
+    form = build.Form((1, side, side), 0, given=given, told=given)
+    G, _ = build.networks(own, form, seed=0)
+    TrainedGenerator(G.eval().requires_grad_(False), own, form, task).save(path)
+
+
+def volume(path: Path, slope=None, side=16) -> np.ndarray:
+    """A NIfTI file whose axes lie oddly: [up, left, front], with levels of 16 bits."""
+    levels = np.random.default_rng(0).integers(-3000, 3000, (3, side, side), np.int16)
+    affine = np.array([[0, -0.7, 0, 5], [0, 0, 0.8, 6], [2.5, 0, 0, 7], [0, 0, 0, 1.0]])
+    image = nibabel.Nifti1Image(levels, affine)
+    if slope:
+        image.header.set_slope_inter(*slope)
+    image.to_filename(path)
+    return levels
+
+
+def on_disk(path: Path) -> np.ndarray:
+    return np.asarray(nibabel.load(path).dataobj.get_unscaled())
+
+
+@pytest.mark.parametrize("slope", [None, (0.37, -1024.0)])
+def test_a_volume_comes_back_on_its_own_axes_with_every_level_and_says_synthetic(tmp_path, slope):
+    levels = volume(tmp_path / "sub-1.nii.gz", slope)
+    (scan,) = scans_at(tmp_path / "sub-1.nii.gz")
+    place = write(scan, scan.stored, tmp_path / "out")
+    assert place == tmp_path / "out.nii.gz"
+    before, after = nibabel.load(tmp_path / "sub-1.nii.gz"), nibabel.load(place)
+    assert (on_disk(place) == levels).all() and on_disk(place).dtype == np.int16
+    assert np.allclose(before.affine, after.affine) and (before.header.get_zooms() == after.header.get_zooms())
+    assert before.dataobj.slope == after.dataobj.slope and before.dataobj.inter == after.dataobj.inter
+    assert b"SYNTHETIC" in after.header["descrip"].tobytes()
+    with pytest.raises(ConfigError, match="is there already"):
+        write(scan, scan.stored, place)
+
+
+def test_a_translated_series_keeps_spacing_window_and_bits_and_a_volume_its_place(tmp_path):
+    of_slices(tmp_path / "g.safetensors")
+    series(tmp_path / "in", "7", count=2, side=24)  # in tiles
+    volume(tmp_path / "sub-1.nii.gz")
+    window = (-2000.0, 2000.0)
+    for given, out in (("in", "out"), ("sub-1.nii.gz", "out.nii.gz")):
+        translation.translate(
+            tmp_path / "g.safetensors", tmp_path / given, tmp_path / out, None, None, False, window, "last"
+        )  # fmt: skip
+        (before,), (after,) = scans_at(tmp_path / given), scans_at(tmp_path / out)
+        assert after.spacing == pytest.approx(before.spacing) and after.stored.dtype == np.int16
+        assert after.stored.shape == before.stored.shape and (after.stored != before.stored).any()
+        assert after.values().min() >= -2000 and after.values().max() <= 2000
+        assert len(np.unique(after.stored)) > 300  # of 8 bits there would be 256
+    dicom_scan = scans_at(tmp_path / "out")[0]
+    assert dicom_scan.headers[0].SyntheticData == "YES" and dicom_scan.window == Window(-160, 239)
+
+
+def test_a_lesion_grows_in_a_scan_and_outside_the_masks_all_stays(tmp_path):
+    of_slices(tmp_path / "g.safetensors", given=2)
+    volume(tmp_path / "sub-1.nii.gz", (0.5, 10.0))
+    (scan,) = scans_at(tmp_path / "sub-1.nii.gz")
+    (tmp_path / "stages").mkdir()
+    masks = []
+    for i in (1, 2):
+        mask = np.zeros(scan.stored.shape, bool)
+        mask[0, 4 : 6 + i, 5 : 7 + i] = True
+        np.save(tmp_path / "stages" / f"{i}.npy", mask)
+        masks.append(mask)
+    lesion.grow(
+        tmp_path / "g.safetensors", tmp_path / "sub-1.nii.gz", tmp_path / "stages", tmp_path / "grown", None,
+        (-1000.0, 1000.0), "last",
+    )  # fmt: skip
+    stages = [scans_at(tmp_path / "grown" / f"{i:03d}.nii.gz")[0].stored for i in range(3)]
+    assert (stages[0] == scan.stored).all()
+    for stage, mask in zip(stages[1:], masks, strict=True):
+        assert (stage[~mask] == scan.stored[~mask]).all() and (stage[mask] != scan.stored[mask]).any()
+    with pytest.raises(ConfigError, match="name a folder"):
+        lesion.grow(
+            tmp_path / "g.safetensors", tmp_path / "sub-1.nii.gz", tmp_path / "stages", tmp_path / "g.gif", None,
+            None, "last",
+        )  # fmt: skip
+
+
+def test_scans_are_not_made_larger_nor_in_colour(tmp_path):
+    volume(tmp_path / "sub-1.nii.gz")
+    (scan,) = scans_at(tmp_path / "sub-1.nii.gz")
+    of_slices(tmp_path / "g.safetensors")
+    trained = from_file(tmp_path / "g.safetensors")
+    with pytest.raises(DataError, match="trained for superres-x2"):
+        translating.of_scan(replace(trained, task="superres-x2"), scan, Window(0, 1))
+    with pytest.raises(DataError, match="is grey"):
+        colour = replace(trained, form=build.Form((3, 16, 16), 0, given=3, told=3))
+        translating.of_scan(colour, scan, Window(0, 1))
+
+
+def test_samples_of_16_bits_are_in_the_unit_of_the_window(tmp_path, untrained):
+    trained = untrained("dcgan")
+    codes = trained.codes(3, seed=1)
+    levels, x = trained.fine(codes), trained.unrounded(codes)[:, 0].numpy()
+    assert levels.dtype == np.uint16 and levels.shape == (3, 8, 8)
+    assert np.abs(levels / 65535 * 2 - 1 - x.clip(-1, 1)).max() <= 1 / 65535 + 1e-6
+    write_levels(levels, Window(-160, 240), tmp_path / "x.nii.gz")
+    (scan,) = scans_at(tmp_path / "x.nii.gz")
+    assert np.abs(scan.values() - (-160 + levels / 65535 * 400)).max() < 0.01
+    write_levels(levels, Window(-160, 240), tmp_path / "pngs")
+    picture = Image.open(tmp_path / "pngs" / "000001.png")
+    assert (np.asarray(picture) == levels[1]).all() and "generative" in picture.info["Synthetic"]
+    write_levels(levels, Window(-160, 240), tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as kept:
+        assert (kept["x"] == levels).all() and kept["window"].tolist() == [-160, 240]

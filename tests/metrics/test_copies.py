@@ -6,7 +6,7 @@ from scipy.stats import mannwhitneyu
 
 from equipoise.errors import DataError
 from equipoise.metrics import Bins, copy_rate, copying_test
-from equipoise.metrics.copies import mann_whitney
+from equipoise.metrics.copies import mann_whitney, share_within
 
 
 def gauss(n, d=8, seed=0):
@@ -29,6 +29,26 @@ def test_half_copies_have_half_the_rate():
     train = gauss(1000)
     mixed = torch.cat([train[:400], gauss(400, seed=2)])
     assert copy_rate(train, mixed, gauss(1000, seed=1)).value == pytest.approx(0.5 + 0.5 * 0.05, abs=0.02)
+
+
+def rows(n, seed, columns=8):
+    """Of flags, which are often equal by chance."""
+    return (gauss(n, columns, seed) < -0.5).float()
+
+
+def test_rows_that_are_equal_by_chance_are_no_copies():
+    train = rows(200, 0)
+    equal = (torch.cdist(rows(2000, 1), train).amin(1) == 0).double().mean()
+    assert equal > 0.3, "many of the held-out rows are equal to a training row"
+    assert copy_rate(train, rows(2000, 2), rows(2000, 1)).value == pytest.approx(0.05, abs=0.01)
+    assert copy_rate(train, train.repeat(10, 1), rows(2000, 1)).value == pytest.approx(0.05 / float(equal), rel=0.01)
+
+
+def test_distances_at_the_limit_count_as_often_as_among_the_others():
+    others = torch.tensor([0.0, 1, 1, 1, 2, 2, 2, 2, 2, 2])
+    assert share_within(others, others, 0.2) == pytest.approx(0.2)
+    assert share_within(torch.tensor([1.0, 1, 1, 2]), others, 0.2) == pytest.approx(0.75 / 3)
+    assert share_within(torch.tensor([0.5, 1.5]), others, 0.2) == 0.5
 
 
 def test_samples_far_from_everything_are_no_copies():

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from equipoise.data import records
 from equipoise.errors import DataError
+from equipoise.metrics import nearest
 from equipoise.metrics.privacy import People, auc, each_person, leaks, privacy
 
 PEOPLE, SLICES, DIM = 30, 6, 8
@@ -44,6 +46,25 @@ def test_so_is_one_that_copies_every_third_time():
 def test_fakes_from_the_distribution_itself_pass_nearly_always():
     passed = [not list(leaks(found(population(400 + s, 50).features, s)._asdict())) for s in range(12)]
     assert sum(passed) >= 11
+
+
+def test_new_records_are_no_copies_though_many_are_equal_to_training_records():
+    train, held_out, fake = (records.flags(n, torch.Generator().manual_seed(n)) for n in (8000, 2001, 2002))
+    sides = [People(x, torch.arange(len(x))) for x in (train, held_out)]
+    assert (nearest(held_out, train)[0] == 0).double().mean() > 0.1
+    fresh, copies = privacy(*sides, fake), privacy(*sides, train[:2000])
+    assert fresh.copied.value == pytest.approx(0.05, abs=0.02) and not list(leaks(fresh._asdict()))
+    assert copies.copied.low > 0.2 and len(list(leaks(copies._asdict()))) == 3
+
+
+def test_blurred_samples_are_nearer_to_everybody_and_that_is_said():
+    train, held_out = population(1), population(2)
+    blurred = 0.2 * population(3, 50).features
+    result = privacy(train, held_out, blurred)
+    assert result.nearest_person.value < 1 and result.membership.low <= 0.5
+    assert all("blurred" in text for text in leaks(result._asdict()))
+    caught = list(leaks(found(memorised(population(100), 1.0))._asdict()))
+    assert not any("blurred" in text for text in caught)
 
 
 def test_people_are_counted_and_not_their_slices():

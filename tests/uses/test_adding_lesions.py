@@ -131,6 +131,25 @@ def test_at_the_command_line_a_picture_gets_a_lesion_and_says_that_it_is_synthet
     assert (np.asarray(made)[~mask] == healthy[~mask]).all() and (np.asarray(made)[mask] != healthy[mask]).any()
     assert "generative network" in made.info["Synthetic"]
     folder = tmp_path / "grown"
-    lesion.grow(tmp_path / "g.safetensors", tmp_path / "healthy.png", tmp_path / "stages", folder, None, "last")
+    lesion.grow(tmp_path / "g.safetensors", tmp_path / "healthy.png", tmp_path / "stages", folder, None, None, "last")
     assert sorted(each.name for each in folder.iterdir()) == ["000.png", "001.png", "002.png"]
     assert (np.asarray(Image.open(folder / "000.png")) == healthy).all()
+
+
+def test_made_up_lesions_lie_in_masks_of_others_and_change_nothing_else(trained):
+    chance = torch.Generator().manual_seed(3)
+    healthy = torch.rand(3, 1, 16, 16, generator=chance) * 0.5
+    masks = torch.stack([torch.from_numpy(disc(middle=(7, c), radius=2.0))[None] for c in (6, 10)])
+    drawn = list(lesions.made_up(trained, healthy, masks, 5, seed=0))
+    assert len(drawn) == 5
+    for x, mask in drawn:
+        assert any(torch.equal(mask, each) for m in masks for each in (m, m.flip(2)))
+        assert any(torch.equal(x[~mask], h[~mask]) and (x != h).any() for h in healthy)
+    black = healthy.clone()
+    black[:, :, :, :8] = -1  # the organ is the right half
+    for _, mask in lesions.made_up(trained, black, masks, 3, seed=0):
+        assert not mask[..., :8].any()
+    with pytest.raises(DataError, match="no healthy slices"):
+        list(lesions.made_up(trained, healthy[:0], masks, 1, seed=0))
+    with pytest.raises(DataError, match="no mask of 2 fits"):
+        list(lesions.made_up(trained, healthy, masks, 1, seed=0, rules=MaskRules(area_pixels=(100, 200))))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from equipoise.errors import DataError
-from equipoise.uses.segmenting import Learning, Segmented, dice, overlaid, segmented, trained
+from equipoise.uses.segmenting import Cases, Learning, Segmented, dice, judged, overlaid, segmented, trained
 
 HOW = Learning(steps=60, batch=8, width=4, rate=4e-3)
 
@@ -60,3 +60,13 @@ def test_chance_is_drawn_over_the_slice_and_nothing_where_there_is_none():
     cells = [picture[2:66, 2 + 66 * i : 66 + 66 * i] for i in range(3)]
     assert (cells[0] == 128).all() and (cells[2] == 128).all()
     assert (cells[1][:32] == (213, 94, 0)).all() and (cells[1][32:] == 128).all()
+
+
+def test_patients_are_judged_by_all_of_their_slices_and_the_interval_is_over_them():
+    masks = torch.zeros(4, 1, 2, 2, dtype=torch.bool)
+    masks[:, :, 0] = True
+    chance = masks.double()
+    chance[3, :, 0] = 0  # of the second patient one slice of two is missed
+    found = judged(Segmented(chance, chance), Cases(chance, masks, torch.tensor([5, 5, 7, 7])))
+    assert found.patients == {5: 1.0, 7: pytest.approx(2 / 3)}
+    assert found.dice == pytest.approx(5 / 6) and 0 <= found.low < found.dice < found.high <= 1

@@ -66,9 +66,9 @@ class Begins(NamedTuple):
     y: Tensor
 
 
-def places(config: c.TrainConfig, form: Form, part: Source, indices: Tensor) -> Tensor:
+def places(config: c.TrainConfig, form: Form, part: Source, indices: Tensor, way: str = "") -> Tensor:
     """A sample of a part for each of these of its `reals`."""
-    return indices if config.play == "noise" else sides.samples_with(part, translating.made_by(form), indices)
+    return indices if config.play == "noise" else sides.samples_with(part, translating.made_by(form, way), indices)
 
 
 def begins(

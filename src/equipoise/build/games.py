@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import assert_never
 
 import torch
@@ -14,14 +15,16 @@ from equipoise import augment
 from equipoise import config as c
 from equipoise.build.players import Form, freeze, layout, networks, pack
 from equipoise.ema import EMA
-from equipoise.errors import ConfigError
+from equipoise.encoders.perception import Perceive, perception
+from equipoise.encoders.weights import read
+from equipoise.errors import ConfigError, DataError
 from equipoise.games import dealing as dealings
 from equipoise.games.adaptive import Adaptive, AgainstHeldOut, HeldOut, Pairs, Steady
 from equipoise.games.answers import Levels
 from equipoise.games.base import Batch
 from equipoise.games.cyclegan import BACK, CycleGAN
 from equipoise.games.dealing import Dealing, Undrawn
-from equipoise.games.gan import GAN, Augment, Call, Precision
+from equipoise.games.gan import GAN, Augment, Call, Precision, nothing_seen
 from equipoise.games.pool import NoPool, Pool
 from equipoise.games.textgan import TextGAN
 from equipoise.knobs import Knobs
@@ -29,6 +32,7 @@ from equipoise.losses import CLASS_LOSSES
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
+COLOURS = ("color", "ada-color")  # augmentations that change what a pixel is
 AnyGame = GAN | CycleGAN | TextGAN
 
 
@@ -84,7 +88,7 @@ def of_two(
         latents=Stream(config.seed, f"{way}latents", str(device)),
         chords=Stream(config.seed, f"{way}chords", str(device)),
         knobs=config.knobs,
-        augment=in_front_of_D(config, device, processes, way, form.shape[0] if form.given else 0),
+        augment=in_front_of_D(config, device, processes, way, form.shape[0] if form.given else 0, masks(config)),
         vary=seen_again(config, device, processes, way),
         class_loss=CLASS_LOSSES[config.nets.evidence if isinstance(config.nets, c.MLP | c.DCGAN) else "cross-entropy"],
         pack=pack(config.nets),
@@ -96,6 +100,7 @@ def of_two(
         levels=Levels(device),
         dealing=dealing,
         pool=pool(config, form, device, way),
+        perceive=perceive(config, form, device),
     )
 
 
@@ -153,6 +158,16 @@ def pool(config: c.TrainConfig, form: Form, device: torch.device, way: str) -> P
     return Pool(config.pool, Stream(config.seed, f"{way}pool", str(device)), empty)
 
 
+def perceive(config: c.TrainConfig, form: Form, device: torch.device) -> Perceive:
+    """Raises ConfigError, DataError for weights that are no longer those of the run, or pictures not seen by them."""
+    if config.given.path is None:
+        return nothing_seen
+    weights = read(Path(config.given.path))
+    if config.given.sha256 not in ("", weights.sha256):
+        raise DataError(f"{config.given.path} is not what this run was begun with: put it back, or start a new run.")
+    return perception(weights, form.shape[0], form.shape[1], device)
+
+
 def require_room(config: c.TrainConfig, processes: Processes) -> None:
     """That a process's share of the batch is enough for what needs several samples."""
     shared = pack(config.nets) * processes.count
@@ -167,11 +182,22 @@ def require_room(config: c.TrainConfig, processes: Processes) -> None:
         )
 
 
+def masks(config: c.TrainConfig) -> int:
+    """Of the channels that D is told of a picture with a hole, the last one says where that is."""
+    match config.data:
+        case c.Lesions() | c.Degrade(how="inpaint-box" | "inpaint-free"):
+            return 1
+        case _:
+            return 0
+
+
 def in_front_of_D(
-    config: c.TrainConfig, device: torch.device, processes: Processes, way: str = "", made: int = 0
+    config: c.TrainConfig, device: torch.device, processes: Processes, way: str = "", made: int = 0, masks: int = 0
 ) -> Augment:  # fmt: skip
     """`made` are the channels of a sample behind which a picture may lie that D is told with it. Both are augmented by
-    the same draws, but each is a picture of its own: its colours are not mixed with those of the other."""
+    the same draws, but each is a picture of its own: its colours are not mixed with those of the other. The last
+    `masks` of these channels have no colours: they are only moved."""
+    uncoloured = tuple(kind for kind in config.augment if kind not in COLOURS)
 
     def augmented(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
         count = len(x) * processes.count
@@ -180,8 +206,13 @@ def in_front_of_D(
             ada = processes.part(augment.draws(count, generator, augment.ADA_COLUMNS))
             whole = augment.draws(count, Stream(config.seed, f"{way}augment/{call}", str(device)).at(drawn))
             diff, kinds = processes.part(whole), config.augment
-            each = [x] if not 0 < made < x.shape[1] else [x[:, :made], x[:, made:]]
-            each = [augment.diff_augment(augment.ada_augment(one, ada, p, kinds), diff, p, kinds) for one in each]
+            told = x.shape[1] - made if 0 < made < x.shape[1] else 0
+            cut = [made, told - masks, masks] if told and masks else [made, told] if told else [x.shape[1]]
+            of_each = [kinds, kinds, uncoloured][: len(cut)]
+            each = [
+                augment.diff_augment(augment.ada_augment(one, ada, p, own), diff, p, own)
+                for one, own in zip(torch.split(x, cut, 1), of_each, strict=True)
+            ]
             x = torch.cat(each, 1)
         if knobs.instance_noise:  # Sonderby et al. 2017 (arXiv:1610.04490)
             generator = Stream(config.seed, f"{way}noise/{call}", str(device)).at(drawn)

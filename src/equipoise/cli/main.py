@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-lesion_app = typer.Typer(help="Puts lesions into healthy slices, and lets them grow.", no_args_is_help=True)
+lesion_app = typer.Typer(help="Puts lesions into healthy slices, lets them grow, and finds them.", no_args_is_help=True)
 app.add_typer(lesion_app, name="lesion")
 data_app = typer.Typer(help="Looks at data, and prepares it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
@@ -106,7 +106,7 @@ for verb in (
     app.command()(verb)
 
 
-for lesion_verb in (trained.add, trained.grow):
+for lesion_verb in (trained.add, trained.grow, trained.segment):
     lesion_app.command()(lesion_verb)
 
 

@@ -12,6 +12,7 @@ Run = Annotated[Path, typer.Argument(help="A run folder.")]
 Seed = Annotated[int, typer.Option(min=0)]
 SeedIfAny = Annotated[int | None, typer.Option(min=0, help="[0]")]
 Label = Annotated[int | None, typer.Option("--class", help="One class only.")]
+Window = Annotated[tuple[float, float] | None, typer.Option(help="What is black and white in scans [percentiles].")]
 Checkpoint = Annotated[str, typer.Option(help="best, last, or a step.")]
 
 
@@ -40,6 +41,9 @@ def sample(
         float | None, typer.Option(help="Of sentences: below 1 fewer mistakes and less variety.")
     ] = None,
     begin: Annotated[str | None, typer.Option(help="How each sentence begins.")] = None,
+    bits: Annotated[
+        int, typer.Option(min=8, max=16, help="16: grey slices in all levels, as .nii.gz, .npz or a folder.")
+    ] = 8,
 ) -> None:
     """Draws samples from a trained generator."""
     from equipoise.cli import use
@@ -50,12 +54,14 @@ def sample(
         use.require_unasked("sentences", {"--mix": mix, "--latent": latent, "--truncation": truncation})
         use.write(trained, n or 64, out, seed or 0, label, temperature, begin)
         return
-    out = out or Path("samples.png")
+    out = out or Path("samples.png" if bits == 8 else "samples.nii.gz")
     if mix is not None:
         use.mix(trained, n or 64, out, seed or 0, label, mix)
     elif latent is not None:
         use.require_unasked("--latent", {"-n": n, "--class": label, "--seed": seed})
         use.sample_latents(trained, latent, out)
+    elif bits > 8:
+        use.sample_levels(trained, run, n or 64, out, seed or 0, label, truncation)
     else:
         use.sample(trained, n or 64, out, seed or 0, label, truncation)
 
@@ -98,7 +104,9 @@ def project(
 
 def translate(
     run: Generator,
-    given: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture, or a folder, .zip or .parquet of them.")],
+    given: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A picture, a folder, .zip or .parquet of them, or scans.")
+    ],
     out: Annotated[
         Path | None, typer.Option("-o", help="A picture, or a folder [translated.png; of many: translated].")
     ] = None,
@@ -107,12 +115,13 @@ def translate(
         Path | None, typer.Option(help="White where holes are to be filled [what is transparent] (inpaint).")
     ] = None,
     back: Annotated[bool, typer.Option("--back", help="From B to A (cyclegan).")] = False,
+    window: Window = None,
     checkpoint: Checkpoint = "last",
 ) -> None:
-    """Translates or restores pictures of any size."""
+    """Translates or restores pictures of any size, and scans with all of their levels."""
     from equipoise.cli import translation
 
-    translation.translate(run, given, out, style, mask, back, checkpoint)
+    translation.translate(run, given, out, style, mask, back, window, checkpoint)
 
 
 Rules = Annotated[Path | None, typer.Option(help="YAML: what experts ask of a mask (see docs/how-to/medical.md).")]
@@ -125,9 +134,7 @@ def add(
     out: Annotated[Path | None, typer.Option("-o", help="[lesion.png; of a series: the folder lesion]")] = None,
     rules: Rules = None,
     organ: Annotated[Path | None, typer.Option(help="White where the organ is, which the mask must lie in.")] = None,
-    window: Annotated[
-        tuple[float, float] | None, typer.Option(help="What is black and white in a scan [its percentiles].")
-    ] = None,
+    window: Window = None,
     checkpoint: Checkpoint = "last",
 ) -> None:
     """Puts a lesion where the mask is; all outside the mask stays exactly as it is."""
@@ -138,16 +145,41 @@ def add(
 
 def grow(
     run: Generator,
-    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A healthy slice, as a picture.")],
-    masks: Annotated[Path, typer.Option(help="A folder of pictures: the mask of each stage, by name.")],
+    scan: Annotated[Path, typer.Argument(metavar="SCAN", help="A healthy slice as a picture, or a scan.")],
+    masks: Annotated[Path, typer.Option(help="A folder with the mask of each stage, by name: pictures, or volumes.")],
     out: Annotated[Path, typer.Option("-o", help="A folder, or .gif, .webp, .mp4.")] = Path("grown"),
     rules: Rules = None,
+    window: Window = None,
     checkpoint: Checkpoint = "last",
 ) -> None:
     """Draws the stages of a lesion from a sequence of masks."""
     from equipoise.cli import lesion
 
-    lesion.grow(run, scan, masks, out, rules, checkpoint)
+    lesion.grow(run, scan, masks, out, rules, window, checkpoint)
+
+
+def segment(
+    data: Annotated[Path, typer.Argument(help="An .npz with images, masks and patient, as for training lesions.")],
+    run: Annotated[
+        Path | None, typer.Option("--with", help="A run of lesion on the same data, whose made-up ones are learnt.")
+    ] = None,
+    learn: Annotated[str, typer.Option(help="real, made-up, or both [both with a run, real without].")] = "",
+    out: Annotated[Path, typer.Option("-o", help="A folder.")] = Path("segmented"),
+    steps: Annotated[int, typer.Option(min=1, help="Of each net.")] = 600,
+    nets: Annotated[int, typer.Option(min=1, max=20, help="Where they disagree, none is sure.")] = 3,
+    vary: Annotated[bool, typer.Option("--vary", help="Slices are turned, shifted, scaled and flipped, too.")] = False,
+    size: Annotated[int | None, typer.Option(min=8, help="Pixels a side [of the run, or of the slices].")] = None,
+    channel: Annotated[int | None, typer.Option(min=0, help="One of several [of the run, or all].")] = None,
+    rules: Rules = None,
+    seed: Seed = 0,
+    checkpoint: Checkpoint = "last",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+) -> None:
+    """Trains nets that find lesions, and says how well they do on patients whom nobody learnt from."""
+    from equipoise.cli import segment as segmenter
+
+    asked = segmenter.Asked(data, run, learn, out, steps, nets, vary, size, channel, rules, seed, checkpoint)
+    segmenter.segment(asked, as_json)
 
 
 def judge(

@@ -15,6 +15,7 @@ from equipoise.build import as_pixels
 from equipoise.cli import screen
 from equipoise.config import nearest, read
 from equipoise.data.intake import Intake, taken_in
+from equipoise.data.scans import Window
 from equipoise.errors import ConfigError, StorageError
 from equipoise.generator import TrainedGenerator
 from equipoise.runs.folder import existing
@@ -24,6 +25,7 @@ from equipoise.uses import export as exporting
 from equipoise.uses.directions import Method
 from equipoise.uses.export import Kind
 
+WITHOUT_UNIT = Window(0, 1)
 SHOWN = 20  # pictures that cannot be read, by name
 
 Choice = TypeVar("Choice", bound=str)
@@ -57,6 +59,17 @@ def sample(
 ) -> None:  # fmt: skip
     generator.write_samples(trained.sample(n, seed, label, screen.track, truncation=truncation), out)
     screen.say(f"{n} samples: {out}")
+
+
+def sample_levels(
+    trained: TrainedGenerator, run: Path, n: int, out: Path, seed: int, label: int | None, truncation: float | None
+) -> None:  # fmt: skip
+    """Samples of 16 bits, in the unit of the scans where their run was told a window."""
+    window = generator.window_of_run(run)
+    levels = trained.fine(trained.codes(n, seed, label, truncation), screen.track)
+    generator.write_levels(levels, window or WITHOUT_UNIT, out)
+    unit = f"from {window.black:g} to {window.white:g}" if window else "from 0 to 1, for no data.window was given"
+    screen.say(f"{n} samples of 16 bits, {unit}, of no known spacing: {out}. Synthetic: not for diagnosis.")
 
 
 def write(

@@ -150,6 +150,13 @@ class Start(Section):
     sha256: str  # of what it held when the run was begun
 
 
+class Given(Section):
+    """Weights of a trained net that G's samples are seen by: see `encoders.perception`."""
+
+    path: str | None = None  # SqueezeNet's, as in `encoders.squeezenet`; they do not come with Equipoise
+    sha256: str = ""  # of the file; noted when a run is configured
+
+
 # What G begins with: noise; the one picture of a pair; a picture of one of two domains, which is turned into one of the
 # other, or there and back; a picture that is given the style of another.
 Play = Literal["noise", "pairs", "domains", "cycle", "styles"]
@@ -177,6 +184,7 @@ class TrainConfig(Section):
     speech: Speech = Speech()  # of sentences
     pool: int = Field(0, ge=0)  # fakes of the past that D is shown beside the new ones
     start: Start | None = None  # None: weights are drawn
+    given: Given = Given()  # what knobs.content and knobs.given_style see by
     freeze_d: int = Field(0, ge=0)  # layers of D, from the pictures on, that stay as they started
     optim: Optim = Optim()
     shared_fakes: bool = False  # G is judged on the very fakes of D's last step: saves one of its forward passes
@@ -240,6 +248,7 @@ class TrainConfig(Section):
         rules.playing(self)
         rules.speaking(self)
         rules.comparing(self)
+        rules.perceiving(self)
         if isinstance(self.nets, StyleGAN2):
             rules.styles(self, self.nets)
         if isinstance(self.nets, MLP | DCGAN):

@@ -119,6 +119,7 @@ OF_LATENTS = ("mode_seeking", "z_consistency_d", "z_consistency_g", "path_length
 OF_PLAYS = {  # the knobs that say something in some plays alone
     "pixel": ("pairs",), "features": ("pairs",), "cycle": ("cycle",), "identity": ("cycle",),
     "nce": ("domains", "styles"), "nce_identity": ("domains",), "style": ("pairs", "styles"),
+    "content": ("pairs",), "given_style": ("pairs", "styles"),
 }  # fmt: skip
 OF_PARTNERS = ("ssim", "psnr")  # figures
 
@@ -147,6 +148,16 @@ def playing(config: TrainConfig) -> None:
         raise ValueError("shared_fakes is for games of one generator, and play=cycle has two: set it to false")
     if config.pool and play not in ("domains", "cycle"):
         raise ValueError("a pool keeps fakes without what they were made from: set pool=0, or play=domains or cycle")
+
+
+def perceiving(config: TrainConfig) -> None:
+    """Of a trained net, whose weights the user gives."""
+    asked = [name for name in ("content", "given_style") if getattr(config.knobs, name)]
+    if asked and config.given.path is None:
+        raise ValueError(
+            f"knobs.{asked[0]} compares pictures as a trained net sees them, and its weights do not come with "
+            "Equipoise: set given.path=FILE.npz (SqueezeNet's), or it to 0"
+        )
 
 
 def comparing(config: TrainConfig) -> None:

@@ -16,7 +16,7 @@ from equipoise.data.decode import default_size
 from equipoise.data.degraded import holed
 from equipoise.data.groups import groups_of
 from equipoise.data.hooks import Track, untracked
-from equipoise.data.source import InMemory, Splits, parted_by_group, scaled
+from equipoise.data.source import InMemory, Splits, parted_by_group, scaled, whose
 from equipoise.errors import DataError
 
 IMAGES, MASKS = "images", "masks"
@@ -48,13 +48,31 @@ def lesions(asked: Asked, track: Track = untracked) -> Splits:
         DataError: as `masked`, and where fewer than three patients have a lesion.
     """
     found = masked(asked)
-    share = found.masks.flatten(1).double().mean(1)
-    kept = ((share > 0) & (share < 1)).nonzero().flatten()
+    kept = with_lesions(found)
     _, patients = torch.unique(found.patients[kept], return_inverse=True)
     require_patients(asked.path, 0 if not len(kept) else int(patients.max()) + 1)
     x = scaled(found.x[kept])
     pairs = torch.cat((holed(x, found.masks[kept].float()), x), 1)
     return replace(parted_by_group(InMemory(pairs), patients), given=x.shape[1] + 1)
+
+
+def with_lesions(found: Masked) -> Tensor:
+    """The places of the slices with a lesion that does not fill them."""
+    share = found.masks.flatten(1).double().mean(1)
+    return ((share > 0) & (share < 1)).nonzero().flatten()
+
+
+def held_out(found: Masked, path: Path) -> Tensor:
+    """The patients whom `lesions` holds out, for validation or test: no generator of this file has learnt from them.
+
+    Raises:
+        DataError: where fewer than three patients have a lesion.
+    """
+    names, patients = torch.unique(found.patients[with_lesions(found)], return_inverse=True)
+    require_patients(path, len(names))
+    parts = parted_by_group(InMemory(patients[:, None].float()), patients)
+    groups = [whose(part) for part in (parts.validation, parts.test)]
+    return names[torch.cat([torch.unique(group) for group in groups if group is not None])]
 
 
 def masked(asked: Asked) -> Masked:

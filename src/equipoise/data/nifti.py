@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from equipoise.data.scans import Scan, require_spacing
-from equipoise.errors import DataError, MachineError
+from equipoise.data.scans import Scan, Window, require_spacing
+from equipoise.errors import DataError, MachineError, StorageError
 
 SUFFIXES = (".nii", ".nii.gz")
+NOT_FOR_DIAGNOSIS = "SYNTHETIC: made by a generative network. Not for diagnosis."  # of 80 characters at most
 AXES = {3: "xyz", 4: "xyzt"}
 
 
@@ -42,7 +44,56 @@ def scan(path: Path, home: Path) -> Scan:
     except (OSError, EOFError, ValueError, ImageFileError) as error:
         raise DataError(f"{path} cannot be read as NIfTI: {' '.join(str(error).split())[:80]}.") from error
     slices = np.ascontiguousarray(values.transpose(2, 1, 0)[:, ::-1, ::-1])
-    return Scan(name(path, home), patient(path, home), slices, (up, front, right))
+    return Scan(name(path, home), patient(path, home), slices, (up, front, right), volume=image)
+
+
+def write(scan: Scan, stored: NDArray[Any], out: Path) -> None:
+    """A volume with other values [D, H, W], on the axes and with the levels of the file that it came from, and the word
+    synthetic in its description. Raises StorageError when it cannot be written."""
+    import nibabel
+    from nibabel import orientations
+
+    library: Any = nibabel
+    image: Any = scan.volume
+    to_canonical = orientations.io_orientation(image.affine)
+    back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), to_canonical)
+    values = orientations.apply_orientation(stored[:, ::-1, ::-1].transpose(2, 1, 0), back).reshape(image.shape)
+    slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
+    stored_as = levels(values, slope, intercept, image.get_data_dtype())
+    made = library.Nifti1Image(stored_as, image.affine, image.header)
+    made.header.set_slope_inter(slope, intercept)  # of the image: it forgets those of a header that it is given
+    made.header["descrip"] = NOT_FOR_DIAGNOSIS
+    save(made, out)
+
+
+def levels(values: NDArray[Any], slope: float, intercept: float, kind: np.dtype[Any]) -> NDArray[Any]:
+    """As a file holds them whose levels are worth slope * level + intercept."""
+    found = (values.astype(np.float64) - intercept) / slope
+    if kind.kind == "f":
+        return found.astype(kind)
+    return found.round().clip(np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+
+
+def volume(slices: NDArray[np.uint16], window: Window, out: Path) -> None:
+    """Samples [N, H, W] of all levels from black to white, as a volume in the window's unit, whose spacing nobody
+    knows: it is 1, without a unit. Raises StorageError when it cannot be written."""
+    import nibabel
+
+    library: Any = nibabel
+    image = library.Nifti1Image(slices[:, ::-1, ::-1].transpose(2, 1, 0), np.eye(4))
+    image.header.set_data_dtype(np.uint16)
+    image.header.set_slope_inter((window.white - window.black) / np.iinfo(np.uint16).max, window.black)
+    image.header["cal_min"], image.header["cal_max"] = window
+    image.header["descrip"] = NOT_FOR_DIAGNOSIS
+    save(image, out)
+
+
+def save(image: Any, out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        image.to_filename(out)
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
 
 
 def require_volume(path: Path, sides: tuple[int, ...]) -> None:

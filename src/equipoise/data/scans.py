@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.errors import DataError
+from equipoise.errors import ConfigError, DataError
 
 Floats = NDArray[np.float32]
 Spacing = tuple[float, float, float]  # mm between slices, rows and columns
@@ -43,10 +43,15 @@ class Scan:
     intercept: float = 0.0
     window: Window | None = None  # as the file asks to be shown
     headers: Sequence[Any] = ()  # of DICOM, one a slice
+    volume: Any = None  # of NIfTI: the image as it was opened, which knows how its axes lie
 
     def values(self) -> Floats:
         """[D, H, W] in the scan's own unit."""
         return (self.stored * self.slope + self.intercept).astype(np.float32)
+
+    def values_of(self, i: int) -> Floats:
+        """Those of one slice [H, W]."""
+        return (self.stored[i] * self.slope + self.intercept).astype(np.float32)
 
 
 def shown(values: Floats, window: Window) -> Floats:
@@ -99,6 +104,27 @@ def scans_at(path: Path) -> list[Scan]:
     if not found:
         raise DataError(f"{path} holds no scans: neither DICOM files nor .nii or .nii.gz.")
     return found
+
+
+def write(scan: Scan, stored: NDArray[Any], out: Path) -> Path:
+    """The scan with other levels [D, H, W], in the form that it came in and with all else that it had, which says that
+    it is synthetic: DICOM into a folder, NIfTI into a file. Returns where it is.
+
+    Raises:
+        ConfigError: for a scan that came from neither, or where something is already.
+        StorageError: when it cannot be written.
+    """
+    from equipoise.data import dicom, nifti
+
+    if scan.volume is not None:
+        out = out if nifti.is_nifti(out) else out.with_name(f"{out.name}{nifti.SUFFIXES[-1]}")
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        raise ConfigError(f"-o {out} is there already: name a new place, so that no slice is overwritten.")
+    if scan.volume is not None:
+        nifti.write(scan, stored, out)
+    else:
+        dicom.write(scan, stored, out)
+    return out
 
 
 def require_spacing(name: str, spacing: Sequence[float]) -> Spacing:

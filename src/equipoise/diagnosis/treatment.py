@@ -179,8 +179,7 @@ class Treatment:
         return sorted(left, key=lambda rung: self.failed.get(rung.name, 0))
 
     def begun(self, rung: Rung, symptom: str, step: int, seen: int, knobs: Knobs) -> Change | None:
-        drawn = self.watch.history[-1].shares if self.watch.history else ()
-        new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, drawn))
+        new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, self.watch.drawn))
         snapshot = self.within_reach(seen, finite=symptom == "divergence") if rung.back else None
         if new is None or (rung.back and snapshot is None):
             return None

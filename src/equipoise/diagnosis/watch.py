@@ -32,6 +32,11 @@ class Watching(Protocol):
         """Of the looks from `first` to before `end` as places of a list: see `health`. NaN where there are none."""
         ...
 
+    @property
+    def drawn(self) -> Sequence[float]:
+        """The shares of the bins at the last look, in the order of `Setting.shares`."""
+        ...
+
     def turn(self) -> None:
         """The game is changed after the last look."""
         ...
@@ -56,6 +61,10 @@ class Watch:
         self.history.append(Look(seen, {k: v for k, v in numbers.items() if math.isfinite(v)}, list(shares)))
         self.steps.clear()
         return self.news()
+
+    @property
+    def drawn(self) -> Sequence[float]:
+        return self.history[-1].shares if self.history else ()
 
     def turn(self) -> None:
         """The game is changed after the last look."""
@@ -98,7 +107,7 @@ class Each:
 
     @property
     def history(self) -> History:
-        """Where the looks are and when the game was turned; the bins of the first."""
+        """Where the looks are and when the game was turned."""
         return self.watches[0].history
 
     def findings(self) -> list[Finding]:
@@ -111,6 +120,11 @@ class Each:
 
     def shortfall(self, first: int, end: int | None = None) -> float:
         return float(np.fmax.reduce([watch.shortfall(first, end) for watch in self.watches]))
+
+    @property
+    def drawn(self) -> Sequence[float]:
+        """The bins of all, one behind another."""
+        return [share for watch in self.watches for share in watch.drawn]
 
     def turn(self) -> None:
         for watch in self.watches:

@@ -6,7 +6,7 @@ The weights are an .npz of the 26 convolutions of the authors' Caffe model: `con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -39,12 +39,19 @@ class SqueezeNet(nn.Module):
         self.layers = nn.ModuleDict(layers)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        h = pooled(relu(self.layers["conv1"](x)))
+        *_, h = self.maps(x)
+        return h.mean((2, 3)), relu(self.layers["conv_final"](h)).mean((2, 3))
+
+    def maps(self, x: Tensor) -> Iterator[Tensor]:
+        """Those of conv1, and of each fire. Of images of any size from 19 pixels on."""
+        h = relu(self.layers["conv1"](x))
+        yield h
+        h = pooled(h)
         for fire in FIRES:
             squeezed = relu(self.layers[f"fire{fire}/conv1x1_1"](h))
             h = relu(torch.cat([self.layers[f"fire{fire}/{conv}"](squeezed) for conv in ("conv1x1_2", "conv3x3_2")], 1))
+            yield h
             h = pooled(h) if fire in POOLED_AFTER else h
-        return h.mean((2, 3)), relu(self.layers["conv_final"](h)).mean((2, 3))
 
 
 def pooled(h: Tensor) -> Tensor:

@@ -38,6 +38,10 @@ class Game(Protocol):
 
     def networks(self) -> dict[str, nn.Module]: ...
 
+    def averages(self) -> dict[str, nn.Module]:
+        """The averaged generators, by their names in `state_dict`."""
+        ...
+
     def sampler(self, z: Tensor, y: Tensor) -> Tensor:
         """Samples of the averaged generator, which changes nothing in the game. [B, ...]."""
         ...
@@ -59,6 +63,10 @@ class OfTwo(Protocol):
     d_opt: Optimizer
     seen: int
     drawn: int
+
+
+def average_of_two(game: OfTwo) -> dict[str, nn.Module]:
+    return {"G_ema": game.ema.net}
 
 
 def state_of_two(game: OfTwo) -> dict[str, Any]:

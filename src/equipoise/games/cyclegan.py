@@ -129,6 +129,9 @@ class CycleGAN:
     def networks(self) -> dict[str, nn.Module]:
         return self.there.networks() | of_way_back(self.back.networks())
 
+    def averages(self) -> dict[str, nn.Module]:
+        return self.there.averages() | of_way_back(self.back.averages())
+
     def state_dict(self) -> dict[str, Any]:
         """The counters and the optimizer of G are those of the way there."""
         back = self.back.state_dict()

@@ -25,6 +25,7 @@ from equipoise.games.answers import Answer, Levels, heard, of_images
 from equipoise.games.base import (
     Batch,
     Signals,
+    average_of_two,
     descend,
     detached,
     filters,
@@ -53,6 +54,11 @@ Augment = Callable[[Tensor, Knobs, Call, int], Tensor]  # (x, knobs, call, laten
 
 def identity(x: Tensor, knobs: Knobs, call: Call, drawn: int) -> Tensor:
     return x
+
+
+def nothing_seen(x: Tensor) -> list[Tensor]:
+    """Without given weights."""
+    return []
 
 
 class Hand(NamedTuple):
@@ -90,6 +96,7 @@ class GAN:
     levels: Levels = field(default_factory=Levels)
     dealing: Dealing = from_noise
     pool: Pool | NoPool = field(default_factory=NoPool)  # fakes of the past
+    perceive: Callable[[Tensor], list[Tensor]] = nothing_seen  # maps of a trained net: of content and given_style
 
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
@@ -276,6 +283,9 @@ class GAN:
 
     def networks(self) -> dict[str, nn.Module]:
         return {"G": self.G, "D": self.D}
+
+    def averages(self) -> dict[str, nn.Module]:
+        return average_of_two(self)
 
     def state_dict(self) -> dict[str, Any]:
         """All but the knobs, which belong to whoever turns them."""

@@ -54,6 +54,19 @@ def of_G(game: GAN, hand: Hand) -> Iterator[Term]:
         of_fake, of_real = hidden(game, hand.fake, hand, "fake"), hidden(game, hand.real, hand, "real")
         styled = correspondences.style_statistics(of_fake, [f.detach() for f in of_real])
         yield Term("style", knobs.style, styled.mean())
+    if knobs.content or knobs.given_style:
+        yield from perceived(game, hand)
+
+
+def perceived(game: GAN, hand: Hand) -> Iterator[Term]:
+    """By a trained net whose weights were given, which sees no augmentation."""
+    with torch.no_grad():
+        of_real = game.perceive(hand.real)
+    of_fake = game.perceive(hand.fake)
+    if game.knobs.content:
+        yield Term("content", game.knobs.content, correspondences.content(of_fake, of_real).mean())
+    if game.knobs.given_style:
+        yield Term("given_style", game.knobs.given_style, correspondences.gram_style(of_fake, of_real).mean())
 
 
 def contrast(game: GAN, made: Tensor, source: Tensor) -> Tensor:

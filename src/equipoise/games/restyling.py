@@ -22,6 +22,7 @@ from equipoise.ema import EMA
 from equipoise.games.base import (
     Batch,
     Signals,
+    average_of_two,
     descend,
     detached,
     frozen,
@@ -160,6 +161,9 @@ class Restyling:
 
     def networks(self) -> dict[str, nn.Module]:
         return {"G": self.G, "D": self.D}
+
+    def averages(self) -> dict[str, nn.Module]:
+        return average_of_two(self)
 
     def state_dict(self) -> dict[str, Any]:
         return state_of_two(self)

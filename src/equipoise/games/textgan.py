@@ -21,6 +21,7 @@ from equipoise.games.base import (
     Batch,
     Descent,
     Signals,
+    average_of_two,
     descend,
     detached,
     frozen,
@@ -183,6 +184,9 @@ class TextGAN:
     def networks(self) -> dict[str, nn.Module]:
         """Those that play: without a game against D, G alone."""
         return {"G": self.G} | ({"D": self.D} if self.imitates < self.sentences else {})
+
+    def averages(self) -> dict[str, nn.Module]:
+        return average_of_two(self)
 
     def state_dict(self) -> dict[str, Any]:
         return state_of_two(self)

@@ -27,13 +27,25 @@ def copy_rate(
     of_fake, of_held_out = nearest(fake, train)[0], nearest(held_out, train)[0]
 
     def rate(fakes: Tensor, others: Tensor) -> float:
-        return float((fakes <= torch.quantile(others, quantile)).double().mean())
+        return share_within(fakes, others, quantile)
 
     value = rate(of_fake, of_held_out)
     interval = jackknife(value, rate, of_fake, of_held_out, groups=groups, seed=seed)
     interval = wider(interval, by_count(value, len(fake)))
     protocol = {"metric": "copy_rate", "quantile": quantile, "held_out": len(held_out)}
     return Estimate(value, *interval, len(fake), len(train), protocol)
+
+
+def share_within(x: Tensor, others: Tensor, quantile: float) -> float:
+    """Share of distances x [M] within the `quantile` of others [N]; `quantile` itself for x that are like the others.
+
+    Rows of whole numbers lie at few distances, and many of the others at the limit itself. What lies there counts as
+    far as the others have to, to come to the quantile: records that are equal by chance are no copies.
+    """
+    limit = torch.quantile(others, quantile)
+    below, at = (float(found.double().mean()) for found in (x < limit, x == limit))
+    usual_below, usual_at = (float(found.double().mean()) for found in (others < limit, others == limit))
+    return below + at * (min(1.0, (quantile - usual_below) / usual_at) if usual_at else 1.0)
 
 
 CELL = 10  # fewest fakes and held-out reals that a cell is judged by

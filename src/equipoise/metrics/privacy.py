@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from equipoise.errors import DataError
+from equipoise.metrics.copies import share_within
 from equipoise.metrics.estimate import Estimate, Interval, by_count, by_jackknife, dealt, feasible, wider
 from equipoise.metrics.inputs import check_features
 from equipoise.metrics.neighbours import nearest
@@ -42,6 +43,9 @@ def privacy(train: People, held_out: People, fake: Tensor, seed: int = 0) -> Pri
     The attack on membership knows the fakes alone: whoever is near to them is taken for someone who was learnt from
     (Chen et al. 2020, arXiv:1909.03935, the full black box). Of a person the mean over samples counts. Intervals by the
     jackknife over people, not narrower than Wilson's over as many people or fakes.
+
+    Blurred samples lie in the middle, nearer to everybody: `nearest_person` and `copied` take them for copies, and
+    `membership` does not, for they are as near to people who were held out.
 
     Raises:
         DataError: for fewer than 20 held-out samples, or fewer than two people on a side.
@@ -108,7 +112,7 @@ def ratio_of_medians(fakes: Tensor, others: Tensor) -> float:
 
 
 def share_below(fakes: Tensor, others: Tensor) -> float:
-    return float((fakes <= torch.quantile(others, QUANTILE)).double().mean())
+    return share_within(fakes, others, QUANTILE)
 
 
 def auc(members: Tensor, others: Tensor) -> float:
@@ -120,9 +124,11 @@ def auc(members: Tensor, others: Tensor) -> float:
 def leaks(figures: Mapping[str, Estimate]) -> Iterator[str]:
     """In words, what lies beyond chance with its whole interval."""
     near, copied, member = (figures[name] for name in Privacy._fields)
+    told = member.low is not None and member.low > 0.5
+    perhaps = "" if told else " (blurred samples are, too, and membership does not tell: compare their sharpness)"
     if near.high is not None and near.high < 0.5:
-        yield f"fakes lie {near.value:.2f} times as far from training people as held-out people do"
+        yield f"fakes lie {near.value:.2f} times as far from training people as held-out people do{perhaps}"
     if copied.low is not None and copied.low > QUANTILE:
-        yield f"{copied.value:.0%} of fakes are nearer to a training sample than 95% of held-out samples are"
-    if member.low is not None and member.low > 0.5:
+        yield f"{copied.value:.0%} of fakes are nearer to a training sample than 95% of held-out samples are{perhaps}"
+    if told:
         yield f"whether a person was learnt from can be told from the fakes: right in {member.value:.0%} of pairs"

@@ -17,7 +17,7 @@ from equipoise.encoders.cache import Cache
 from equipoise.encoders.cells import cells
 from equipoise.errors import DataError
 from equipoise.metrics import Bins, effective_rank, vendi_score
-from equipoise.metrics.copies import mann_whitney
+from equipoise.metrics.copies import mann_whitney, share_within
 from equipoise.metrics.modes import LIMIT, MISSING, deviations, jensen_shannon
 from equipoise.metrics.neighbours import centred, nearest, squared_distances, squared_radii
 
@@ -102,7 +102,7 @@ class Yardstick:
         for name, figure in VARIETY.items():
             found[name] = figure(fake.features) / self.variety[name]
         found["spread"] = float(fake.off.mean() / real.off.mean())
-        found["copy_rate"] = float((fake.near <= torch.quantile(real.near, COPIED)).double().mean())
+        found["copy_rate"] = share_within(fake.near, real.near, COPIED)
         found["c_t"] = mann_whitney(fake.near, real.near)
         return found
 

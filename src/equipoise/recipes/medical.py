@@ -29,7 +29,9 @@ def medical_image() -> TrainConfig:
 def medical_translate() -> TrainConfig:
     """MedGAN (Armanious et al. 2020, arXiv:1806.06397): a cascade of six U-blocks, each refining what the last one
     made; features of D are matched, and their statistics, as a style. `--data` is an .npz with `a`, `b` and `patient`.
-    The paper's style and content terms take the features of a trained VGG; here they are D's, with no content term.
+    The paper's style and content terms take the features of a trained VGG, which does not come with Equipoise: here
+    the style is that of D's features, with no content term. With SqueezeNet's weights the paper's terms are to be had:
+    `--set given.path=FILE.npz knobs.content=1 knobs.given_style=1 knobs.style=0`.
 
     Not measured.
     """

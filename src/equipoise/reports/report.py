@@ -117,7 +117,12 @@ def final(told: Story) -> str:
     about = f"{whose(told, newest)} An interval holds 95%, about this generator's samples: it is not about other seeds."
     protocol = f"Unless a line says otherwise: {usual}." if usual else ""
     rows = (cells(key, figure, own[key]) for key, figure in newest.figures.items())
-    return paragraphs([about, protocol]) + table(("figure", "value", "95%"), rows)
+    shown = paragraphs([about, protocol]) + table(("figure", "value", "95%"), rows)
+    back = next((one for one in told.measured if one.net == "best, back"), None)
+    if back is None:
+        return shown
+    rows = (cells(key, figure, own.get(key, "")) for key, figure in back.figures.items())
+    return shown + paragraphs(["On the way back:"]) + table(("figure", "value", "95%"), rows)
 
 
 def whose(told: Story, newest: Measured) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from equipoise.config.masks import MaskRules
@@ -19,8 +20,13 @@ from equipoise.data.scans import Scan, Window, measured, scans_at, shown
 from equipoise.data.whole import Whole
 from equipoise.errors import ConfigError, DataError
 from equipoise.generator import TrainedGenerator
+from equipoise.streams import Stream
 from equipoise.uses import tiles, translating
 from equipoise.uses.mask_rules import Mask, broken
+
+AS_THEY_ARE = MaskRules()
+BLACK = 20  # of 255: what is darker lies outside the organ
+ATTEMPTS = 100  # at masks that fit, for each slice
 
 
 def require_lesions(trained: TrainedGenerator) -> None:
@@ -102,6 +108,33 @@ def in_scan(
         drawn = added(trained, torch.from_numpy(x[i])[None], mask[i])[0].numpy()
         made[i][mask[i]] = measured(drawn, scan, window)[mask[i]]
     return made
+
+
+def made_up(
+    trained: TrainedGenerator, healthy: Tensor, masks: Tensor, count: int, seed: int, rules: MaskRules = AS_THEY_ARE
+) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
+    """Healthy slices [N, C, H, W] with a lesion each, and its mask [1, H, W]: that of another slice [M, 1, H, W],
+    flipped by chance, where it keeps the rules. The organ is all that is not black, holes and all. As many as `count`,
+    or fewer, where few masks fit.
+
+    Raises:
+        DataError: without healthy slices, or where no mask fits.
+    """
+    if not len(healthy):
+        raise DataError("there are no healthy slices that lesions could be put into: all masks show one.")
+    drawn, chances = 0, Stream(seed, "made up")
+    for attempt in range(ATTEMPTS * count):
+        chance = chances.at(attempt)
+        x = healthy[int(torch.randint(len(healthy), (1,), generator=chance))]
+        mask = masks[int(torch.randint(len(masks), (1,), generator=chance))]
+        mask = mask.flip(2) if torch.rand((), generator=chance) < 0.5 else mask
+        organ = ndimage.binary_fill_holes((x[0] + 1).numpy() * 127.5 > BLACK)
+        if not list(broken(rules, mask[0].numpy(), organ)):
+            yield added(trained, x, mask[0].numpy()), mask
+            if (drawn := drawn + 1) == count:
+                return
+    if not drawn:
+        raise DataError(f"no mask of {len(masks)} fits into a healthy slice by the rules: allow more.")
 
 
 def grown(trained: TrainedGenerator, picture: Whole, masks: Sequence[NDArray[np.bool_]]) -> Iterator[Tensor]:

@@ -4,7 +4,7 @@ where they disagree, none of them knows (Lakshminarayanan et al. 2017, arXiv:161
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from equipoise.augment import Ranges, rows, varied
 from equipoise.data.hooks import Track, untracked
 from equipoise.encoders.classifier import one_thread
 from equipoise.errors import DataError
+from equipoise.metrics.estimate import by_mean
 from equipoise.nets.translators import UNetGenerator
 from equipoise.pictures import Pixels, grid
 from equipoise.streams import Stream
@@ -24,7 +25,20 @@ from equipoise.streams import Stream
 SMALLEST = 4  # pixels of the smallest maps
 AT_ONCE = 64  # slices
 EXACT = 1e-6  # from 0 and 1: what is surer has no logarithm
+SURE = 0.5  # a chance above it is taken for a lesion
 RED, BLUE = (213, 94, 0), (0, 114, 178)  # told apart by the colour-blind (Okabe and Ito 2008)
+
+
+class Cases(NamedTuple):
+    """Slices, where their lesions are, and whose they are."""
+
+    x: Tensor  # [N, C, H, W] in [-1, 1]
+    masks: Tensor  # bool [N, 1, H, W]
+    patients: Tensor  # [N]
+
+    def of(self, patients: Tensor) -> Cases:
+        own = torch.isin(self.patients, patients)
+        return Cases(self.x[own], self.masks[own], self.patients[own])
 
 
 class Segmented(NamedTuple):
@@ -91,6 +105,24 @@ def dice(found: Tensor, true: Tensor) -> float:
     empty."""
     both, each = float((found & true).sum()), float(found.sum() + true.sum())
     return 2 * both / each if each else 1.0
+
+
+class Judged(NamedTuple):
+    """Dice of patients, over all slices of each: the mean over them, with its 95% interval."""
+
+    dice: float
+    low: float | None
+    high: float | None
+    patients: Mapping[int, float]
+
+
+def judged(found: Segmented, cases: Cases) -> Judged:
+    """What was found in cases that no net has learnt from."""
+    sure, whose = found.chance > SURE, cases.patients
+    each = {int(p): dice(sure[whose == p], cases.masks[whose == p]) for p in torch.unique(whose)}
+    values = torch.tensor(list(each.values()), dtype=torch.float64)
+    low, high = (None if end is None else min(max(end, 0.0), 1.0) for end in by_mean(values))
+    return Judged(float(values.mean()), low, high, each)
 
 
 def overlaid(x: Tensor, found: Segmented) -> Image.Image:

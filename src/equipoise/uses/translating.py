@@ -7,6 +7,7 @@ from typing import assert_never
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -15,6 +16,7 @@ from equipoise.build import as_pixels
 from equipoise.data.decode import Unreadable
 from equipoise.data.degraded import greyed, holed, resized
 from equipoise.data.hooks import Track, untracked
+from equipoise.data.scans import Scan, Window, measured, shown
 from equipoise.data.whole import Whole, whole
 from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.generator import TrainedGenerator
@@ -59,6 +61,37 @@ def translated(
 
     pixels: Pixels = as_pixels(tiles.through(net, given, side, track)[None])[0]
     return pixels
+
+
+@torch.no_grad()
+def of_scan(
+    trained: TrainedGenerator, scan: Scan, window: Window, track: Track = untracked
+) -> NDArray[np.generic]:  # fmt: skip
+    """What the scanner would have stored [D, H, W], slice by slice, with all of its levels.
+
+    Raises:
+        ConfigError: for a generator of samples, or one that is told a style.
+        DataError: where slices would change their size, have holes to be filled, or are to have several channels.
+    """
+    require_translator(trained)
+    style_of(trained, None)
+    if trained.task in HOLES or (trained.task or "").startswith("superres"):
+        raise DataError(f"{scan.name} is a scan, and this run was trained for {trained.task}: give pictures.")
+    if (trained.form.given, trained.form.shape[0]) != (1, 1):
+        raise DataError(
+            f"{scan.name} is grey, and this run makes {trained.form.shape[0]} channels of {trained.form.given}: train "
+            "one of grey slices."
+        )
+
+    def net(x: Tensor) -> Tensor:
+        y: Tensor = trained.G(x, x)
+        return y
+
+    made = np.empty_like(scan.stored)
+    for i in track(range(len(made)), "translating slices", len(made)):
+        x = torch.from_numpy(shown(scan.values_of(i), window))[None]
+        made[i] = measured(tiles.through(net, x, trained.form.shape[1])[0].numpy(), scan, window)
+    return made
 
 
 def prepared(trained: TrainedGenerator, picture: Whole) -> Tensor:
