@@ -1,8 +1,7 @@
 """From sentence to sentence: a G that says the same in another style, and a D that names the style of a sentence.
 
 The Style Transformer (Dai et al. 2019, arXiv:1905.05621), written from the paper; no code was copied. It differs from
-the paper in that norms come before attention (Xiong et al. 2020, arXiv:2002.04745), and that there is no dropout:
-nothing random has state here.
+the paper in its blocks: see `nets.transformer`.
 
 A sentence is T numbers of words, of which the first END is its last word and what follows is not read. Or it is soft:
 at each place a distribution over the words, so that gradients of what is said of it reach whoever wrote it.
@@ -12,7 +11,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, gelu, one_hot, scaled_dot_product_attention
+from torch.nn.functional import embedding, one_hot
+
+from equipoise.nets.transformer import Block, before
 
 END = 0  # the word that ends a sentence
 
@@ -21,48 +22,6 @@ def unread(x: Tensor) -> Tensor:
     """Whether a place lies behind the end of a sentence x [B, T], or soft [B, T, V]. bool [B, T]."""
     ends = (x if x.ndim == 2 else x.argmax(2)) == END
     return ends.cumsum(1) - ends.long() > 0
-
-
-class Heed(nn.Module):
-    """Attention of several heads: what stands in x [B, T, C] heeds what stands in `to` [B, S, C]."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width, bias=False)
-        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
-
-    def forward(self, x: Tensor, to: Tensor, allowed: Tensor | None) -> Tensor:
-        """`allowed` is bool [B or 1, 1, T or 1, S]; None: all of it."""
-        query, key, value = (
-            part.unflatten(2, (self.heads, -1)).transpose(1, 2)  # [B, heads, T or S, C / heads]
-            for part in (self.query(x), self.key(to), self.value(to))
-        )
-        seen = scaled_dot_product_attention(query, key, value, attn_mask=allowed)
-        out: Tensor = self.out(seen.transpose(1, 2).flatten(2))
-        return out
-
-
-class Block(nn.Module):
-    """Residual branches in turn: attention to the sentence itself, to another one where there is one, and an MLP."""
-
-    def __init__(self, width: int, heads: int, heeds_another: bool = False):
-        super().__init__()
-        self.norm, self.itself = nn.LayerNorm(width), Heed(width, heads)
-        self.norm_another = nn.LayerNorm(width) if heeds_another else nn.Identity()
-        self.another = Heed(width, heads) if heeds_another else None
-        self.norm_mlp = nn.LayerNorm(width)
-        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(
-        self, x: Tensor, allowed: Tensor, another: Tensor | None = None, allowed_another: Tensor | None = None
-    ) -> Tensor:
-        normed = self.norm(x)
-        x = x + self.itself(normed, normed, allowed)
-        if self.another is not None and another is not None:
-            x = x + self.another(self.norm_another(x), another, allowed_another)
-        out: Tensor = x + self.narrow(gelu(self.wide(self.norm_mlp(x))))
-        return out
 
 
 class Reader(nn.Module):
@@ -83,7 +42,7 @@ class Reader(nn.Module):
         seen = torch.cat([first[:, None], self.embedded(x)], 1) + self.places.weight[: x.shape[1] + 1]
         read = torch.cat([unread(x).new_ones(len(x), 1), ~unread(x)], 1)[:, None, None]
         for block in self.blocks:
-            seen = block(seen, read)
+            seen, _ = block(seen, read)
         return self.norm(seen), read
 
 
@@ -105,26 +64,29 @@ class Generator(nn.Module):
     def forward(self, x: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
         """Soft words [B, T, V], each written after those before it, as many as x [B, T] or [B, T, V] has; y [B]."""
         meant, read = self.reader(self.styles(y), x)
-        written = self.start.expand(len(x), 1, -1)
-        soft = list[Tensor]()
-        for _ in range(x.shape[1]):
-            soft.append((self.next_words(written, meant, read)[:, -1] / temperature).softmax(1))
-            written = torch.cat([written, (soft[-1] @ self.reader.words.weight)[:, None]], 1)
+        others = self.kept(meant)
+        pasts: list[Tensor | None] = [None] * len(self.blocks)
+        last, soft = self.start.expand(len(x), 1, -1), list[Tensor]()
+        for t in range(x.shape[1]):
+            seen = last + self.reader.places.weight[t]
+            for i, block in enumerate(self.blocks):
+                seen, pasts[i] = block(seen, None, pasts[i], others[i], read)
+            soft.append((self.out(self.norm(seen))[:, 0] / temperature).softmax(1))
+            last = (soft[-1] @ self.reader.words.weight)[:, None]
         return torch.stack(soft, 1)
+
+    def kept(self, meant: Tensor) -> list[Tensor]:
+        """What each block heeds of the sentence that was read."""
+        return [block.another.keep(meant) for block in self.blocks]  # type: ignore[union-attr]
 
     def read_along(self, x: Tensor, y: Tensor, written: Tensor) -> Tensor:
         """Logits [B, T, V] of each word of `written` [B, T] after those before it, where x is told in the style y."""
         meant, read = self.reader(self.styles(y), x)
-        before = self.reader.embedded(written)[:, :-1]
-        return self.next_words(torch.cat([self.start.expand(len(x), 1, -1), before], 1), meant, read)
-
-    def next_words(self, written: Tensor, meant: Tensor, read: Tensor) -> Tensor:
-        """Logits [B, T, V] of the word behind each place of what is written [B, T, width]."""
-        t = written.shape[1]
-        seen = written + self.reader.places.weight[:t]
-        past = torch.ones(t, t, dtype=torch.bool, device=seen.device).tril()[None, None]
-        for block in self.blocks:
-            seen = block(seen, past, meant, read)
+        told = self.reader.embedded(written)[:, :-1]
+        seen = torch.cat([self.start.expand(len(x), 1, -1), told], 1) + self.reader.places.weight[: written.shape[1]]
+        past = before(seen.shape[1], 0, seen.device)
+        for block, other in zip(self.blocks, self.kept(meant), strict=True):
+            seen, _ = block(seen, past, None, other, read)
         logits: Tensor = self.out(self.norm(seen))
         return logits
 
