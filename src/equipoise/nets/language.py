@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import one_hot, pad
 
 from equipoise.nets.transformer import Block, before
 
@@ -125,10 +125,14 @@ class Generator(nn.Module):
 
     def logits(self, tokens: Tensor, y: Tensor) -> Tensor:
         """Of each token given those before it. tokens [B, L], y [B] -> [B, L, words]."""
-        before = torch.cat([torch.zeros_like(tokens[:, :1]), tokens[:, :-1]], 1)
-        h, _ = self.cell(self.told(before, y), self.cell.begin(len(tokens)))
-        scores: Tensor = self.out(h)
+        scores: Tensor = self.out(self.states(tokens, y))
         return scores
+
+    def states(self, tokens: Tensor, y: Tensor) -> Tensor:
+        """What the memory puts out before each token: `out` makes logits of it. [B, L, width]."""
+        heard = torch.cat([torch.zeros_like(tokens[:, :1]), tokens[:, :-1]], 1)
+        h, _ = self.cell(self.told(heard, y), self.cell.begin(len(tokens)))
+        return h
 
     def told(self, tokens: Tensor, y: Tensor) -> Tensor:
         """What the memory hears: [B, T] -> [B, T, embedding]."""
@@ -153,7 +157,9 @@ class Generator(nn.Module):
             token = token if alive is None else token * alive
             alive = token != 0
             found.append(token)
-        return torch.stack(found, 1)
+            if not alive.any():
+                break
+        return pad(torch.stack(found, 1), (0, self.length - len(found)))
 
     def next(self, token: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One token [B] further: the logits of the next [B, words]."""

@@ -9,6 +9,8 @@ at each place a distribution over the words, so that gradients of what is said o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, one_hot
@@ -24,6 +26,11 @@ def unread(x: Tensor) -> Tensor:
     return ends.cumsum(1) - ends.long() > 0
 
 
+def ended(words: Tensor) -> Tensor:
+    """Sentences [B, T] with END alone behind their first END."""
+    return words.masked_fill(unread(words), END)
+
+
 class Reader(nn.Module):
     """What a sentence means, behind one token of its own that is put before it. [B, 1 + T, width]."""
 
@@ -34,8 +41,8 @@ class Reader(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def embedded(self, x: Tensor) -> Tensor:
-        """Words [B, T], or soft ones [B, T, V]: then the mean of what they may be. [B, T, width]."""
-        return embedding(x, self.words.weight) if x.ndim == 2 else x @ self.words.weight
+        """Words [...], or soft ones [B, T, V]: then the mean of what they may be. [..., width]."""
+        return x @ self.words.weight if x.is_floating_point() else embedding(x, self.words.weight)
 
     def forward(self, first: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """`first` is the token's [B, width]. Also which of the places are read, bool [B, 1, 1, 1 + T]."""
@@ -61,19 +68,38 @@ class Generator(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, heeds_another=True) for _ in range(layers))
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, vocabulary)
 
-    def forward(self, x: Tensor, y: Tensor, temperature: float = 1.0) -> Tensor:
-        """Soft words [B, T, V], each written after those before it, as many as x [B, T] or [B, T, V] has; y [B]."""
+    @torch.no_grad()
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Words [B, T]: the sentence x [B, T] in the style y [B], at each place the likeliest; zeros behind its end."""
+        return ended(torch.stack([logits.argmax(1) for logits in self.written(x, y, self.certain)], 1))
+
+    def soft(self, x: Tensor, y: Tensor, beta: float = 1.0) -> Tensor:
+        """Soft words [B, T, V], softmax(beta logits), each written after those before it, as many as x [B, T] or
+        [B, T, V] has; y [B]."""
+        written = self.written(x, y, lambda logits: self.likely(beta * logits))
+        return torch.stack([(beta * logits).softmax(1) for logits in written], 1)
+
+    def written(self, x: Tensor, y: Tensor, heard: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+        """Logits [B, V] of one word after the other; of those before it, what is `heard` of their logits."""
         meant, read = self.reader(self.styles(y), x)
         others = self.kept(meant)
         pasts: list[Tensor | None] = [None] * len(self.blocks)
-        last, soft = self.start.expand(len(x), 1, -1), list[Tensor]()
+        last = self.start.expand(len(x), 1, -1)
         for t in range(x.shape[1]):
             seen = last + self.reader.places.weight[t]
             for i, block in enumerate(self.blocks):
                 seen, pasts[i] = block(seen, None, pasts[i], others[i], read)
-            soft.append((self.out(self.norm(seen))[:, 0] / temperature).softmax(1))
-            last = (soft[-1] @ self.reader.words.weight)[:, None]
-        return torch.stack(soft, 1)
+            logits = self.out(self.norm(seen))[:, 0]
+            yield logits
+            last = heard(logits)[:, None]
+
+    def certain(self, logits: Tensor) -> Tensor:
+        """The embedding of the likeliest word."""
+        return self.reader.embedded(logits.argmax(1))
+
+    def likely(self, logits: Tensor) -> Tensor:
+        """The mean embedding of what a word may be."""
+        return logits.softmax(1) @ self.reader.words.weight
 
     def kept(self, meant: Tensor) -> list[Tensor]:
         """What each block heeds of the sentence that was read."""

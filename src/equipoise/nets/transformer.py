@@ -61,5 +61,5 @@ class Block(nn.Module):
 
 
 def before(new: int, past: int, device: torch.device) -> Tensor:
-    """Which places each of `new` ones may heed, behind `past` others: those before it, and itself. bool [1, 1, T, S]."""
+    """Which places each of `new` ones may heed, behind `past` others: all before it, and itself. bool [1, 1, T, S]."""
     return torch.ones(new, past + new, dtype=torch.bool, device=device).tril(past)[None, None]
