@@ -95,13 +95,14 @@ def restyled(made: Tensor, what: Restyled) -> dict[str, Estimate]:
     accuracy, copied = (float((known.named(x) == asked).mean()) for x in (made, what.given))
     kept = paired_bleu(made, what.given, ORDER)[:, ORDER - 1]
     rows = torch.cat([known.models[style].surprise(row[None]) for style, row in zip(asked.tolist(), made, strict=True)])
+    of_bleu = {"metric": "bleu", "order": ORDER, "against": "the source"} | SMOOTHING
+    of_model = {"metric": "lm", "of": "the style that was asked for", "smoothing": "Kneser-Ney"}
+    fluent = perplexity(rows)
     score = (accuracy * float(kept.mean())) ** 0.5
     return {
         "style_accuracy": Estimate(accuracy, *by_count(accuracy, n), n, 0, protocol),
         "style_accuracy_of_copies": Estimate(copied, *by_count(copied, n), n, 0, protocol),
-        "style_kept": Estimate(float(kept.mean()), *by_mean(kept), n, 0, {"metric": "bleu", "order": ORDER} | SMOOTHING),
+        "style_kept": Estimate(float(kept.mean()), *by_mean(kept), n, 0, of_bleu),
         "style_score": Estimate(score, None, None, n, 0, protocol),
-        "style_perplexity": Estimate(perplexity(rows), *jackknife(perplexity(rows), perplexity, rows), n, 0, {
-            "metric": "lm", "of": "the style that was asked for", "smoothing": "Kneser-Ney",
-        }),
-    }  # fmt: skip
+        "style_perplexity": Estimate(fluent, *jackknife(fluent, perplexity, rows), n, 0, of_model),
+    }
