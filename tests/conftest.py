@@ -20,6 +20,7 @@ from equipoise.config import TrainConfig, override
 from equipoise.generator import TrainedGenerator
 from equipoise.recipes import recipe
 from equipoise.runs.folder import RunFolder
+from made_up import OF_TEXT, two_styles
 
 torch.set_num_threads(1)
 
@@ -34,6 +35,7 @@ TINY = {
     "resnet": ["nets.g_width=4", "nets.g_max_width=4", "nets.d_width=4", "nets.d_max_width=4", "nets.attention=4"],
     "stylegan2": ["nets.w_dim=8", "nets.capacity=64", "nets.max_width=8"],
     "fastgan": ["nets.g_width=4", "nets.d_width=4", "nets.max_width=8"],
+    **OF_TEXT,
     "records": ["nets.d_widths=[12]", "nets.pretrain_epochs=1"],
     "translation": ["nets.g_width=4", "nets.g_max_width=8", "nets.blocks=1", "nets.d_width=4", "nets.d_max_width=8"],
 }
@@ -42,8 +44,8 @@ TINY = {
 # a recipe for each kind of nets, and for each way to play them; the others differ from these in numbers
 EACH_KIND = (
     "ring", "stacked-digits", "dcgan", "wgan", "wgan-gp", "hinge", "cgan", "reacgan", "biggan", "stylegan2", "fastgan",
-    "small-ada", "r3gan-xs", "cyclegan", "cut", "inpaint", "medical-records",
-    "medical-translate", "lesion",
+    "small-ada", "r3gan-xs", "cyclegan", "cut", "inpaint", "medical-records", "medical-translate", "lesion",
+    "text-relgan", "text-seqgan", "text-restyle", "text-aligned",
 )  # fmt: skip
 
 
@@ -72,6 +74,8 @@ def tiny(name: str, *settings: str, steps: int = 60) -> TrainConfig:
             *TINY[config.nets.kind],
             *(["data.kind=digits"] if config.data.kind == "pictures" else []),  # which a user brings
             *([f"data.path={lesions_file()}", "data.size=16"] if config.data.kind == "lesions" else []),
+            *([f"data.path={two_styles()}"] if config.data.kind == "sentences" else []),
+            *(["nets.d_views=4"] if name == "text-relgan" else []),
             *(["nets.z_dim=4"] if config.play == "noise" else []),
             *(["nets.contrast=4"] if config.nets.kind == "translation" and config.nets.contrast else []),
             "batch=8",

@@ -22,6 +22,7 @@ from equipoise.processes import ALONE, Processes, together
 from equipoise.recipes import recipe
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import rows
+from made_up import OF_TEXT, two_styles
 
 CPU = torch.device("cpu")
 NORM_FREE = {
@@ -67,6 +68,10 @@ ONE_BACKWARD = ["knobs.loss=relativistic", "knobs.r1=1", "knobs.r2=1", "batch=32
 def config_of(case: str, folder: Path) -> TrainConfig:
     """Lesions lie in the folder."""
     name, settings = NORM_FREE[case]
+    if name.startswith("text"):
+        slim = [f"data.path={two_styles()}", *OF_TEXT[recipe(name).nets.kind]]
+        slim += ["nets.z_dim=4"] if recipe(name).play == "noise" else []
+        return override(recipe(name), [*ONE_BACKWARD, *slim, *settings])
     other = settings[:1] in (["nets.kind=r3gan"], ["nets.kind=stylegan2"])
     slim = [] if other else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
     slim = ["nets.g_width=8", "nets.d_width=8"] if case == "dcgan" else slim

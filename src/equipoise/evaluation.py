@@ -52,6 +52,8 @@ from equipoise.metrics.bleu import ORDERS
 from equipoise.metrics.estimate import by_mean
 from equipoise.metrics.privacy import People, Privacy, privacy
 from equipoise.metrics.records import Likeness, Usefulness, likeness, usefulness
+from equipoise.metrics.styles import FIGURES as OF_STYLES
+from equipoise.metrics.styles import Restyled, restyled
 from equipoise.streams import Stream
 
 Figures = dict[str, Estimate]
@@ -90,6 +92,7 @@ class Reference:
     data: Mapping[str, Any] = field(default_factory=dict)  # which set, which part, what was done to its pixels
     cache: Cache | None = None  # remembers what is fitted on the reals
     people: tuple[Tensor | None, Tensor | None] = (None, None)  # whose each of `train` and of `real` is
+    restyled: Restyled | None = None  # of sentences that were told in other styles: what they were, and which
 
     @cached_property
     def bins(self) -> tuple[Bins, Samples]:
@@ -303,12 +306,19 @@ def of_language_models(fake: Samples, against: Reference) -> Figures:
     return perplexities(tokens(against.real), tokens(fake))
 
 
+def of_styles(fake: Samples, against: Reference) -> Figures:
+    if against.restyled is None:
+        raise DataError("these are no sentences that were told in other styles.")
+    return restyled(tokens(fake), against.restyled)
+
+
 FAMILIES: Mapping[str, Family] = {
     "fd": frechet, "kid": kernel, "is": inception, "prdc": neighbours, "vendi": vendi, "bins": bins,
     "classes": classes, "copies": copies, "privacy": secrets, "records": of_records, "birthday": birthdays,
     "two_sample": two_sample, "swd": sliced, "pairwise": pairwise,
     "ssim": paired("ssim", ssim), "ms_ssim": paired("ms_ssim", ms_ssim), "psnr": paired("psnr", psnr),
     "bleu": of_sentences, "self_bleu": among_sentences, "variety": variety, "language_model": of_language_models,
+    "style": of_styles,
 }  # fmt: skip
 FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is kept for the features of Inception
     "fd": ("fd", "fid"), "kid": ("kid",), "is": ("is",), "prdc": ("precision", "recall", "density", "coverage"),
@@ -322,7 +332,7 @@ FIGURES: Mapping[str, tuple[str, ...]] = {  # of each family; the name FID is ke
     "variety": (
         *(f"distinct_{n}" for n in range(1, 5)), "repeats", "repeats_of_reals", "verbatim", "verbatim_of_reals",
     ),
-    "language_model": ("lm_perplexity", "reverse_lm_perplexity"),
+    "language_model": ("lm_perplexity", "reverse_lm_perplexity"), "style": OF_STYLES,
 }  # fmt: skip
 PAIRED = ("ssim", "ms_ssim", "psnr")  # compare sample i with real i: for restoration and translation
 OF_PIXELS = (*PAIRED, "swd", "pairwise")
@@ -340,6 +350,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {  # what each figure can be
     **dict.fromkeys(("fd", "fid", "density", "vendi_ratio", "effective_rank_ratio", "reverse_kl", "swd"), (0, inf)),
     **dict.fromkeys(("is", "vendi", "effective_rank", "effective_classes"), (1, inf)),
     "jsd": (0, log(2)),
+    **dict.fromkeys(("style_accuracy", "style_accuracy_of_copies", "style_kept", "style_score"), (0, 1)),
     **dict.fromkeys((f"{way}bleu_{n}" for way in ("", "back_", "self_") for n in ORDERS), (0, 1)),
 }
 

@@ -94,6 +94,11 @@ MEANINGS = {
     "reverse_lm_perplexity": Meaning(
         "reverse LM score", "lower", "perplexity of held-out sentences for a model of fakes"
     ),
+    "style_accuracy": Meaning("style accuracy", "higher", "share of sentences that have the style that was asked for"),
+    "style_accuracy_of_copies": Meaning("style accuracy of copies", "", "the same of sentences left as they are"),
+    "style_kept": Meaning("self-BLEU to the source", "higher", "how much is kept of what was to be told otherwise"),
+    "style_score": Meaning("style score", "higher", "geometric mean of style accuracy and what is kept"),
+    "style_perplexity": Meaning("style perplexity", "lower", "of sentences for a model of the style asked for"),
     "psnr": Meaning("PSNR", "higher", "signal over noise of each picture against its own, in dB"),
 }
 

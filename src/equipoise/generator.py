@@ -76,6 +76,10 @@ class TrainedGenerator:
 
         Raises: as `sample`.
         """
+        if self.form.styles:
+            raise ConfigError(
+                "this generator begins with sentences: equipoise restyle RUN --to STYLE < in.txt > out.txt."
+            )
         if self.form.given:
             raise ConfigError("this generator begins with pictures: give it some with equipoise translate RUN INPUT.")
         if truncation is not None and not self.form.is_images:

@@ -123,9 +123,10 @@ def bias(layer: nn.Module) -> Tensor | None:
 
 
 def recurrent(net: nn.Module, generator: torch.Generator) -> None:
-    """PyTorch's own of LSTMs, U(-1/sqrt(width), 1/sqrt(width)), and of the joint matrix of attention, Xavier's."""
+    """PyTorch's own of recurrent nets, U(-1/sqrt(width), 1/sqrt(width)), and of the joint matrix of attention,
+    Xavier's."""
     for layer in net.modules():
-        if isinstance(layer, nn.LSTM):
+        if isinstance(layer, nn.LSTM | nn.GRU):
             for w in layer.parameters():
                 nn.init.uniform_(w, -(layer.hidden_size**-0.5), layer.hidden_size**-0.5, generator=generator)
         if isinstance(layer, nn.MultiheadAttention):

@@ -22,7 +22,9 @@ from equipoise.data.vocabulary import CUT, By, Vocabulary
 from equipoise.encoders.sentences import sentence_encoder
 from equipoise.errors import ConfigError, DataError
 from equipoise.evaluation import OF_TEXT, Reference, evaluate, seen_by
+from equipoise.judging import drawn
 from equipoise.metrics.ngrams import numbered
+from equipoise.onlookers import Onlookers
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder
 from equipoise.scoring import Asked, Score, families_of, note, require_had
@@ -58,6 +60,8 @@ def score_text(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> 
         DataError: for files that cannot be read, or a metric that was asked for and cannot be had.
     """
     families = families_of(asked.metrics)
+    if is_run(asked.what) and c.read(RunFolder(Path(asked.what)).config).play == "restyle":
+        return score_restyled(asked, families, track, warn)
     fake, real, train = of_fakes(asked, track, warn), of_reals(asked, warn), of_training(asked, warn)
     n = min(asked.n, len(fake.lines), len(real.lines))
     by = separated(real.lines)
@@ -79,6 +83,30 @@ def score_text(asked: Asked, track: Track = untracked, warn: Warn = unheard) -> 
     )  # fmt: skip
     if fake.checkpoint:
         note(found, RunFolder(Path(asked.what)), warn)
+    return found
+
+
+def score_restyled(asked: Asked, families: Sequence[str], track: Track, warn: Warn) -> Score:
+    """Of a run that restyles: sentences of its test part, each told in another style, by its own tokens."""
+    if asked.against is not None:
+        raise ConfigError("a run that restyles is scored on its own test part: leave out --against.")
+    folder = RunFolder(Path(asked.what))
+    config = c.read(folder.config)
+    config = config.model_copy(update={"evaluate": config.evaluate.model_copy(update={"n": asked.n})})
+    data = build.splits(config.data)
+    there = Onlookers(config, data, torch.device("cpu"), track=track, warn=warn).there
+    held = there.held_against(there.of_samples.encoder, "test")
+    trained, complaints = generator.from_run(folder, asked.checkpoint)
+    for complaint in complaints:
+        warn(f"{complaint} Using the one before.")
+    samples = seen_by(there.of_samples.encoder, drawn(trained.G, held.z, held.y))
+    figures, refused = evaluate(samples, held.against, families or config.evaluate.metrics, track)
+    require_had(families, refused)
+    path, _ = generator.chosen(folder, asked.checkpoint)
+    found = Score(
+        asked.what, asked.what, asked.checkpoint, checkpoint.step_of(path), figures, refused, [], samples, held.against
+    )  # fmt: skip
+    note(found, folder, warn)
     return found
 
 

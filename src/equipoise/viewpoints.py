@@ -6,7 +6,7 @@ Most games have one way. A game between two domains that goes there and back has
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from equipoise import build, pictures
 from equipoise import config as c
 from equipoise.data.hooks import Track, Warn
 from equipoise.data.layout import PartName
-from equipoise.data.source import Source, Splits, mixed, order_of
+from equipoise.data.source import Source, Splits, everything, mixed, order_of
 from equipoise.diagnosis.beforehand import beforehand
 from equipoise.diagnosis.remedies import Setting
 from equipoise.encoders.cache import Cache
@@ -30,6 +30,7 @@ from equipoise.evaluation import Reference, seen
 from equipoise.guardian import OfGame, spread
 from equipoise.judging import Held, OfSamples
 from equipoise.metrics import nearest
+from equipoise.metrics.styles import Known, Restyled, known_styles
 from equipoise.probes.players import Bench, standing
 from equipoise.probes.samples import FEWEST
 from equipoise.sight import LEARNED, Eyes, eyes_for
@@ -81,14 +82,22 @@ class Viewpoint:
         )  # fmt: skip
         n = self.config.evaluate.n  # of pictures, as many as there are: each of a pair has its own real
         n = min(n, len(self.reals.validation)) if self.config.play == "noise" else n
-        return Held(reference, *self.begins(n, "evaluation", part))
+        begun = self.begins(n, "evaluation", part)
+        if self.config.play == "restyle":
+            reference = replace(reference, restyled=Restyled(begun.z.cpu(), begun.y.cpu(), self.known_styles))
+        return Held(reference, *begun)
+
+    @cached_property
+    def known_styles(self) -> Known:
+        """What is known of the styles, learned from the training part."""
+        return known_styles(*everything(mixed(self.reals.train, LEARNED)), self.form.classes)
 
     @property
     def most(self) -> int:
         """Samples in a look, where one is held against each held-out real, and each picture that is given is translated
         once."""
         reals = len(self.reals.validation)
-        if self.config.play == "noise":
+        if self.config.play in ("noise", "restyle"):
             return reals
         return min(reals, len(build.given_once(self.form, self.data.validation, self.way)))
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from equipoise.ema import EMA
-from equipoise.games.restyling import IGNORED, Restyling
+from equipoise.games.restyling import IGNORED, OfWords, Restyling
 from equipoise.knobs import Knobs
 from equipoise.nets.restyler import END, Discriminator, Generator
 from equipoise.streams import Stream
@@ -46,7 +46,7 @@ def game(knobs, width=32, seed=0):
     D = Discriminator(V, STYLES, T, width=width, heads=2, layers=1)
     return Restyling(
         G, D, torch.optim.Adam(G.parameters(), betas=(0.0, 0.99)), torch.optim.Adam(D.parameters(), betas=(0.0, 0.99)),
-        EMA(G), STYLES, END, Stream(0, "styles"), knobs,
+        EMA(G), STYLES, END, Stream(0, "styles"), knobs, OfWords(),
     )  # fmt: skip
 
 
@@ -57,8 +57,11 @@ class Uniform(nn.Module):
         super().__init__()
         self.w, self.out = nn.Parameter(torch.zeros(out)), out
 
-    def forward(self, x, y=None):
-        return self.w.expand(*x.shape[:2], self.out).softmax(2) if y is not None else self.w.expand(len(x), self.out)
+    def forward(self, x):
+        return self.w.expand(len(x), self.out)
+
+    def soft(self, x, y, beta):
+        return self.w.expand(*x.shape[:2], self.out).softmax(2)
 
     def read_along(self, x, y, written):
         return self.w.expand(*written.shape, self.out)
@@ -69,11 +72,9 @@ def test_losses_of_players_that_know_nothing():
     playing = game(Knobs(identity=0.25, cycle=0.5, adversarial=2.0))
     playing.G, playing.D = Uniform(V), Uniform(STYLES + 1)
     hand = next(playing.deal(iter([sentences(32)])))
-    told = []
     of_words, of_styles = math.log(V), math.log(STYLES + 1)
-    assert playing.loss_of_D(hand, told).item() == pytest.approx(3 * of_styles, rel=1e-6)
-    assert playing.loss_of_G(hand, told).item() == pytest.approx(0.75 * of_words + 2 * of_styles, rel=1e-6)
-    assert playing.seen == 32
+    assert playing.lesson.of_D(playing, hand)[0].item() == pytest.approx(3 * of_styles, rel=1e-6)
+    assert playing.lesson.of_G(playing, hand)[0].item() == pytest.approx(0.75 * of_words + 2 * of_styles, rel=1e-6)
 
 
 def test_words_behind_the_end_are_not_asked_for():
@@ -81,6 +82,9 @@ def test_words_behind_the_end_are_not_asked_for():
     x = torch.tensor([[1, 5, END, END, END], [1, 5, AND, 2, END]])
     hand = next(playing.deal(iter([(x, torch.tensor([0, 0]))])))
     assert hand.due.tolist() == [[1, 5, END, IGNORED, IGNORED], [1, 5, AND, 2, END]]
+    assert hand.words == 8
+    short = next(playing.deal(iter([(x[:1], torch.tensor([0]))])))
+    assert short.x.tolist() == [[1, 5, END]]
 
 
 def test_the_other_styles_are_asked_for_evenly_and_without_state():

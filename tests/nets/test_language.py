@@ -8,6 +8,7 @@ from equipoise import init
 from equipoise.nets.language import Discriminator, Generator, at_place
 
 WORDS, LENGTH = 7, 5
+CELLS = ("lstm", "relational", "transformer")
 
 
 def made(net, seed=0):
@@ -28,7 +29,7 @@ def test_a_place_chooses_the_token_by_its_part():
     assert at_place(torch.tensor([0.1, 0.25, 0.69, 0.999]), logits).tolist() == [0, 1, 1, 2]
 
 
-@pytest.mark.parametrize("cell", ["lstm", "relational"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_tokens_come_as_often_as_their_chances_say(cell):
     G, n = generator(cell), 4000
     first = G(noise(n), torch.zeros(n, dtype=torch.long))[:, 0]
@@ -36,7 +37,7 @@ def test_tokens_come_as_often_as_their_chances_say(cell):
     assert_close(torch.bincount(first, minlength=WORDS) / n, chances, atol=0.03, rtol=0)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "relational"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_logits_of_a_token_do_not_depend_on_those_behind(cell):
     G, y = generator(cell, slots=2) if cell == "relational" else generator(cell), torch.zeros(3, dtype=torch.long)
     tokens = torch.randint(1, WORDS, (3, LENGTH), generator=torch.Generator().manual_seed(1))
@@ -45,6 +46,18 @@ def test_the_logits_of_a_token_do_not_depend_on_those_behind(cell):
     a, b = G.logits(tokens, y), G.logits(other, y)
     assert_close(a[:, :4], b[:, :4])
     assert (a[:, 4] - b[:, 4]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_token_by_token_is_all_at_once(cell):
+    G, y = generator(cell), torch.zeros(3, dtype=torch.long)
+    tokens = torch.randint(1, WORDS, (3, LENGTH), generator=torch.Generator().manual_seed(1))
+    state, last, found = G.cell.begin(3), torch.zeros(3, dtype=torch.long), []
+    for t in range(LENGTH):
+        scores, state = G.next(last, y, state)
+        found.append(scores)
+        last = tokens[:, t]
+    assert_close(torch.stack(found, 1), G.logits(tokens, y))
 
 
 def test_nothing_is_said_behind_the_end_and_beginnings_are_kept():
@@ -64,7 +77,7 @@ def test_a_low_temperature_says_the_likeliest():
     assert found[0, 0] == G.logits(torch.zeros(1, LENGTH, dtype=torch.long), y[:1])[0, 0].argmax()
 
 
-@pytest.mark.parametrize("cell", ["lstm", "relational"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_soft_sentences_are_chances_sharpen_with_beta_and_have_a_slope(cell):
     G, y = generator(cell), torch.zeros(4, dtype=torch.long)
     gumbel = -torch.empty(4, LENGTH, WORDS).exponential_(generator=torch.Generator().manual_seed(3)).log()
@@ -89,9 +102,9 @@ def test_d_reads_tokens_and_certain_chances_alike(views):
 def test_weights_are_a_function_of_the_seed():
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        a = [made(Generator(WORDS, LENGTH, embedding=4, width=8, cell=cell), 1) for cell in ("lstm", "relational")]
+        a = [made(Generator(WORDS, LENGTH, embedding=4, width=8, cell=cell), 1) for cell in CELLS]
         torch.manual_seed(6)
-        b = [made(Generator(WORDS, LENGTH, embedding=4, width=8, cell=cell), 1) for cell in ("lstm", "relational")]
+        b = [made(Generator(WORDS, LENGTH, embedding=4, width=8, cell=cell), 1) for cell in CELLS]
     for one, other in zip(a, b, strict=True):
         assert all(
             torch.equal(p, q) for p, q in zip(one.state_dict().values(), other.state_dict().values(), strict=True)

@@ -52,7 +52,7 @@ def form(config: c.TrainConfig, data: Splits) -> Form:
 
 def reals(config: c.TrainConfig, form: Form, data: Splits, way: str = "") -> Splits:
     """What the samples of one way should be like: of two domains one, each of its pictures once."""
-    if config.play == "noise":
+    if config.play in ("noise", "restyle"):
         return data
     made = translating.made_by(form, way)
     parts = (sides.domain(part, made) for part in (data.train, data.validation, data.test))
@@ -68,17 +68,22 @@ class Begins(NamedTuple):
 
 def places(config: c.TrainConfig, form: Form, part: Source, indices: Tensor, way: str = "") -> Tensor:
     """A sample of a part for each of these of its `reals`."""
-    return indices if config.play == "noise" else sides.samples_with(part, translating.made_by(form, way), indices)
+    if config.play in ("noise", "restyle"):
+        return indices
+    return sides.samples_with(part, translating.made_by(form, way), indices)
 
 
 def begins(
     config: c.TrainConfig, form: Form, part: Source, n: int, purpose: str, device: torch.device, way: str = ""
 ) -> Begins:  # fmt: skip
     """The same n for each run with this seed: latents, with their classes in turns; or pictures of a part of the data,
-    each once, as many as it has."""
+    each once, as many as it has; or sentences of it, with another style for each."""
     if config.play == "noise":
         z = torch.randn(n, config.nets.z_dim, generator=Stream(config.seed, purpose).at(0))
         return Begins(z.to(device), class_cycle(n, form.classes).to(device))
+    if config.play == "restyle":
+        x, y, _ = translating.dealt_of(config.play, form, mixed(part, n))
+        return Begins(x.to(device), translating.others(y, form.classes).to(device))
     dealt = translating.dealt_of(config.play, form, mixed(translating.given_once(form, part, way), n), way)
     return Begins(dealt.z.to(device), dealt.y.to(device))
 
@@ -99,6 +104,8 @@ def device(machine: c.Machine) -> torch.device:
 
 def drawing(config: c.TrainConfig, form: Form, data: Splits, device: torch.device) -> Callable[[Game], Picture]:
     """A function that draws the samples of latents, or of pictures, that stay the same for the whole run."""
+    if config.play == "restyle":
+        return translating.restyling_drawn(form, data.validation, device)
     if config.play != "noise":
         return translating.drawing(config.play, form, data.validation, device)
     if form.vocabulary is not None:

@@ -14,18 +14,21 @@ from torch import Tensor, nn, optim
 from equipoise import augment
 from equipoise import config as c
 from equipoise.build.players import Form, freeze, layout, networks, pack
+from equipoise.data.vocabulary import END
 from equipoise.ema import EMA
 from equipoise.encoders.perception import Perceive, perception
 from equipoise.encoders.weights import read
 from equipoise.errors import ConfigError, DataError
 from equipoise.games import dealing as dealings
 from equipoise.games.adaptive import Adaptive, AgainstHeldOut, HeldOut, Pairs, Steady
+from equipoise.games.aligning import OfStates
 from equipoise.games.answers import Levels
 from equipoise.games.base import Batch
 from equipoise.games.cyclegan import BACK, CycleGAN
 from equipoise.games.dealing import Dealing, Undrawn
 from equipoise.games.gan import GAN, Augment, Call, Precision, nothing_seen
 from equipoise.games.pool import NoPool, Pool
+from equipoise.games.restyling import OfWords, Restyling
 from equipoise.games.textgan import TextGAN
 from equipoise.knobs import Knobs
 from equipoise.losses import CLASS_LOSSES
@@ -33,7 +36,7 @@ from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
 
 COLOURS = ("color", "ada-color")  # augmentations that change what a pixel is
-AnyGame = GAN | CycleGAN | TextGAN
+AnyGame = GAN | CycleGAN | TextGAN | Restyling
 
 
 def none_held_out(drawn: int) -> Batch:
@@ -49,6 +52,8 @@ def game(
     G, D = players(config, form, config.seed, device)
     if isinstance(config.nets, c.Language):
         return of_sentences(config, G, D, device, processes)
+    if isinstance(config.nets, c.Restyler):
+        return of_restyling(config, config.nets, form, G, D, device, processes)
     if config.play != "cycle":
         g_opt = optimizer(config.optim.g, [G], config.knobs.g_lr)
         return of_two(config, form, G, D, g_opt, device, processes, held_out)
@@ -124,6 +129,27 @@ def of_sentences(
     )
 
 
+def of_restyling(
+    config: c.TrainConfig, nets: c.Restyler, form: Form, G: nn.Module, D: nn.Module, device: torch.device,
+    processes: Processes,
+) -> Restyling:  # fmt: skip
+    return Restyling(
+        G=G,
+        D=D,
+        g_opt=optimizer(config.optim.g, [G], config.knobs.g_lr),
+        d_opt=optimizer(config.optim.d, [D], config.knobs.d_lr),
+        ema=EMA(G),
+        styles=form.classes,
+        end=END,
+        asked=Stream(config.seed, "styles", str(device)),
+        knobs=config.knobs,
+        lesson=OfStates() if nets.way == "aligned" else OfWords(),
+        sentences=config.images,
+        beta=config.speech.beta,
+        processes=processes,
+    )
+
+
 def dealing_of(play: c.Play, form: Form, way: str = "") -> Dealing:
     match play:
         case "noise":
@@ -132,6 +158,8 @@ def dealing_of(play: c.Play, form: Form, way: str = "") -> Dealing:
             return dealings.of_pairs(form.given)
         case "styles":
             return dealings.of_styles(form.given)
+        case "restyle":
+            return dealings.of_sentences
         case "domains" | "cycle":
             return dealings.of_domains(form.given) if way != BACK else dealings.of_domains_back(form.shape[0])
         case other:

@@ -16,6 +16,7 @@ from equipoise.data.vocabulary import Vocabulary
 from equipoise.errors import ConfigError
 from equipoise.nets import (
     adain,
+    aligned,
     dcgan,
     fastgan,
     focused,
@@ -26,6 +27,7 @@ from equipoise.nets import (
     r3gan,
     records,
     resnet,
+    restyler,
     stylegan2,
     translators,
 )
@@ -46,18 +48,23 @@ class Form:
     given: int = 0  # channels of the picture that G begins with; 0: it begins with noise
     told: int = 0  # channels of the picture that both players are told
     vocabulary: Vocabulary | None = None  # of sentences
+    styles: tuple[str, ...] = ()  # of sentences that are restyled: what the classes are called
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Form:
         """As it was written down."""
         vocabulary = Vocabulary.of(facts["vocabulary"]) if "vocabulary" in facts else None
-        return cls(tuple(facts["shape"]), facts["classes"], facts.get("given", 0), facts.get("told", 0), vocabulary)
+        return cls(
+            tuple(facts["shape"]), facts["classes"], facts.get("given", 0), facts.get("told", 0), vocabulary,
+            tuple(facts.get("styles", ())),
+        )  # fmt: skip
 
     def facts(self) -> dict[str, Any]:
         """To write down."""
         pictures = {"given": self.given, "told": self.told} if self.given else {}
         sentences = {"vocabulary": self.vocabulary.facts()} if self.vocabulary else {}
-        return {"shape": list(self.shape), "classes": self.classes} | pictures | sentences
+        restyled = {"styles": list(self.styles)} if self.styles else {}
+        return {"shape": list(self.shape), "classes": self.classes} | pictures | sentences | restyled
 
     @property
     def back(self) -> Form:
@@ -106,12 +113,12 @@ def networks(nets: c.Nets, form: Form, seed: int) -> tuple[nn.Module, nn.Module]
 
 def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
     shape, classes = form.shape, form.classes
-    if not isinstance(nets, c.MLP | c.Translation | c.Language | c.RecordNets):
+    if not isinstance(nets, c.MLP | c.Translation | c.Language | c.Restyler | c.RecordNets):
         require_power_of_two(nets.kind, shape, smallest=8)
     match nets:
         case c.MLP() | c.DCGAN():
             return of_layers(nets, form)
-        case c.Language() | c.RecordNets():
+        case c.Language() | c.Restyler() | c.RecordNets():
             return of_no_pictures(nets, form)
         case c.R3GAN():
             return (
@@ -150,7 +157,7 @@ def plain_networks(nets: c.Nets, form: Form) -> tuple[nn.Module, nn.Module]:
             assert_never(other)
 
 
-def of_no_pictures(nets: c.Language | c.RecordNets, form: Form) -> tuple[nn.Module, nn.Module]:
+def of_no_pictures(nets: c.Language | c.Restyler | c.RecordNets, form: Form) -> tuple[nn.Module, nn.Module]:
     """Sentences, and records."""
     shape, classes = form.shape, form.classes
     match nets:
@@ -159,10 +166,12 @@ def of_no_pictures(nets: c.Language | c.RecordNets, form: Form) -> tuple[nn.Modu
             words, length = len(form.vocabulary), shape[0]
             return (
                 language.Generator(words, length, embedding=nets.embedding, width=nets.g_width, cell=nets.cell,
-                                   slots=nets.slots, heads=nets.heads, classes=classes),
+                                   slots=nets.slots, heads=nets.heads, layers=nets.layers, classes=classes),
                 language.Discriminator(words, length, embedding=nets.d_embedding, views=nets.d_views,
                                        filters=nets.d_filters, classes=classes),
             )  # fmt: skip
+        case c.Restyler():
+            return of_restyling(nets, form)
         case c.RecordNets():
             return (
                 records.Generator(shape, z_dim=nets.z_dim, layers=nets.layers, values=nets.values),
@@ -170,6 +179,18 @@ def of_no_pictures(nets: c.Language | c.RecordNets, form: Form) -> tuple[nn.Modu
             )
         case other:
             assert_never(other)
+
+
+def of_restyling(nets: c.Restyler, form: Form) -> tuple[nn.Module, nn.Module]:
+    assert form.vocabulary is not None, "rules.speaking pairs these nets with sentences"
+    words, length, styles = len(form.vocabulary), form.shape[0], form.classes
+    if nets.way == "aligned":
+        return (
+            aligned.Generator(words, styles, embedding=nets.embedding, content=nets.width, style=nets.style),
+            aligned.Discriminator(nets.width + nets.style, styles, filters=nets.d_filters),
+        )
+    parts = {"width": nets.width, "heads": nets.heads, "layers": nets.layers}
+    return restyler.Generator(words, styles, length, **parts), restyler.Discriminator(words, styles, length, **parts)
 
 
 def of_layers(nets: c.MLP | c.DCGAN, form: Form) -> tuple[nn.Module, nn.Module]:
@@ -310,7 +331,7 @@ def is_layer(module: nn.Module) -> bool:
 def layout(nets: c.Nets) -> torch.memory_format:
     """Convolutions are up to twice as fast with the channels of a pixel side by side."""
     match nets:
-        case c.MLP() | c.Language() | c.RecordNets():
+        case c.MLP() | c.Language() | c.Restyler() | c.RecordNets():
             return torch.contiguous_format
         case c.DCGAN() | c.R3GAN() | c.ResNet() | c.StyleGAN2() | c.FastGAN() | c.Translation():
             return torch.channels_last

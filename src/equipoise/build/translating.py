@@ -15,10 +15,11 @@ from equipoise.build.pixels import as_pixels
 from equipoise.build.players import Form
 from equipoise.data import sides
 from equipoise.data.source import Source, Splits, everything, mixed
-from equipoise.errors import ConfigError
+from equipoise.errors import ConfigError, DataError
 from equipoise.games.base import Game
 from equipoise.games.cyclegan import BACK, CycleGAN
 from equipoise.games.dealing import Dealt, Undrawn
+from equipoise.pictures import Lines
 
 CASES = 16  # in a grid
 COLUMNS = 2  # cases beside each other
@@ -27,6 +28,8 @@ COLUMNS = 2  # cases beside each other
 def require_domains(config: c.TrainConfig, data: Splits) -> None:
     """Raises ConfigError where two domains are wanted and there is one, or the other way round."""
     play, kind, given, made = config.play, config.data.kind, data.given, data.train.shape[0] - data.given
+    if play == "restyle":
+        return require_styles(data)
     if play == "noise":
         if given:
             raise ConfigError(
@@ -48,8 +51,19 @@ def require_domains(config: c.TrainConfig, data: Splits) -> None:
         )
 
 
+def require_styles(data: Splits) -> None:
+    """Raises DataError for sentences of one style only."""
+    if data.train.classes < 2:
+        raise DataError(
+            "these sentences are of one style only, so there is no other to tell them in.\n"
+            "Give a folder with a .txt file for each style: its name is that of the style."
+        )
+
+
 def form(play: c.Play, data: Splits) -> Form:
-    """Of a set with two domains."""
+    """Of a set with two domains, or with several styles."""
+    if play == "restyle":
+        return Form(data.train.shape, data.train.classes, vocabulary=data.vocabulary, styles=tuple(data.class_names))
     channels, *sides = data.train.shape
     given, made = data.given, channels - data.given
     return Form((made, *sides), 0, given, {"pairs": given, "styles": made}.get(play, 0))
@@ -69,6 +83,28 @@ def given_once(form: Form, part: Source, way: str = "") -> Source:
     """The samples of a part that hold each picture that is given once: translated again, it would pass for a
     collapse."""
     return sides.once(part, given_to(form, way))
+
+
+def others(y: Tensor, styles: int) -> Tensor:
+    """For each style one that is not it, all others in turn. [N]."""
+    return (y + 1 + torch.arange(len(y)) % (styles - 1)) % styles
+
+
+def restyling_drawn(form: Form, part: Source, device: torch.device) -> Callable[[Game], Lines]:
+    """A function that writes a few sentences of a part, and below each what became of it."""
+    assert form.vocabulary is not None
+    x, y, _ = dealt_of("restyle", form, mixed(part, CASES))
+    asked, said = others(y, form.classes), form.vocabulary.lines(x)
+
+    def drawn(game: Game) -> Lines:
+        made = form.vocabulary.lines(game.sampler(x.to(device), asked.to(device)))
+        rows = zip(y.tolist(), said, asked.tolist(), made, strict=True)
+        return Lines([
+            line for own, one, other, told in rows
+            for line in (f"{form.styles[own]}: {one}", f"{form.styles[other]}: {told}", "")
+        ])  # fmt: skip
+
+    return drawn
 
 
 def dealt_of(play: c.Play, form: Form, part: Source, way: str = "") -> Dealt:

@@ -101,7 +101,8 @@ def resume(run: Run) -> None:
 
 
 for verb in (
-    trained.sample, trained.walk, trained.project, trained.translate, trained.judge, trained.directions, trained.export,
+    trained.sample, trained.walk, trained.project, trained.translate, trained.restyle, trained.judge,
+    trained.directions, trained.export,
 ):  # fmt: skip
     app.command()(verb)
 

@@ -1,4 +1,5 @@
-"""The verbs on what was trained: sample, walk, project, judge, directions, export. torch is imported inside them."""
+"""The verbs on what was trained: sample, walk, project, translate, restyle, judge, directions, export. torch is imported
+inside them."""
 
 from __future__ import annotations
 
@@ -122,6 +123,18 @@ def translate(
     from equipoise.cli import translation
 
     translation.translate(run, given, out, style, mask, back, window, checkpoint)
+
+
+def restyle(
+    run: Generator,
+    to: Annotated[str, typer.Option(help="The style: a name of the files that it was learned from.")],
+    out: Annotated[Path | None, typer.Option("-o", help="A .txt file [stdout].")] = None,
+    checkpoint: Checkpoint = "best",
+) -> None:
+    """Tells the sentences of stdin in another style, a line for each line."""
+    from equipoise.cli import use
+
+    use.restyle(use.opened(run, checkpoint), to, out)
 
 
 Rules = Annotated[Path | None, typer.Option(help="YAML: what experts ask of a mask (see docs/how-to/medical.md).")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, get_args
@@ -20,7 +21,7 @@ from equipoise.errors import ConfigError, StorageError
 from equipoise.generator import TrainedGenerator
 from equipoise.runs.folder import existing
 from equipoise.uses import directions as directed
-from equipoise.uses import discriminator, inversion, mixing, walks, writing
+from equipoise.uses import discriminator, inversion, mixing, restyling, walks, writing
 from equipoise.uses import export as exporting
 from equipoise.uses.directions import Method
 from equipoise.uses.export import Kind
@@ -84,6 +85,21 @@ def write(
         return
     writing.write(lines, out)
     screen.say(f"{n} sentences: {out}")
+
+
+def restyle(trained: TrainedGenerator, to: str, out: Path | None) -> None:
+    """Of stdin, to a file, or to stdout where none was named."""
+    restyling.style_of(trained, to)
+    told = restyling.restyled(trained, restyling.lines_in(sys.stdin.buffer.read()), to, screen.track)
+    if told.cut:
+        screen.fail(
+            f"{told.cut:,} of {len(told.lines):,} sentences have more than {trained.form.shape[0]} tokens: cut."
+        )
+    if out is None:
+        sys.stdout.buffer.write("".join(f"{line}\n" for line in told.lines).encode())
+        return
+    writing.write(told.lines, out)
+    screen.say(f"{len(told.lines)} sentences: {out}")
 
 
 def sample_latents(trained: TrainedGenerator, latent: Path, out: Path) -> None:

@@ -58,6 +58,7 @@ from equipoise.config.nets import Nets as Nets
 from equipoise.config.nets import Norm as Norm
 from equipoise.config.nets import RecordNets as RecordNets
 from equipoise.config.nets import ResNet as ResNet
+from equipoise.config.nets import Restyler as Restyler
 from equipoise.config.nets import StyleGAN2 as StyleGAN2
 from equipoise.config.nets import Translation as Translation
 from equipoise.config.section import Section as Section

@@ -99,6 +99,7 @@ Metrics = Literal[
     "self_bleu",
     "variety",
     "language_model",
+    "style",
     "records",
 ]
 
@@ -158,16 +159,16 @@ class Given(Section):
 
 
 # What G begins with: noise; the one picture of a pair; a picture of one of two domains, which is turned into one of the
-# other, or there and back; a picture that is given the style of another.
-Play = Literal["noise", "pairs", "domains", "cycle", "styles"]
+# other, or there and back; a picture that is given the style of another; a sentence that is told in another style.
+Play = Literal["noise", "pairs", "domains", "cycle", "styles", "restyle"]
 
 
 class Speech(Section):
-    """How G learns sentences: see `games.textgan`."""
+    """How G learns sentences: see `games.textgan`; of it, restyling knows beta alone."""
 
     imitates: float = Field(1.0, ge=0, le=1)  # part of the run in which G imitates; the rest it plays against D
     against: Literal["gumbel", "policy"] = "gumbel"  # how it learns from D: RelGAN's way, or SeqGAN's
-    beta: float = Field(100.0, ge=1)  # inverse temperature of Gumbel-softmax at the end; it begins with 1
+    beta: float = Field(100.0, ge=1)  # inverse temperature of soft words at the end; it begins with 1
     rollouts: int = Field(16, ge=1)  # of policy: completions of a sentence that is begun
 
 

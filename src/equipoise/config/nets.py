@@ -178,11 +178,12 @@ class Language(Section):
 
     kind: Literal["language"] = "language"
     z_dim: int = Field(32, ge=2)  # one number for each token: data.length
-    cell: Literal["lstm", "relational"] = "lstm"  # the memory of G
+    cell: Literal["lstm", "relational", "transformer"] = "lstm"  # the memory of G
     embedding: int = Field(128, ge=1)
     g_width: int = Field(256, ge=1)  # of the memory, of each slot
     slots: int = Field(1, ge=1)  # of the relational memory
-    heads: int = Field(2, ge=1)  # which it attends by
+    heads: int = Field(2, ge=1)  # which it, or the transformer, attends by
+    layers: int = Field(2, ge=1)  # of the transformer
     d_embedding: int = Field(64, ge=1)  # of all views together
     d_views: int = Field(1, ge=1)  # embeddings by which D sees a sentence; each is judged
     d_filters: int = Field(100, ge=1)  # of each width, 2 to 5 tokens
@@ -202,12 +203,54 @@ class Language(Section):
 
     @model_validator(mode="after")
     def parts_fit(self) -> Language:
-        if self.g_width % self.heads and self.cell == "relational":
+        if self.g_width % self.heads and self.cell != "lstm":
             raise ValueError(f"g_width={self.g_width} cannot be shared by {self.heads} heads: choose a multiple")
         if self.d_embedding % self.d_views:
             raise ValueError(
                 f"d_embedding={self.d_embedding} cannot be shared by {self.d_views} views: choose a multiple"
             )
+        return self
+
+
+class Restyler(Section):
+    """Nets that tell a sentence in another style. `transformer`: the Style Transformer, whose D reads words; `aligned`:
+    the cross-aligned autoencoder, whose D looks at the states in which G tells."""
+
+    kind: Literal["restyler"] = "restyler"
+    way: Literal["transformer", "aligned"] = "transformer"
+    width: int = Field(256, ge=1)  # of the transformer; of the autoencoder, of what a sentence means
+    heads: int = Field(4, ge=1)  # of the transformer
+    layers: int = Field(4, ge=1)  # of the transformer
+    embedding: int = Field(100, ge=1)  # of the autoencoder
+    style: int = Field(200, ge=1)  # of the autoencoder: width of a style
+    d_filters: int = Field(128, ge=1)  # of its D, of each width
+
+    @property
+    def z_dim(self) -> int:
+        """It begins with sentences."""
+        return 0
+
+    @property
+    def conditioning(self) -> Literal["none"]:
+        """It is told styles, whatever else."""
+        return "none"
+
+    @property
+    def g_norm(self) -> Norm:
+        return "none"
+
+    @property
+    def d_norm(self) -> Norm:
+        return "none"
+
+    @property
+    def init(self) -> Init:
+        return "torch"
+
+    @model_validator(mode="after")
+    def parts_fit(self) -> Restyler:
+        if self.width % self.heads and self.way == "transformer":
+            raise ValueError(f"width={self.width} cannot be shared by {self.heads} heads: choose a multiple")
         return self
 
 
@@ -236,6 +279,6 @@ class RecordNets(Section):
 
 
 Nets = Annotated[
-    MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN | Translation | Language | RecordNets,
+    MLP | DCGAN | R3GAN | ResNet | StyleGAN2 | FastGAN | Translation | Language | Restyler | RecordNets,
     Field(discriminator="kind"),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.config.data import ColouredDigits, Domains, MadeUpRecords, Records, Sentences
-from equipoise.config.nets import DCGAN, MLP, R3GAN, Language, RecordNets, ResNet, StyleGAN2, Translation
+from equipoise.config.nets import DCGAN, MLP, R3GAN, Language, RecordNets, ResNet, Restyler, StyleGAN2, Translation
 
 if TYPE_CHECKING:
     from equipoise.config.model import TrainConfig
@@ -31,26 +31,31 @@ def mixing(config: TrainConfig, nets: MLP | DCGAN) -> None:
 
 def speaking(config: TrainConfig) -> None:
     """Of sentences, which have nets and a game of their own."""
-    if isinstance(config.data, Sentences) != isinstance(config.nets, Language):
+    if isinstance(config.data, Sentences) != isinstance(config.nets, Language | Restyler):
         raise ValueError(
-            f"data.kind={config.data.kind} and nets.kind={config.nets.kind}: sentences need nets.kind=language, and "
-            "language sentences; take a recipe whose name begins with text"
+            f"data.kind={config.data.kind} and nets.kind={config.nets.kind}: sentences need nets.kind=language or "
+            "restyler, and these need sentences; take a recipe whose name begins with text"
         )
-    if not isinstance(config.data, Sentences) or not isinstance(config.nets, Language):
+    if not isinstance(config.data, Sentences):
         return
-    if config.data.length != config.nets.z_dim:
+    restyles = isinstance(config.nets, Restyler)
+    if isinstance(config.nets, Language) and config.data.length != config.nets.z_dim:
         raise ValueError(
             f"data.length={config.data.length} and nets.z_dim={config.nets.z_dim} are the same number, that of the "
             "tokens of a sentence: set both"
         )
     if config.shared_fakes:
         raise ValueError("shared_fakes is for pictures: set it to false")
-    if config.play != "noise":
-        raise ValueError(f"play={config.play} is for pictures: set play=noise")
-    if config.knobs.accumulate > 1:
+    if config.play != ("restyle" if restyles else "noise"):
+        raise ValueError(
+            f"play={config.play}: of sentences, nets.kind=restyler needs play=restyle, language play=noise"
+        )
+    if config.knobs.accumulate > 1 and not restyles:
         raise ValueError("knobs.accumulate is for pictures: set it to 1, and batch as large as it should be")
     if config.guardian.mode == "on":
         raise ValueError("the guardian's remedies are for pictures: set guardian.mode=watch, and it says what it finds")
+    if "style" in config.evaluate.metrics and not restyles:
+        raise ValueError("evaluate.metrics=style is of sentences that are restyled: leave it out")
 
 
 def styles(config: TrainConfig, nets: StyleGAN2) -> None:
@@ -117,7 +122,7 @@ def naming(config: TrainConfig) -> None:
 
 OF_LATENTS = ("mode_seeking", "z_consistency_d", "z_consistency_g", "path_length", "auxiliary", "reconstruction")
 OF_PLAYS = {  # the knobs that say something in some plays alone
-    "pixel": ("pairs",), "features": ("pairs",), "cycle": ("cycle",), "identity": ("cycle",),
+    "pixel": ("pairs",), "features": ("pairs",), "cycle": ("cycle", "restyle"), "identity": ("cycle", "restyle"),
     "nce": ("domains", "styles"), "nce_identity": ("domains",), "style": ("pairs", "styles"),
     "content": ("pairs",), "given_style": ("pairs", "styles"),
 }  # fmt: skip
@@ -127,6 +132,8 @@ OF_PARTNERS = ("ssim", "psnr")  # figures
 def playing(config: TrainConfig) -> None:
     """What G begins with, and what fits that."""
     knobs, play = config.knobs, config.play
+    if isinstance(config.nets, Restyler):
+        return
     if (play == "noise") != (not isinstance(config.nets, Translation)):
         raise ValueError(
             f"play={play} does not go with nets.kind={config.nets.kind}: nets.kind=translation begins with pictures, "

@@ -81,6 +81,11 @@ def of_domains_back(given: int) -> Dealing:
     return dealt
 
 
+def of_sentences(game: Draws, x: Tensor, y: Tensor) -> Dealt:
+    """G begins with a sentence x of the style y, and is told another style by whoever asks."""
+    return Dealt(x, y, x)
+
+
 def of_styles(given: int) -> Dealing:
     """G turns the first `given` channels into what has the style of the others, which it is told."""
 

@@ -1,14 +1,14 @@
-"""The game in which sentences of several styles, without pairs, are told in one another's style: the Style Transformer
-(Dai et al. 2019, arXiv:1905.05621), its Algorithms 1 and 2 with the multi-class discriminator.
+"""The game in which sentences of several styles, without pairs, are told in one another's style.
 
-A file of its own because D names styles, where that of `gan` tells reals from fakes, and because G is taught by three
-tasks at once: to say a sentence again in its own style, to bring back what it has restyled, and to be taken for the
-style that was asked for. Written from the paper; no code was copied.
+A file of its own because D names styles, where that of `gan` tells reals from fakes, and because G is taught by several
+tasks at once. What D and G are taught is a lesson: here that of the Style Transformer (Dai et al. 2019,
+arXiv:1905.05621), its Algorithms 1 and 2 with the multi-class discriminator; in `aligning` that of the cross-aligned
+autoencoder. Written from the papers; no code was copied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -43,7 +43,7 @@ class Restyler(Protocol):
     """What the game asks of G beside being a module: see `nets.restyler`."""
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """x [B, T] in the style y [B], soft: [B, T, V]."""
+        """x [B, T] in the style y [B]: words [B, T]."""
         ...
 
     def read_along(self, x: Tensor, y: Tensor, written: Tensor) -> Tensor:
@@ -58,15 +58,25 @@ class Hand(NamedTuple):
     y: Tensor  # [B] their style
     other: Tensor  # [B] another one
     due: Tensor  # [B, T] x, with IGNORED behind its end
+    words: Tensor  # that are due, a mean over the processes
+
+
+class Lesson(Protocol):
+    """What the players are taught: losses, and what is told of them."""
+
+    def of_D(self, game: Restyling, hand: Hand) -> tuple[Tensor, Signals]: ...
+
+    def of_G(self, game: Restyling, hand: Hand) -> tuple[Tensor, Signals]: ...
 
 
 @dataclass
 class Restyling:
-    """Of the knobs, `identity` weighs the first task, `cycle` the second, `adversarial` the third; at first the paper
-    plays the first alone, which is a schedule of the other two."""
+    """Of the knobs, `identity` weighs that a sentence is said again in its own style, `cycle` that a restyled one is
+    brought back, `adversarial` what D says; at first the papers play the first alone, which is a schedule of the other
+    two."""
 
     G: nn.Module  # a Restyler
-    D: nn.Module  # D(x) -> logits [B, styles + 1]; the last: of no style, it was restyled
+    D: nn.Module  # as the lesson needs it
     g_opt: Optimizer
     d_opt: Optimizer
     ema: EMA
@@ -74,6 +84,9 @@ class Restyling:
     end: int  # the word that ends a sentence
     asked: Stream  # which other style, by the index of the first sentence of a draw
     knobs: Knobs
+    lesson: Lesson
+    sentences: int = 0  # of the whole run
+    beta: float = 1.0  # how sharp soft words are at the end of the run: the inverse of their temperature, at first 1
     processes: Processes = ALONE
     seen: int = 0  # sentences shown to D
     drawn: int = 0  # other styles drawn
@@ -95,8 +108,11 @@ class Restyling:
         for _ in range(self.knobs.accumulate):
             with span("real samples"):
                 x, y = next(reals)
+            longest = self.processes.largest(int((x != self.end).sum(1).max()))
+            x = x[:, : longest + 1]  # what is behind all ends costs time, and teaches nothing
             behind = x.eq(self.end).cumsum(1) - x.eq(self.end).long() > 0
-            yield Hand(x, y, self.another(y), x.masked_fill(behind, IGNORED))
+            self.processes.average([words := (~behind).float().sum()])
+            yield Hand(x, y, self.another(y), x.masked_fill(behind, IGNORED), words)
 
     def another(self, y: Tensor) -> Tensor:
         """A style that is not y [B], each as likely as the next: a function of (seed, how many were drawn before)."""
@@ -108,55 +124,44 @@ class Restyling:
     def update_D(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
         set_pace(self.d_opt, knobs.d_lr, knobs.beta2)
-        losses = (self.loss_of_D(hand, told) for hand in hands)
+        hands = map(self.shown, hands)
+        losses = (self.taught(self.lesson.of_D, hand, told) for hand in hands)
         done = descend(self.d_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes, "D descends")
         return means(told) | detached(d_grad_norm=done.norm, d_nonfinite=nonfinite(*done))
-
-    def loss_of_D(self, hand: Hand, told: list[Signals]) -> Tensor:
-        """A sentence, and what G makes of it in its own style, are of that style; what is restyled is of none."""
-        with torch.no_grad():
-            own, restyled = self.G(hand.x, hand.y), self.G(hand.x, hand.other)
-        of_real, of_own, of_restyled = self.D(hand.x), self.D(own), self.D(restyled)
-        none = torch.full_like(hand.y, self.styles)
-        loss = cross_entropy(of_real, hand.y) + cross_entropy(of_own, hand.y) + cross_entropy(of_restyled, none)
-        self.seen += len(hand.x) * self.processes.count
-        told.append(detached(
-            d_loss=loss,
-            style_accuracy=of_real[:, : self.styles].argmax(1).eq(hand.y).float().mean(),
-            restyled_caught=of_restyled.argmax(1).eq(self.styles).float().mean(),
-        ))  # fmt: skip
-        return loss
 
     def update_G(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
         set_pace(self.g_opt, knobs.g_lr, knobs.beta2)
         with frozen(self.D):
-            losses = (self.loss_of_G(hand, told) for hand in hands)
+            losses = (self.taught(self.lesson.of_G, hand, told) for hand in hands)
             done = descend(self.g_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes, "G descends")
         return means(told) | detached(g_grad_norm=done.norm, g_nonfinite=nonfinite(*done))
 
-    def loss_of_G(self, hand: Hand, told: list[Signals]) -> Tensor:
-        """Equations 6, 7 and 9 of the paper, with their weights."""
-        knobs = self.knobs
-        identity = self.surprise(hand.x, hand)
-        loss, signals = knobs.identity * identity, {"identity": identity}
-        if knobs.cycle or knobs.adversarial:
-            restyled = self.G(hand.x, hand.other)
-            signals["cycle"] = self.surprise(restyled, hand)
-            signals["style"] = cross_entropy(self.D(restyled), hand.other)
-            loss = loss + knobs.cycle * signals["cycle"] + knobs.adversarial * signals["style"]
-        told.append(detached(g_loss=loss, **signals))
+    def shown(self, hand: Hand) -> Hand:
+        """To D, which counts."""
+        self.seen += len(hand.x) * self.processes.count
+        return hand
+
+    def taught(
+        self, lesson: Callable[[Restyling, Hand], tuple[Tensor, Signals]], hand: Hand, told: list[Signals]
+    ) -> Tensor:  # fmt: skip
+        loss, signals = lesson(self, hand)
+        told.append(detached(**signals))
         return loss
 
-    def surprise(self, told: Tensor, hand: Hand) -> Tensor:
-        """-log p(x | told, the style of x), a mean over words, in nats."""
-        logits = self.G.read_along(told, hand.y, hand.x)  # type: ignore[operator]  # a Restyler
-        return cross_entropy(logits.flatten(0, 1), hand.due.flatten(), ignore_index=IGNORED)
+    def surprise(self, logits: Tensor, hand: Hand) -> Tensor:
+        """-log p of the sentence, a mean over the words of all processes, in nats."""
+        nats = cross_entropy(logits.flatten(0, 1), hand.due.flatten(), ignore_index=IGNORED, reduction="sum")
+        return nats / hand.words
 
-    @torch.no_grad()
+    @property
+    def sharpness(self) -> float:
+        """Of soft words, now: it rises evenly by its logarithm."""
+        return float(self.beta ** min(self.seen / max(1, self.sentences), 1.0))
+
     def sampler(self, z: Tensor, y: Tensor) -> Tensor:
-        """Sentences z [B, T] in the style y [B], at each place the likeliest word. [B, T]."""
-        words: Tensor = self.ema.net(z, y).argmax(2)
+        """Sentences z [B, T] in the style y [B], by the averaged generator. [B, T]."""
+        words: Tensor = self.ema.net(z, y)
         return words
 
     def networks(self) -> dict[str, nn.Module]:
@@ -170,3 +175,33 @@ class Restyling:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         load_state_of_two(self, state)
+
+
+class OfWords:
+    """The Style Transformer's. D(x) -> logits [B, styles + 1] of words or soft words; the last: of no style, it was
+    restyled."""
+
+    def of_D(self, game: Restyling, hand: Hand) -> tuple[Tensor, Signals]:
+        """A sentence, and what G makes of it in its own style, are of that style; what is restyled is of none."""
+        with torch.no_grad():
+            own, restyled = (game.G.soft(hand.x, y, game.sharpness) for y in (hand.y, hand.other))  # type: ignore[operator]
+        of_real, of_own, of_restyled = game.D(hand.x), game.D(own), game.D(restyled)
+        none = torch.full_like(hand.y, game.styles)
+        loss = cross_entropy(of_real, hand.y) + cross_entropy(of_own, hand.y) + cross_entropy(of_restyled, none)
+        return loss, {
+            "d_loss": loss,
+            "d_right": of_real[:, : game.styles].argmax(1).eq(hand.y).float().mean(),
+            "restyled_caught": of_restyled.argmax(1).eq(game.styles).float().mean(),
+        }
+
+    def of_G(self, game: Restyling, hand: Hand) -> tuple[Tensor, Signals]:
+        """Equations 6, 7 and 9 of the paper, with their weights."""
+        knobs = game.knobs
+        identity = game.surprise(game.G.read_along(hand.x, hand.y, hand.x), hand)  # type: ignore[operator]
+        loss, signals = knobs.identity * identity, {"identity": identity}
+        if knobs.cycle or knobs.adversarial:
+            restyled = game.G.soft(hand.x, hand.other, game.sharpness)  # type: ignore[operator]
+            signals["cycle"] = game.surprise(game.G.read_along(restyled, hand.y, hand.x), hand)  # type: ignore[operator]
+            signals["style"] = cross_entropy(game.D(restyled), hand.other)
+            loss = loss + knobs.cycle * signals["cycle"] + knobs.adversarial * signals["style"]
+        return loss, signals | {"g_loss": loss}

@@ -48,6 +48,10 @@ class Speaker(Protocol):
 
     def logits(self, tokens: Tensor, y: Tensor) -> Tensor: ...
 
+    def states(self, tokens: Tensor, y: Tensor) -> Tensor: ...
+
+    def out(self, states: Tensor) -> Tensor: ...
+
     def soft(self, noise: Tensor, y: Tensor, beta: float) -> Tensor: ...
 
 
@@ -84,7 +88,8 @@ class TextGAN:
         lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for _ in range(self.knobs.d_steps):
             self.count(real := next(reals))
-            done = self.descend(self.g_opt, surprise(self.G, *real).mean(), "G imitates")
+            nats = surprise(self.G, *real)
+            done = self.descend(self.g_opt, nats.sum() / self.shared(len(nats)), "G imitates")
             lost = lost + nonfinite(*done)
         return detached(g_loss=done.loss, nll=done.loss, g_grad_norm=done.norm, g_nonfinite=lost)
 
@@ -124,18 +129,33 @@ class TextGAN:
 
     def update_G_by_policy(self, real: Batch) -> Signals:
         """REINFORCE (Williams 1992): each token is rewarded by what D says of the sentences that it leads to. SeqGAN,
-        equations 4 and 8, less the mean reward at each place as a baseline."""
+        equations 4 and 8, less a baseline."""
         set_pace(self.g_opt, self.knobs.g_lr, self.knobs.beta2)
         y = real[1]
         fake = self.G(self.noise(len(y)), y)
         reward = self.rewards(fake, y)
         chances = log_softmax(self.G.logits(fake, y), -1).gather(-1, fake[..., None])[..., 0]
         said = spoken(fake)
-        gain = (reward - (reward * said).sum(0) / said.sum(0).clamp(min=1)) * said
-        done = self.descend(self.g_opt, -(gain * chances).sum() / said.sum(), "G descends")
+        gain = (reward - self.baseline(reward, said)) * said
+        done = self.descend(self.g_opt, -(gain * chances).sum() / self.shared(said.sum()), "G descends")
         return detached(
             g_loss=done.loss, reward=reward[:, -1].mean(), g_grad_norm=done.norm, g_nonfinite=nonfinite(*done)
         )
+
+    def baseline(self, reward: Tensor, said: Tensor) -> Tensor:
+        """The mean reward of all other sentences that say something at a place: what does not depend on a token leaves
+        its slope without bias (Kool et al. 2019). 0 where there is no other. [B, L]."""
+        own = torch.stack([reward * said, said])  # [2, B, L]
+        self.processes.average([whole := own.sum(1)])
+        rewards, others = whole[:, None] * self.processes.count - own
+        return rewards / others.clamp(min=1)
+
+    def shared(self, count: Tensor | int) -> Tensor:
+        """A count of this process as its mean over all, so that each token weighs the same in whichever it is."""
+        self.processes.average(
+            [mean := torch.as_tensor(count, dtype=torch.float32, device=self.latents.device).clone()]
+        )
+        return mean
 
     @torch.no_grad()
     def rewards(self, fake: Tensor, y: Tensor) -> Tensor:
@@ -196,9 +216,11 @@ class TextGAN:
 
 
 def surprise(G: Speaker, tokens: Tensor, y: Tensor) -> Tensor:
-    """-log p in nats of each token that is said, the end included, as a list over all sentences [B, L]. [T]."""
-    nats = cross_entropy(G.logits(tokens, y).transpose(1, 2), tokens, reduction="none")
-    return nats[spoken(tokens) > 0]
+    """-log p in nats of each token that is said, the end included, as a list over all sentences [B, L]. [T]. What is
+    behind the ends is not worked out: most of the time goes into logits."""
+    tokens = tokens[:, : 1 + int((tokens != 0).sum(1).max())]
+    said = spoken(tokens) > 0
+    return cross_entropy(G.out(G.states(tokens, y)[said]), tokens[said], reduction="none")
 
 
 def spoken(tokens: Tensor) -> Tensor:

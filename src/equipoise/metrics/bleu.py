@@ -54,6 +54,23 @@ def sentence_self_bleu(tokens: Tensor, most: int = 5) -> Tensor:
     return torch.from_numpy(bleu_of(matches, of, closest_other(of)))
 
 
+def paired_bleu(tokens: Tensor, references: Tensor, most: int = 5) -> Tensor:
+    """The same of each sentence [N, L] against its own reference alone, of [N, K]. [N, most] float64.
+
+    Raises:
+        DataError: without sentences.
+    """
+    require(1, tokens, references)
+    matches = []
+    for own, others in grams(tokens, references, most=most):
+        kinds = 1 + max(int(own.gram.max(initial=0)), int(others.gram.max(initial=0)))
+        asked, known = own.sentence * kinds + own.gram, others.sentence * kinds + others.gram
+        place = np.minimum(np.searchsorted(known, asked), max(len(known) - 1, 0))
+        limit = np.where(known[place] == asked, others.times[place], 0) if len(known) else np.zeros_like(own.times)
+        matches.append(matched(own, limit, len(tokens)))
+    return torch.from_numpy(bleu_of(matches, lengths(tokens), lengths(references)))
+
+
 def matched(own: Counts, limit: Ints, n: int) -> Ints:
     """Of each of n sentences, how many of its n-grams are in a reference, each as often as in one of these. [n]."""
     found = np.zeros(n, dtype=np.int64)

@@ -1,5 +1,6 @@
-"""Sentences, token by token: G remembers by an LSTM (SeqGAN) or a relational memory (RelGAN, Nie et al. 2019); D reads
-them by convolutions over one embedding (TextCNN) or many (RelGAN). Written from the papers; no code was copied.
+"""Sentences, token by token: G remembers by an LSTM (SeqGAN), a relational memory (RelGAN, Nie et al. 2019) or the
+attention of a transformer (Vaswani et al. 2017, arXiv:1706.03762); D reads them by convolutions over one embedding
+(TextCNN) or many (RelGAN). Written from the papers; no code was copied.
 
 Token 0 stands before and behind each sentence. G is a function of z: one normal number for each token, whose place in
 its distribution chooses the token.
@@ -7,13 +8,15 @@ its distribution chooses the token.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, assert_never
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+from torch.nn.functional import one_hot, pad
 
-Cell = Literal["lstm", "relational"]
+from equipoise.nets.transformer import Block, before
+
+Cell = Literal["lstm", "relational", "transformer"]
 FILTER_WIDTHS = (2, 3, 4, 5)  # tokens
 
 
@@ -71,28 +74,65 @@ class RelationalMemory(nn.Module):
         return memory
 
 
+class Transformer(nn.Module):
+    """Its memory is all that came before."""
+
+    def __init__(self, width_in: int, width: int, length: int, layers: int, heads: int):
+        super().__init__()
+        self.width, self.project, self.places = width, nn.Linear(width_in, width), nn.Embedding(length, width)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def begin(self, count: int) -> Tensor:
+        """What is kept of no token. [layers, 2, B, 0, width]."""
+        return self.places.weight.new_zeros(len(self.blocks), 2, count, 0, self.width)
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, T, width_in] -> h [B, T, width], and what is kept of all so far."""
+        past, new = state.shape[3], x.shape[1]
+        seen = self.project(x) + self.places.weight[past : past + new]
+        allowed, kept = before(new, past, x.device), list[Tensor]()
+        for block, own in zip(self.blocks, state, strict=True):
+            seen, of_block = block(seen, allowed, own)
+            kept.append(of_block)
+        return self.norm(seen), torch.stack(kept)
+
+
 class Generator(nn.Module):
     temperature: Tensor
 
     def __init__(
         self, words: int, length: int, *, embedding: int, width: int, cell: Cell, slots: int = 1, heads: int = 2,
-        classes: int = 0,
+        layers: int = 2, classes: int = 0,
     ):  # fmt: skip
         """`words` are all tokens, token 0 included; sentences have at most `length`."""
         super().__init__()
         self.words, self.length = words, length
         self.embed = nn.Embedding(words, embedding)
         self.of_class = nn.Embedding(classes, embedding) if classes else None
-        self.cell = LSTM(embedding, width) if cell == "lstm" else RelationalMemory(embedding, width, slots, heads)
+        self.cell: LSTM | RelationalMemory | Transformer
+        match cell:
+            case "lstm":
+                self.cell = LSTM(embedding, width)
+            case "relational":
+                self.cell = RelationalMemory(embedding, width, slots, heads)
+            case "transformer":
+                self.cell = Transformer(embedding, width, length, layers, heads)
+            case other:
+                assert_never(other)
         self.out = nn.Linear(self.cell.width, words)
         self.register_buffer("temperature", torch.ones(()))  # below 1 likely tokens are likelier still
 
     def logits(self, tokens: Tensor, y: Tensor) -> Tensor:
         """Of each token given those before it. tokens [B, L], y [B] -> [B, L, words]."""
-        before = torch.cat([torch.zeros_like(tokens[:, :1]), tokens[:, :-1]], 1)
-        h, _ = self.cell(self.told(before, y), self.cell.begin(len(tokens)))
-        scores: Tensor = self.out(h)
+        scores: Tensor = self.out(self.states(tokens, y))
         return scores
+
+    def states(self, tokens: Tensor, y: Tensor) -> Tensor:
+        """What the memory puts out before each token: `out` makes logits of it. [B, L, width]."""
+        heard = torch.cat([torch.zeros_like(tokens[:, :1]), tokens[:, :-1]], 1)
+        h, _ = self.cell(self.told(heard, y), self.cell.begin(len(tokens)))
+        return h
 
     def told(self, tokens: Tensor, y: Tensor) -> Tensor:
         """What the memory hears: [B, T] -> [B, T, embedding]."""
@@ -117,7 +157,9 @@ class Generator(nn.Module):
             token = token if alive is None else token * alive
             alive = token != 0
             found.append(token)
-        return torch.stack(found, 1)
+            if not alive.any():
+                break
+        return pad(torch.stack(found, 1), (0, self.length - len(found)))
 
     def next(self, token: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One token [B] further: the logits of the next [B, words]."""

@@ -70,6 +70,8 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "text-conditional": text.text_conditional,
     "text-relgan": text.text_relgan,
     "text-seqgan": text.text_seqgan,
+    "text-restyle": text.text_restyle,
+    "text-aligned": text.text_aligned,
     "medical-records": records.medical_records,
 }
 

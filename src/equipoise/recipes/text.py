@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from equipoise.config import Adam, Evaluate, Language, Optim, Sentences, Speech, TrainConfig
+from equipoise.config import Adam, Evaluate, Language, Optim, Restyler, Sentences, Speech, TrainConfig
 from equipoise.knobs import Knobs, Phases, Schedule, Slope
 
 OF_TEXT = Evaluate(metrics=("fd", "bleu", "self_bleu", "variety"))
 ADAM = Optim(g=Adam(betas=(0.9, 0.999)), d=Adam(betas=(0.9, 0.999)))
 IMITATION = Speech()
+RESTYLED = Evaluate(metrics=("style", "self_bleu", "variety"), best_by="style_score")
+ALONE = 0.1  # part of a run in which G learns to say a sentence again, before it restyles any
 PRETRAINED = 0.5  # part of a run in which G imitates, before it meets D
 
 
@@ -59,6 +61,49 @@ def text_conditional() -> TrainConfig:
     config = text_mle()
     nets = config.nets.model_copy(update={"conditioning": "projection"})
     return config.model_copy(update={"recipe": "text-conditional", "nets": nets})
+
+
+def text_restyle() -> TrainConfig:
+    """The Style Transformer (Dai et al. 2019, arXiv:1905.05621): tells sentences in another style, learned without
+    pairs from a folder with a file for each. With half of the paper's width and layers, and without its dropout.
+
+    Not measured.
+    """
+    knobs = Knobs(
+        g_lr=3e-4, d_lr=3e-4, d_steps=2, identity=0.25, cycle=0.5, adversarial=1.0, clip_norm=5.0,
+        ema_halflife_kimg=2.0,
+    )  # fmt: skip
+    late = Phases(starts=(0, ALONE), values=(0, 1))
+    return restyling(
+        "text-restyle", Restyler(width=128, layers=2), Speech(beta=1.0), knobs, {"cycle": late, "adversarial": late}
+    )
+
+
+def text_aligned() -> TrainConfig:
+    """The cross-aligned autoencoder (Shen et al. 2017, arXiv:1705.09655), the simpler way to restyle: recurrent nets,
+    and a D that looks at the states in which sentences are told. Soft words become 100 times sharper, not 1,000 times.
+
+    Not measured.
+    """
+    knobs = Knobs(loss="nonsaturating", g_lr=5e-4, d_lr=5e-4, identity=1.0, clip_norm=5.0, ema_halflife_kimg=2.0)
+    late = Phases(starts=(0, ALONE), values=(0, 1))
+    return restyling("text-aligned", Restyler(way="aligned"), Speech(beta=100.0), knobs, {"adversarial": late})
+
+
+def restyling(name: str, nets: Restyler, speech: Speech, knobs: Knobs, schedules: dict[str, Schedule]) -> TrainConfig:
+    return TrainConfig(
+        recipe=name,
+        kimg=600,
+        batch=64,
+        data=Sentences(path="styles", words=10_000, length=20),
+        nets=nets,
+        play="restyle",
+        speech=speech,
+        optim=ADAM,
+        knobs=knobs,
+        schedules=schedules,
+        evaluate=RESTYLED,
+    )
 
 
 def of_text(

@@ -198,6 +198,8 @@ def what_to_do(story: Story) -> list[Said]:
 def drawing(story: Story, best: str) -> tuple[str, str]:
     if story.config.play == "noise":
         return "Draw samples:", f"equipoise sample {story.path} -n 100 -o samples.png{best}"
+    if story.config.play == "restyle":
+        return "Tell sentences in another style:", f"equipoise restyle {story.path} --to STYLE < in.txt > out.txt{best}"
     return "Translate pictures:", f"equipoise translate {story.path} PICTURES -o translated{best}"
 
 

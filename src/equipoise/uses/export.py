@@ -64,6 +64,11 @@ def exported(trained: TrainedGenerator, kind: Kind, out: Path) -> list[Path]:
         MachineError: for ONNX where onnx and onnxscript are not installed.
         StorageError: when it cannot be written.
     """
+    if trained.form.styles:
+        raise ConfigError(
+            "export writes a sampler, and this generator begins with sentences: model.safetensors of its run holds all "
+            "that equipoise restyle needs."
+        )
     if trained.form.given:
         raise ConfigError(
             "export writes a sampler, and this generator begins with pictures: model.safetensors of its run holds all "
