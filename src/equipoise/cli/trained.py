@@ -1,4 +1,4 @@
-"""The verbs on what was trained: sample, walk, project, translate, restyle, judge, directions, export. torch is imported
+"""The verbs on what was trained: sample, walk, project, translate, restyle, judge, directions, export. They import torch
 inside them."""
 
 from __future__ import annotations
