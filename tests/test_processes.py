@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,27 @@ def test_processes_that_draw_their_own_latents_are_noticed(tmp_path, monkeypatch
 def test_parts_make_up_the_whole():
     whole = torch.arange(12).view(6, 2)
     assert torch.equal(torch.cat([Processes(rank, 3).part(whole) for rank in range(3)]), whole)
+
+
+@dataclass(frozen=True)
+class Beside(Processes):
+    """One of two processes; the other has another number."""
+
+    other: float = 0.0
+
+    def average(self, tensors: Sequence[torch.Tensor]) -> None:
+        for tensor in tensors:
+            tensor.add_(self.other).div_(2)
+
+
+def test_the_mean_of_numbers_without_a_slope_is_the_same_to_the_bit_in_all():
+    """G keeps the mean length of its paths: ranks that differ in it would resume to other bits."""
+    for a, b in torch.rand(2000, 2, generator=torch.Generator().manual_seed(0)):
+        first, second = (Beside(i, 2, other=x.item()).mean(y.clone()) for i, (x, y) in enumerate([(b, a), (a, b)]))
+        assert torch.equal(first, second)
+    mean = Beside(0, 2, other=3.0).mean(torch.tensor(1.0, requires_grad=True))
+    assert mean.item() == 2
+    assert torch.autograd.grad(mean, mean)[0] == 1
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_refused():

@@ -244,6 +244,38 @@ def test_losing_any_registered_entry_is_noticed(name, tiny, tmp_path):
     assert unnoticed == []
 
 
+def test_a_run_killed_while_it_wrote_its_first_checkpoint_starts_again(tiny, tmp_path, monkeypatch):
+    """Its record tells of that checkpoint already."""
+
+    def cut(*args: Any, **facts: Any) -> Path:
+        raise Cut
+
+    config = tiny("digits", "guardian.mode=off", steps=24)
+    launch.start(config, tmp_path / "whole")
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr(checkpoint, "save", cut)
+        launch.start(config, tmp_path / "cut")
+    assert list(events.read(tmp_path / "cut" / "events.jsonl"))[-1]["kind"] == "checkpoint"
+    launch.resume(tmp_path / "cut")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("harm", [lambda file: file.write_bytes(b"?"), Path.unlink], ids=["damaged", "gone"])
+@pytest.mark.parametrize("place", ["checkpoints", "best"])
+def test_a_damaged_checkpoint_that_is_not_resumed_from_does_not_keep_a_run_from_its_end(place, harm, tiny, tmp_path):
+    config = tiny("digits", "guardian.mode=off", steps=24)
+    launch.start(config, tmp_path / "whole")
+    with pytest.raises(Cut):
+        launch.start(config, tmp_path / "cut", watch=cut_at(8 * 21))
+    path = checkpoint.newest_first(tmp_path / "cut" / place)[1 if place == "checkpoints" else 0]
+    harm(path / "manifest.json")
+    told: list[str] = []
+    run = launch.resume(tmp_path / "cut", warn=told.append)
+    assert differences(final_state(tmp_path / "whole")["game.G"], final_state(run.path)["game.G"]) == []
+    assert run.model.exists()
+    assert any("set aside" in text for text in told) == (place == "best")
+
+
 def test_a_missing_or_unknown_entry_is_refused(tiny, tmp_path):
     config = tiny("digits")
     _, state, _ = interrupted(config, tmp_path / "cut")

@@ -132,14 +132,15 @@ def resume(
 
 
 def damaged_checkpoints(run: RunFolder) -> Iterator[str]:
-    """Sets the damaged ones aside, from the newest on, until one is good."""
-    for path in checkpoint.newest_first(run.checkpoints):
-        try:
-            checkpoint.verify(path)
-        except Damaged as error:
-            yield f"{error}\nIt was set aside as {checkpoint.set_aside(path).name}."
-        else:
-            return
+    """Sets the damaged ones aside, from the newest on, until one is good; and the best."""
+    for place in (run.checkpoints, run.best):
+        for path in checkpoint.newest_first(place):
+            try:
+                checkpoint.verify(path)
+            except Damaged as error:
+                yield f"{error}\nIt was set aside as {checkpoint.set_aside(path).name}."
+            else:
+                break
 
 
 def play(
@@ -277,10 +278,12 @@ def facts(config: Path, data: Splits, form: build.Form) -> dict[str, Any]:
 def refuse_to_start_again(run: RunFolder) -> None:
     """A run without a checkpoint starts at its beginning, unless it had one: then its record is worth keeping.
 
+    The row `checkpoint` is written before the checkpoint itself, which may have been cut short; the clock's rows after.
+
     Raises:
         StorageError: when there were checkpoints.
     """
-    if any(row["kind"] == "checkpoint" for row in folder.rows(run.events)):
+    if any(row["kind"] in ("speed", "stopped") for row in folder.rows(run.clock)):
         raise StorageError(f"no checkpoint of {run.path} is left undamaged, so it cannot go on. Train it anew.")
 
 

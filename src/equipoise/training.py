@@ -6,6 +6,7 @@ import copy
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,7 +17,7 @@ from equipoise.controller import Controller, Sight
 from equipoise.data.batches import Batches
 from equipoise.diagnosis.causes import found
 from equipoise.diagnosis.finding import Finding
-from equipoise.errors import Diverged, GaveUp, Stopped, StorageError
+from equipoise.errors import Damaged, Diverged, GaveUp, Stopped, StorageError
 from equipoise.evaluation import Figures
 from equipoise.games.base import Game, Signals
 from equipoise.judging import Judge
@@ -362,9 +363,13 @@ def write_checkpoint(run: Run[Any]) -> Path:
 
 
 def known_snapshots(run: Run[Any]) -> set[int]:
-    """The steps that the newest checkpoints may send a run back to that resumes from them."""
-    newest = checkpoint.newest_first(run.folder.checkpoints)[: run.plan.keep]
-    return {step for path in newest for step in checkpoint.manifest(path).get("snapshots", [])}
+    """The steps that the newest checkpoints may send a run back to that resumes from them, which it does from none that
+    is damaged."""
+    known: set[int] = set()
+    for path in checkpoint.newest_first(run.folder.checkpoints)[: run.plan.keep]:
+        with suppress(Damaged):
+            known.update(checkpoint.manifest(path).get("snapshots", []))
+    return known
 
 
 def leave(run: Run[Any], number: int, *, saved: bool) -> None:

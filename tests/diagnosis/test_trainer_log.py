@@ -288,6 +288,12 @@ def test_without_fid_most_of_the_others_must_agree():
     assert "past its best" not in symptoms(changed(log, density=ramp(0.5)))
 
 
+def test_figures_with_too_few_values_to_be_judged_have_no_say():
+    fell = changed(only(healthy(), "recall"), recall=ramp(0.5))
+    few = {name: (AT[: LEAST - 1], healthy()[name][1][: LEAST - 1]) for name in ("fid", "density")}
+    assert symptoms(fell)["past its best"] == symptoms(fell | few)["past its best"] == "severe"
+
+
 def test_the_figures_that_agree_are_named():
     log = changed(healthy(), fid=ramp(2), **{"is": ramp(0.6)})
     assert found(log, "past its best")[1].meaning.endswith("worse as well: is")

@@ -273,6 +273,15 @@ def test_the_best_of_a_run_that_is_ill_for_most_of_its_time_is_not_forgotten():
     assert change.back_to == best.step
 
 
+def test_a_look_without_samples_is_never_the_best():
+    play = Play()
+    play.look({})
+    play.looks(healthy(30))
+    assert play.treatment.best.step > 1
+    play.looks(collapsed(2))
+    assert play.look(collapsed(1)[0].signals, over=True).back_to == play.treatment.best.step
+
+
 def test_where_nothing_is_left_and_it_was_better_before_the_run_stops():
     play = Play(failed={rung.name: FAILURES for ladder in LADDER.values() for rung in ladder})
     play.looks(healthy(20))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from contextlib import closing
 
 import pytest
@@ -41,6 +42,21 @@ def test_a_full_disk_is_said_once(tmp_path):
     (tmp_path / "log").symlink_to("/dev/full")
     with closing(Log(tmp_path / "log")) as log, pytest.raises(StorageError, match="No space left"):
         log.append("a")
+
+
+def test_a_row_that_fits_in_part_is_taken_back(tmp_path):
+    """As on a disk that is nearly full, where the system writes as much as it can."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(Log(tmp_path / "log")) as log:
+        log.append("a")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (log.offset + 10, hard))
+        try:
+            with pytest.raises(StorageError, match="cannot write"):
+                log.append("b")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        log.append("c")
+    assert [row["kind"] for row in read(tmp_path / "log")] == ["a", "c"]
 
 
 def test_a_restored_log_takes_back_what_came_later(tmp_path):

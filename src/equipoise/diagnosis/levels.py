@@ -86,7 +86,7 @@ class Look:
         """FID decides where there is one; without it, more than half of the other figures must agree."""
         if len(self.series("fid")[0]) >= LEAST:
             return self.fell("fid")
-        others = [name for name in QUALITY if name in self.log]
+        others = [name for name in QUALITY if len(self.series(name)[0]) >= LEAST]
         worse = [each for name in others if (each := self.fell(name))]
         return max(worse, key=lambda each: each.factor) if 2 * len(worse) > len(others) else None
 

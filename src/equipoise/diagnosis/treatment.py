@@ -5,6 +5,7 @@ A function of the history and of its own state: the same numbers give the same c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -112,7 +113,7 @@ class Treatment:
             before = [replace(s, healthy=False) if s.look >= doubtful else s for s in before]
         self.snapshots = kept([new, *before])
         known = [*([self.best] if self.best else []), *self.confirmed]
-        self.best = min(known, key=lambda s: s.shortfall, default=None)
+        self.best = min(known, key=lambda s: math.inf if math.isnan(s.shortfall) else s.shortfall, default=None)
 
     @property
     def confirmed(self) -> list[Snapshot]:

@@ -109,22 +109,25 @@ def verify(checkpoint: Path) -> tuple[bytes, dict[str, Any]]:
         StorageError: when they cannot be read, or are of another schema.
     """
     try:
-        manifest = unsealed((checkpoint / "manifest.json").read_bytes())
-        blob, expected = (checkpoint / "state.pt").read_bytes(), manifest["files"]["state.pt"]
+        about = manifest(checkpoint)
+        blob, expected = (checkpoint / "state.pt").read_bytes(), about["files"]["state.pt"]
     except FileNotFoundError as error:
         raise Damaged(f"{checkpoint} is incomplete: {error.strerror}.") from error
     except OSError as error:
         raise StorageError(f"{checkpoint} cannot be read: {error.strerror}.") from error
     if len(blob) != expected["bytes"] or hashlib.sha256(blob).hexdigest() != expected["sha256"]:
         raise Damaged(f"{checkpoint / 'state.pt'} is damaged: its SHA-256 is not the one that was written.")
-    if manifest["schema"] != SCHEMA:
-        raise StorageError(f"{checkpoint} has schema {manifest['schema']}; this version reads schema {SCHEMA}.")
-    return blob, manifest
+    if about["schema"] != SCHEMA:
+        raise StorageError(f"{checkpoint} has schema {about['schema']}; this version reads schema {SCHEMA}.")
+    return blob, about
 
 
 def manifest(checkpoint: Path) -> dict[str, Any]:
-    """What it says of itself. Raises Damaged when that is not as it was written."""
-    return unsealed((checkpoint / "manifest.json").read_bytes())
+    """What it says of itself. Raises Damaged when that is not as it was written, or missing."""
+    try:
+        return unsealed((checkpoint / "manifest.json").read_bytes())
+    except FileNotFoundError as error:
+        raise Damaged(f"{checkpoint} is incomplete: {error.strerror}.") from error
 
 
 def newest_first(folder: Path) -> list[Path]:

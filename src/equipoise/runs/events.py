@@ -35,9 +35,13 @@ class Log:
             StorageError: when it cannot be written; what was written before is kept.
         """
         row = json.dumps({"kind": kind, **{k: printable(v) for k, v in values.items()}}) + "\n"
+        before, left = self.offset, row.encode()
         try:
-            self._file.write(row.encode())
+            while left:  # a disk that is nearly full takes what fits, and refuses the rest
+                left = left[self._file.write(left) :]
         except OSError as error:
+            if self.offset > before:
+                self._file.truncate(before)
             raise StorageError(
                 f"cannot write to {self.path}: {error.strerror}. Free some space, then resume."
             ) from error
