@@ -12,10 +12,12 @@ import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean, stdev
 
 import numpy as np
 import torch
-from record import Record
+from record import Record, grouped, table
+from scipy.stats import t as student
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -33,6 +35,7 @@ SETTINGS = [
     "data.size=16",
 ]  # fmt: skip
 STEPS, BATCH, GENERATED = 1500, 64, 10_000
+ARMS = ("real + generated", "real + ordinary", "all three")  # beside the reals alone
 ORDINARY = augment.Ranges(shift=0.1, turn_degrees=12, scale=0.1)
 
 
@@ -116,6 +119,32 @@ def main() -> None:
         }  # fmt: skip
         record.append(key, accuracy=found, clock=clock)
         print(key, {name: round(value, 4) for name, value in found.items()}, flush=True)
+
+
+def report() -> None:
+    """Mean accuracies, and gains over the reals alone, paired by draw, with 95% intervals (Student's t)."""
+    table(
+        "augmentation.py",
+        "reals a class, draws | real | " + " | ".join(f"{arm} | gain" for arm in ARMS),
+        (
+            f"{each}, {len(rows)} | {fmean(r['accuracy']['real'] for r in rows):.3f} | "
+            + " | ".join(
+                f"{fmean(r['accuracy'][arm] for r in rows):.3f} "
+                f"| {gained([r['accuracy'][arm] - r['accuracy']['real'] for r in rows])}"
+                for arm in ARMS
+            )
+            for (each,), rows in grouped(Record("augmentation").rows(), "reals_a_class").items()
+        ),
+    )
+
+
+def gained(gains: list[float]) -> str:
+    """One draw has no interval."""
+    mean = fmean(gains)
+    if len(gains) < 2:
+        return f"{mean:+.3f}"
+    off = stdev(gains) / len(gains) ** 0.5 * student.ppf(0.975, len(gains) - 1)
+    return f"{mean:+.3f} ({mean - off:+.3f} to {mean + off:+.3f})"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from judge import Judge, samples_of
-from record import Record
+from record import Record, grouped, middle, table
 
 from equipoise import configuring, launch
 from equipoise.data.digits import stacked_digits
@@ -58,6 +58,19 @@ def main() -> None:
             found = judge.stacks(samples_of(run, SAMPLES))
             row = record.append(key, **found, excess_kl=found["kl"] - real, clock=rows(run.clock)[-1])
         print(key, row["modes"], round(row["excess_kl"], 3), f"{row['clock']['seconds']:.0f} s", flush=True)
+
+
+def report() -> None:
+    """Medians over the seeds, with the least and the most."""
+    table(
+        f"collapse.py: {SAMPLES:,} samples of 1,000 modes",
+        "method, runs | modes | excess KL | s",
+        (
+            f"{name}, {len(rows)} | {middle((r['modes'] for r in rows), '.0f')} "
+            f"| {middle(r['excess_kl'] for r in rows)} | {middle((r['clock']['seconds'] for r in rows), '.0f')}"
+            for (name,), rows in grouped(Record("collapse").rows(), "method").items()
+        ),
+    )
 
 
 if __name__ == "__main__":

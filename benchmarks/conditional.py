@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from judge import Judge
-from record import Record
+from record import Record, grouped, middle, table
 from torch import Tensor
 
 from equipoise import configuring, generator, launch
@@ -24,6 +25,7 @@ from equipoise.metrics import pairwise_distance
 from equipoise.runs.folder import RunFolder, rows
 
 RECIPES, SEEDS, EACH = ("cgan", "cgan-projection", "acgan", "reacgan"), (0, 1, 2), 500
+TARGET = 0.9  # of the samples of each class
 SETTINGS = ["machine.threads=1", "machine.precision=fp32", "guardian.mode=off", "evaluate.metrics=[]"]
 
 
@@ -55,6 +57,23 @@ def main() -> None:
                 run = launch.start(configuring.configured(name, seed=seed, settings=SETTINGS), Path(folder) / "run")
                 row = record.append(key, **figures(run, judge), clock=rows(run.clock)[-1])
             print(key, {name: round(min(row[name]), 3) for name in ("asked", "variety")}, flush=True)
+
+
+def report() -> None:
+    """Medians over the seeds, with the least and the most."""
+    table(
+        "conditional.py",
+        "recipe, runs | as asked, of the worst class | of all | variety, of the least varied class | of all "
+        "| precision | coverage | s | every class at least .9",
+        (
+            f"{name}, {len(rows)} | "
+            + " | ".join(middle(of(r[figure]) for r in rows) for figure in ("asked", "variety") for of in (min, fmean))
+            + f" | {middle(r['precision'] for r in rows)} | {middle(r['coverage'] for r in rows)} "
+            f"| {middle((r['clock']['seconds'] for r in rows), '.0f')} "
+            f"| {sum(min(r['asked']) >= TARGET for r in rows)} of {len(rows)}"
+            for (name,), rows in grouped(Record("conditional").rows(), "recipe").items()
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -14,14 +14,15 @@ often each signal is beyond its limit (nominal: 5%), and how many alarms are tol
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
 from judge import Judge
-from record import Record
+from record import Record, table, within
 from replay import Found, replayed
 from torch import nn
 
@@ -65,7 +66,7 @@ class Counting:
     def converged(self, history: History) -> bool:
         return False
 
-    def final(self, G: nn.Module) -> Figures:
+    def final(self, best: Mapping[str, nn.Module]) -> Mapping[str, Figures]:
         return {}
 
 
@@ -185,6 +186,44 @@ def main() -> None:
             found = healthy(key["healthy"], key["seed"], given.work / f"{key['healthy']}-{key['seed']}", given.mnist)
         record.append(key, **found)
         print(key, {name: found[name] for name in found if name not in ("modes", "looks")}, flush=True)
+
+
+def report() -> None:
+    if not (rows := Record("detection").rows()):
+        return
+    table(
+        "detection.py: runs that collapse",
+        "seed | told | most modes, last modes | below half of the most at look | told at look | delay, looks",
+        (
+            f"{r['key']['seed']} | {', '.join(symptom for _, symptom, _ in r['found'][:2])} "
+            f"| {max(n for _, n in r['modes'])}, {r['modes'][-1][1]} | {r['fell']} | {r['named']} | {r['delay']}"
+            for r in rows
+            if "collapse" in r["key"]
+        ),
+    )
+    table(
+        "detection.py: healthy runs",
+        "recipe, seed | looks | alarms | told | s | watching",
+        (
+            f"{r['key']['healthy']}, {r['key']['seed']} | {r['looks']} | {r['alarms']} "
+            f"| {', '.join(f'{symptom} ({severity})' for _, symptom, severity in r['found'])} "
+            f"| {r['clock']['seconds']:.0f} | {r['clock'].get('seconds_watching', 0) / r['clock']['seconds']:.1%}"
+            for r in rows
+            if "healthy" in r["key"]
+        ),
+    )
+    well = [r for r in rows if "healthy" in r["key"]]
+    told = sum(r["alarms"] > 0 for r in well)
+    print(f"\nHealthy runs with an alarm: {told} of {len(well)}, {within(told, len(well))}.")
+    for r in rows:
+        if "splits" in r["key"]:
+            rates = ", ".join(
+                f"{name} {fmean(each):.0%} ({min(each):.0%} to {max(each):.0%})" for name, each in r["beyond"].items()
+            )
+            print(
+                f"\n{r['looks']} looks at real {r['key']['stream']} images on {r['key']['splits']} splits, beyond the "
+                f"5% limits: {rates}; alarms: {r['alarms']}."
+            )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from judge import Judge, samples_of
-from record import Record
+from record import Record, Row, table, verdict
 
 from equipoise import configuring, launch
 from equipoise.runs.folder import rows
@@ -43,6 +43,30 @@ def main() -> None:
                 classifier_accuracy=judge.accuracy, clock=rows(run.clock)[-1],
             )  # fmt: skip
             print(row, flush=True)
+
+
+def report() -> None:
+    def line(r: Row) -> str:
+        figures = ("smallest_class", "precision", "recall", "coverage", "copies_in_features", "copies_in_pixels")
+        return " | ".join(
+            [f"{r['key']['recipe']} {r['key']['seed']}", *(f"{r[f]:.3f}" for f in figures),
+             str(r["clock"]["step"]), f"{r['clock']['seconds']:.0f}", verdict(r)]
+        )  # fmt: skip
+
+    if not (rows := Record("digits").rows()):
+        return
+    ceiling = rows[0]["ceiling"]
+    table(
+        "digits.py",
+        "recipe, seed | smallest class | precision | recall | coverage | copies, features | copies, pixels | steps | s "
+        "| all targets",
+        map(line, rows),
+    )
+    print(
+        f"\nTraining images as samples: precision {ceiling['precision']:.3f}, coverage {ceiling['coverage']:.3f}."
+        f" Limit of copies {rows[0]['copy_limit']:.3f}."
+        f" Classifier on held-out digits {rows[0]['classifier_accuracy']:.3f}."
+    )
 
 
 if __name__ == "__main__":

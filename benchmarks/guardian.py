@@ -307,7 +307,7 @@ class Looking:
     def converged(self, history: History) -> bool:
         return False
 
-    def final(self, G: nn.Module) -> Figures:
+    def final(self, best: Mapping[str, nn.Module]) -> Mapping[str, Figures]:
         return {}
 
 

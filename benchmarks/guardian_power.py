@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import torch
-from record import Record
+from record import Record, table
 
 from equipoise import build
 from equipoise.config import Arrays, Data, Digits, StackedDigits
@@ -50,6 +50,19 @@ def main() -> None:
                 false_alarms={name: null.false_alarms for name, null in found.nulls.items()},
             )  # fmt: skip
             print(row, flush=True)
+
+
+def report() -> None:
+    """Power of each signal, in percent."""
+    for r in Record("guardian_power").rows():
+        key, signals = r["key"], list(r["false_alarms"])
+        lines = {"false alarms": r["false_alarms"], **r["power"]}
+        table(
+            f"guardian_power.py: {key['set']}, {key['features']}, {r['looks_at']} samples a look "
+            f"(encoder {r['encoder_s']:.0f} s, calibration {r['calibration_s']:.0f} s)",
+            " | ".join(["planted", *signals]),
+            (" | ".join([name, *(f"{rates.get(s, 0):.0%}" for s in signals)]) for name, rates in lines.items()),
+        )
 
 
 if __name__ == "__main__":

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-from record import Record
+from record import Record, table, within
 from replay import replayed
 from torch import Tensor, nn
 
@@ -185,7 +185,7 @@ class Independent:
     def converged(self, history: History) -> bool:
         return False
 
-    def final(self, G: nn.Module) -> Figures:
+    def final(self, best: Mapping[str, nn.Module]) -> Mapping[str, Figures]:
         return {}
 
 
@@ -291,6 +291,30 @@ def main() -> None:
 
 
 WATCHED = 25  # looks of the guardian in a run
+
+
+def report() -> None:
+    if not (rows := Record("injection").rows()):
+        return
+    found = outcomes(rows)
+    everyone = [each for outcome in found.values() for each in outcome if each.harmed]
+    table(
+        "injection.py",
+        "fault | runs | harmed | of these detected | and rightly named | unharmed, and told so",
+        (
+            f"{name} | {len(each)} | {sum(o.harmed for o in each)} | {sum(o.harmed and o.detected for o in each)} "
+            f"| {sum(o.harmed and o.named for o in each)} | {sum(o.detected and not o.harmed for o in each)}"
+            for name, each in found.items()
+        ),
+    )
+    shams = [row for row in rows if row["key"]["fault"] in ("sham", "twin")]
+    detected, named = sum(o.detected for o in everyone), sum(o.named for o in everyone)
+    false = sum(bool(alarms(r)) for r in shams)
+    print(
+        f"\nHarmed {len(everyone)}, detected {detected} ({within(detected, len(everyone))}), rightly named {named} "
+        f"({within(named, len(everyone))}). Runs without a fault: {len(shams)}, with an alarm after the time of one: "
+        f"{false} ({within(false, len(shams))})."
+    )
 
 
 if __name__ == "__main__":

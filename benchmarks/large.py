@@ -23,7 +23,7 @@ from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import torch
-from record import Record
+from record import Record, Row, table, verdict
 
 from equipoise import auto, build, configuring, forecast
 from equipoise.config import TrainConfig, override
@@ -121,6 +121,22 @@ def main() -> None:
         found = measured(what, case, side, given.parts)
         row = record.append(key, **found, limit_gb=LIMIT_GB, passed=found["peak_gb"] <= LIMIT_GB)
         print(key, row.get("told", ""), f"\n    {row['peak_gb']} GB, {row['seconds']} s, {row['passed']}", flush=True)
+
+
+def report() -> None:
+    """What was told before the start, and what it was."""
+
+    def line(r: Row) -> str:
+        key, told = r["key"], "told" in r
+        parts = f", {key['parts']} parts" if "parts" in key else ""
+        return (
+            f"{key['what']}, {key['case']}, {key['side']}{parts} | {r['told_gb'] if told else ''} | {r['peak_gb']} "
+            f"| {r['told_seconds'] if told else ''} | {r['seconds']:.0f} | {verdict(r)}"
+        )
+
+    rows = Record("large").rows()
+    header = f"what, case, pixels | told, GB | held, GB | told, s | took, s | at most {LIMIT_GB} GB"
+    table("large.py", header, map(line, rows))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from record import Record
+from record import Record, table
 
 from equipoise import build
 from equipoise.config import Arrays, Data, Digits
@@ -43,6 +43,30 @@ def main() -> None:
                 found = opened(encoder, splits.train, splits.validation, n, Cache()).calibration
                 sight = {signal: found.sight(signal) for signal in found.nulls}
                 print(record.append(key, sight=sight, armed=found.armed), flush=True)
+
+
+def report() -> None:
+    """From how many samples on each signal is armed, by the counts that were tried."""
+    if not (rows := Record("least_samples").rows()):
+        return
+    cases = list(dict.fromkeys((r["key"]["set"], r["key"]["features"]) for r in rows))
+
+    def cell(signal: str, case: tuple[str, str]) -> str:
+        of_case = sorted(
+            (r for r in rows if (r["key"]["set"], r["key"]["features"]) == case), key=lambda r: r["key"]["n"]
+        )
+        if all(signal not in r["sight"] for r in of_case):
+            return "-"
+        blind = [i for i, r in enumerate(of_case) if signal not in r["armed"]]
+        first = blind[-1] + 1 if blind else 0
+        return str(of_case[first]["key"]["n"]) if first < len(of_case) else f"more than {of_case[-1]['key']['n']}"
+
+    signals = list(dict.fromkeys(signal for r in rows for signal in r["sight"]))
+    table(
+        "least_samples.py: samples in a look from which on a signal is armed",
+        " | ".join(["signal", *(f"{name}, {features}" for name, features in cases)]),
+        (" | ".join([signal, *(cell(signal, case) for case in cases)]) for signal in signals),
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import torch
-from record import Record
+from record import Record, table
 
 from equipoise import build
 from equipoise.data.arrays import arrays
@@ -135,6 +135,19 @@ def memory(field: str) -> int:
     found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) // 1024
+
+
+def report() -> None:
+    rows = Record("loading").rows()
+    table(
+        "loading.py",
+        "what | figures",
+        (
+            f"{r['key']['what']}, {r['key']['place']} | "
+            + ", ".join(f"{k} {v}" for k, v in r.items() if k not in ("key", "date", "commit", "hardware", "torch"))
+            for r in rows
+        ),
+    )
 
 
 if __name__ == "__main__":

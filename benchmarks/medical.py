@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from examiner import Figure, figure
-from record import Record
+from record import Record, table, with_interval
 from torch import Tensor
 
 from equipoise import build, configuring, generator, launch
@@ -126,7 +126,7 @@ def main() -> None:
     files = {"pneumonia": given.pneumonia, "mri": with_tumours(given.mri, given.work)}
     for name, case in CASES.items():
         path = files[name].resolve()
-        keys = [{"set": name, "arm": arm} for arm in ("training images", "classes shuffled")]
+        keys: list[dict[str, object]] = [{"set": name, "arm": arm} for arm in ("training images", "classes shuffled")]
         keys += [{"set": name, "seed": seed, "kimg": given.kimg or case.kimg} for seed in range(given.seeds)]
         todo = [key for key in keys[k::n] if not record.has(key)]
         if not todo:
@@ -150,6 +150,24 @@ def played(record: Record, key: dict[str, object], path: Path, size: int, examin
         fake = drawn(run.model, examiner.train.y, seed)
         found = examiner.figures(fake, seed) | {"trtr": examiner.taught(examiner.train, seed)}
         return record.append(key, **found, **beside, clock=rows(run.clock)[-1])
+
+
+def report() -> None:
+    """`both` and `tstr` beside `trtr`, which is that of the training images."""
+    if not (found := Record("medical").rows()):
+        return
+    names = ("kid", "coverage", "copies", "tstr", "both")
+    table(
+        "medical.py: medical-image",
+        "set, seed or control | kid | coverage | copies | right, taught by samples | by both | by training images "
+        "| of the more frequent class",
+        (
+            f"{r['key']['set']}, {r['key'].get('arm', r['key'].get('seed'))} | "
+            + " | ".join(with_interval(r[name]) for name in names)
+            + f" | {with_interval(r.get('trtr') or r['tstr'])} | {r['chance']:.3f}"
+            for r in found
+        ),
+    )
 
 
 if __name__ == "__main__":

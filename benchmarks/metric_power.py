@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from record import Record
+from record import Record, table
 from torch import Tensor
 from torch.nn.functional import conv2d
 
@@ -254,6 +254,20 @@ def power(s: Setting, trials: int) -> dict[str, object]:
         rates[defect] = {n: sum(abs(d[n] - middle[n]) > limit[n] for d in found) / trials for n in middle}
         print(f"{time.perf_counter() - began:5.0f} s  {defect:36s} {rates[defect]}", flush=True)
     return {"n": s.n, "rates": rates, "real_against_real": middle, "seconds": round(time.perf_counter() - began)}
+
+
+def report() -> None:
+    """Detection rates: a line for each defect, a column for each metric."""
+    for r in Record("metric_power").rows():
+        names = list(r["rates"]["nothing"])
+        table(
+            f"metric_power.py, {r['key']['set']}: {r['n']} fakes and reals, {r['key']['trials']} trials",
+            "defect | " + " | ".join(names),
+            (
+                f"{defect} | " + " | ".join(f"{rates[name]:.2f}".lstrip("0") for name in names)
+                for defect, rates in r["rates"].items()
+            ),
+        )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from record import Record
+from record import Record, table
 
 Features = NDArray[np.float32]
 SHAPES = {"frechet": (10_000, 2048), "prdc": (20_000, 512)}
@@ -142,6 +142,18 @@ def main() -> None:
         return arm(given.case[0], given.arm, given.seed)
     for case in given.case or ARMS:
         measure(Record("metric_speed"), case, given.rounds)
+
+
+def report() -> None:
+    table(
+        "metric_speed.py",
+        "case | arm | s | of the usual | peak MB | largest difference",
+        (
+            f"{r['key']['case']} of {' x '.join(map(str, r['key']['features']))} | {r['key']['arm']} | {r['seconds']} "
+            f"| {r['of_usual']:.2f} | {r['peak_mb']} | {r['largest_difference']:.1g}"
+            for r in Record("metric_speed").rows()
+        ),
+    )
 
 
 if __name__ == "__main__":

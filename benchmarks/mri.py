@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from record import Record
+from record import Record, table, with_interval
 from torch import Tensor
 
 from equipoise import build, configuring, generator, launch, pictures
@@ -187,6 +187,20 @@ def main() -> None:
             shown = torch.stack([test.given[some], made[some], test.true[some]], 1).flatten(0, 1)
             pictures.grid(build.as_pixels(shown), 9).save(given.grids / f"mri-{arm.replace(', ', '-')}.png")
         print(key, figures, flush=True)
+
+
+def report() -> None:
+    if not (found := Record("mri").rows()):
+        return
+    table(
+        "mri.py: pre-contrast into FLAIR, test patients",
+        "arm, seed | PSNR in the head, dB | SSIM | KID",
+        (
+            f"{r['key']['arm']}, {r['key'].get('seed', '-')} | {with_interval(r['psnr'], 2)} "
+            f"| {with_interval(r['ssim'])} | {with_interval(r['kid'], 4)}"
+            for r in found
+        ),
+    )
 
 
 if __name__ == "__main__":

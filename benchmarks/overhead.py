@@ -39,5 +39,10 @@ def help_seconds() -> float:
     return time.perf_counter() - began
 
 
+def report() -> None:
+    for row in Record("overhead").rows():
+        print(f"\n{ {k: v for k, v in row.items() if k not in ('date', 'commit', 'hardware', 'torch')} }")
+
+
 if __name__ == "__main__":
     main()

@@ -25,7 +25,7 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
-from record import Record
+from record import Record, Row, table
 
 from equipoise.cleaning.check import check
 from equipoise.cleaning.findings import Checked, Finding
@@ -228,6 +228,23 @@ def main() -> None:
         print(key, rows, row, flush=True)
         if not tuned:
             record.append(key, by_kind=rows, **row)
+
+
+def report() -> None:
+    kinds = ("unreadable", "duplicates", "near-duplicates", "labels", "outliers")
+
+    def cell(found: Row) -> str:
+        return f"{found['precision']:.2f} / {found['recall']:.2f}"
+
+    table(
+        "planted.py: precision / recall",
+        "set, seed | " + " | ".join(kinds) + " | s",
+        (
+            f"{r['key']['set']}, {r['key']['seed']} | {' | '.join(cell(r['by_kind'][k]) for k in kinds)} "
+            f"| {r['seconds']:.0f}"
+            for r in Record("planted").rows()
+        ),
+    )
 
 
 if __name__ == "__main__":

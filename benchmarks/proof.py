@@ -16,9 +16,8 @@ from statistics import median
 import numpy as np
 from arms import ABLATIONS
 from guardian import LOOKS, TASKS, Endpoint, Task
-from record import Record
+from record import Record, Row, table
 from scipy.stats import binomtest
-from tables import Row, table
 
 from equipoise import charts, page
 from equipoise.charts import Line

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import plain
 import torch
-from record import Record
+from record import Record, Row, table
 from torch import nn
 
 from equipoise import build
@@ -82,6 +82,23 @@ def judged(G: nn.Module, config: TrainConfig, data: Splits, judge: Classifier) -
         "precision": round(found.precision.value, 3), "coverage": round(found.coverage.value, 3), "samples": n,
         "smallest_class": round(classes.min().item() / n, 3),
     }  # fmt: skip
+
+
+def report() -> None:
+    def cells(figures: Row) -> str:
+        return f"{figures['precision']:.3f} | {figures['coverage']:.3f} | {figures['smallest_class']:.3f}"
+
+    table(
+        "quality.py",
+        "case, seed, steps | net | precision | coverage | smallest class",
+        (
+            f"{r['key']['case']}, {r['key']['seed']}, {r['key']['steps']} | {r['key']['arm']}, {name} "
+            f"| {cells(r[name])}"
+            for r in Record("quality").rows()
+            for name in ("generator", "average")
+            if name in r
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from record import Record
+from record import Record, table
 from torch import Tensor
 
 from equipoise.evaluation import Samples
@@ -62,6 +62,24 @@ def falling(real: Samples, fake: Samples) -> dict[str, object]:
 
 def dealt(x: Tensor, parts: int) -> tuple[Tensor, ...]:
     return torch.split(x[: len(x) // parts * parts], len(x) // parts)
+
+
+def report() -> None:
+    shown = ("fd", "kid", "precision", "recall", "density", "coverage")
+
+    def cell(value: float, low: float, high: float) -> str:
+        return f"{value:.3g} ({low:.3g} to {high:.3g})"
+
+    table(
+        "real_against_real.py: training images in the place of fakes, with 95% intervals",
+        "set, features, n | " + " | ".join(shown) + " | slope of log FD in log N",
+        (
+            f"{r['key']['set']}, {r['key']['features']}, {r['key']['n']} | "
+            + " | ".join(cell(*r["figures"][name]) for name in shown)
+            + f" | {r['slope']}"
+            for r in Record("real_against_real").rows()
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from record import Record
+from record import Record, Row, table, verdict
 
 from equipoise import configuring, generator, launch
 from equipoise.data.toy import MIXTURES
@@ -56,6 +56,22 @@ def trained(name: str, seed: int, settings: list[str], seconds: float) -> dict[s
         points = torch.from_numpy(generator.from_file(run.model).sample(POINTS))
         clock, found = rows(run.clock)[-1], figures(points, name)
         return found | {"passed": found["passed"] and clock["seconds"] <= seconds, "clock": clock}
+
+
+def report() -> None:
+    def line(r: Row) -> str:
+        key = r["key"]
+        name = f"{key['recipe']}, {key.get('control', key.get('seed'))}"
+        seconds = f"{r['clock']['seconds']:.1f}" if "clock" in r else ""
+        return (
+            f"{name} | {r['modes']} | {r['high_quality']:.3f} | {r['smallest_share_of_fair']:.2f} | {r['spread']:.2f} "
+            f"| {seconds} | {verdict(r)}"
+        )
+
+    header = (
+        "recipe, seed or control | modes | within 3 sigma | smallest share of fair | spread (1 is right) | s | passed"
+    )
+    table("ring.py", header, map(line, Record("ring").rows()))
 
 
 if __name__ == "__main__":

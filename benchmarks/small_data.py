@@ -18,7 +18,7 @@ import torch
 from examiner import Examiner
 from guardian import pictures
 from judge import samples_of
-from record import Record
+from record import Record, grouped, middle, table
 
 from equipoise import build, configuring, launch
 from equipoise.config import Arrays
@@ -83,6 +83,22 @@ def main() -> None:
             copies = examiner.copies(fake, build.splits(config.data))
             row = record.append(key, figures=examiner.figures(fake) | {"copies": copies}, clock=rows(run.clock)[-1])
         print(key, {f: round(row["figures"][f][0], 4) for f in ("fd", "kid", "coverage", "copies")}, flush=True)
+
+
+def report() -> None:
+    """Medians over the seeds, with the least and the most."""
+    shown = ("fd", "kid", "precision", "recall", "coverage", "copies")
+    for (name,), of_set in grouped(Record("small_data").rows(), "set").items():
+        table(
+            f"small_data.py, {name} pictures",
+            "augmentation in front of D, runs | " + " | ".join(shown) + " | s",
+            (
+                f"{arm}, {len(rows)} | "
+                + " | ".join(middle(r["figures"][figure][0] for r in rows) for figure in shown)
+                + f" | {middle((r['clock']['seconds'] for r in rows), '.0f')}"
+                for (arm,), rows in grouped(of_set, "arm").items()
+            ),
+        )
 
 
 if __name__ == "__main__":

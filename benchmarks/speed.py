@@ -15,7 +15,7 @@ from functools import partial
 
 import plain
 import torch
-from record import Record
+from record import Record, table
 from torch import Tensor
 
 from equipoise import build, forecast
@@ -122,6 +122,19 @@ def measure(record: Record, case: str, config: TrainConfig, steps: int, device: 
             middle_half=[round(pairs[len(pairs) // 4], 3), round(pairs[-1 - len(pairs) // 4], 3)], rounds=steps,
         )  # fmt: skip
         print(f"{case:9s} {name:16s} {row['ms']:9.1f} ms a step, {row['of_plain']:.3f} of plain {row['middle_half']}")
+
+
+def report() -> None:
+    """Of plain: the ratio of medians, and the middle half of the ratios of single rounds."""
+    table(
+        "speed.py",
+        "case, batch | arm | ms a step | of plain | middle half | rounds",
+        (
+            f"{r['key']['case']}, {r['key']['batch']} | {r['key']['arm']} | {r['ms']:.0f} | {r['of_plain']:.2f} "
+            f"| {r['middle_half'][0]:.2f} to {r['middle_half'][1]:.2f} | {r['rounds']}"
+            for r in Record("speed").rows()
+        ),
+    )
 
 
 if __name__ == "__main__":

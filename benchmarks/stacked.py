@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from judge import Judge, samples_of
-from record import Record
+from record import Record, Row, table
 
 from equipoise import configuring, launch
 from equipoise.runs.folder import rows
@@ -53,6 +53,36 @@ def main() -> None:
             run = launch.start(config, Path(folder) / "run")
             figures = judge.stacks(samples_of(run, SAMPLES))
             print(record.append(key, **figures, clock=rows(run.clock)[-1]), flush=True)
+
+
+def report() -> None:
+    rows = Record("stacked").rows()
+    recipes = [r for r in rows if "sweep" not in r["key"]]
+    table(
+        "stacked.py, the recipes",
+        "recipe, seed | modes | KL | s",
+        (
+            f"{r['key']['recipe']}{' on the nets ' + r['key']['nets'] if 'nets' in r['key'] else ''}, "
+            f"{r['key']['seed']} | {r['modes']} | {r['kl']:.3f} | {r['clock']['seconds']:.0f}"
+            for r in recipes
+        ),
+    )
+    swept = {(r["key"]["recipe"], *r["key"]["sweep"].values()): r for r in rows if "sweep" in r["key"]}
+    settings = sorted({key[1:] for key in swept}, key=str)
+    names = ("stacked-digits", "stacked-digits-ns")
+    table(
+        "stacked.py, the sweep: modes (KL) after 2,500 steps, seed 0",
+        "lr | beta1 | init | stacked-digits | stacked-digits-ns",
+        (
+            f"{lr:g} | {beta1:g} | {init} | "
+            + " | ".join(cell(swept.get((name, lr, beta1, init))) for name in names)
+            for lr, beta1, init in settings
+        ),
+    )  # fmt: skip
+
+
+def cell(row: Row | None) -> str:
+    return f"{row['modes']} ({row['kl']:.2f})" if row else "not run"
 
 
 if __name__ == "__main__":

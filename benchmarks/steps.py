@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import plain
 import torch
-from record import Record
+from record import Record, table
 from speed import timed
 from torch import Tensor
 
@@ -139,6 +139,39 @@ def main() -> None:
             measured(case, given.rounds, record)
         if given.profile and not record.has({"profile": case}):
             profiled(case, record)
+
+
+def report() -> None:
+    """Of plain: the ratio of medians, and the middle half of the ratios of single rounds."""
+    rows = Record("steps").rows()
+    table(
+        "steps.py",
+        "case, side, batch | plain, ms | equipoise, ms | of plain | middle half | images a second "
+        "| of the peak: plain, equipoise | rounds",
+        (
+            f"{r['key']['case']}, {r['key']['side']}, {r['key']['batch']} | {r['ms']['plain']:.0f} "
+            f"| {r['ms']['equipoise']:.0f} | {r['of_plain']:.2f} | {r['middle_half'][0]:.2f} to "
+            f"{r['middle_half'][1]:.2f} | {r['images_a_second']:.0f} | {r['of_peak']['plain']:.2f}, "
+            f"{r['of_peak']['equipoise']:.2f} | {r['rounds']}"
+            for r in rows
+            if "case" in r["key"]
+        ),
+    )
+    table(
+        "steps.py: where the time of a round goes",
+        "case | ms | parts | operations",
+        (
+            f"{r['key']['profile']} | {r['ms']:.0f} | {most(r['parts'])} | {most(r['operations'])}"
+            for r in rows
+            if "profile" in r["key"]
+        ),
+    )
+
+
+def most(shares: dict[str, float], count: int = 3) -> str:
+    """The largest."""
+    largest = sorted(shares.items(), key=lambda named: -named[1])[:count]
+    return ", ".join(f"{name} {share:.0%}" for name, share in largest)
 
 
 if __name__ == "__main__":

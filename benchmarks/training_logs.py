@@ -26,7 +26,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from record import Record
+from record import Record, table
 from scipy.stats import binomtest
 
 from equipoise.diagnosis.levels import LOSSES, MARGIN, QUALITY, SEVERE, Log, Series
@@ -186,6 +186,28 @@ def main() -> None:
         if not record.has({"rule": name}):
             record.append({"rule": name}, **found, **({"margins": margins} if alarms is one_out else {}))
     print(f"fitted to all: {fitted(everyone, every)}; with one left out: {sorted(margins.values())}")
+
+
+def report() -> None:
+    """Rates with exact 95% intervals; steps are medians over the runs caught."""
+
+    def rate(k: int, n: int, low: float, high: float) -> str:
+        return f"{k} of {n} ({low:.2f} to {high:.2f})"
+
+    def steps(found: dict[str, int]) -> str:
+        return f"{median(found.values()):,.0f}" if found else ""
+
+    table(
+        "training_logs.py",
+        "rule | degraded runs caught | other runs called worse | called early | steps before the end "
+        "| steps after the best | against FID patience",
+        (
+            f"{r['key']['rule']} | {rate(r['caught'], r['degraded'], *r['caught_95'])} "
+            f"| {rate(r['false'], r['healthy'], *r['false_95'])} | {r['early']} | {steps(r['steps_before_end'])} "
+            f"| {steps(r['steps_after_best'])} | {r['against_patience']}"
+            for r in Record("training_logs").rows()
+        ),
+    )
 
 
 if __name__ == "__main__":

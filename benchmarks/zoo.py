@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from examiner import Examiner
 from judge import samples_of
-from record import Record
+from record import Record, Row, grouped, middle, table
 
 from equipoise import build, configuring, generator, launch
 from equipoise.config import TrainConfig
@@ -85,6 +85,28 @@ def main() -> None:
         found = played(config, 60 * MINUTES if equal == "time" else None, examiner, picture)
         record.append(key, **found, **facts(config, examiner))
         print(key, {name: round(value, 4) for name, (value, *_) in found["figures"].items()}, flush=True)
+
+
+def report() -> None:
+    """Medians over the seeds, with the least and the most."""
+    shown = ("fd", "kid", "precision", "recall", "density", "coverage", "smallest_class")
+    for (equal,), of_equal in grouped(Record("zoo").rows(), "equal").items():
+        table(
+            f"zoo.py, equal {equal}",
+            "recipe, runs | M weights: G, D | steps | s | " + " | ".join(shown) + " | fd before training | stuck",
+            (
+                f"{name}, {len(rows)} | {', '.join(f'{n / 1e6:.2f}' for n in rows[0]['parameters'].values())} "
+                f"| {middle((r['clock']['step'] for r in rows), '.0f')} "
+                f"| {middle((r['clock']['seconds'] for r in rows), '.0f')} | "
+                + " | ".join(middle(r["figures"][figure][0] for r in rows) for figure in shown)
+                + f" | {middle((r['untrained_fd'] for r in rows), '.1f')} | {sum(map(stuck, rows))} of {len(rows)}"
+                for (name,), rows in grouped(of_equal, "recipe").items()
+            ),
+        )
+
+
+def stuck(row: Row) -> bool:
+    return not row["figures"]["fd"][0] < row["untrained_fd"] / 2
 
 
 if __name__ == "__main__":

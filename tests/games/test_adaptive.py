@@ -234,6 +234,17 @@ def test_D_is_asked_about_held_out_reals_in_one_round_of_four_and_learns_nothing
     assert len(asked) == 2, "without a rule nobody is asked"
 
 
+def test_held_out_reals_tell_nothing_while_some_reals_are_drawn_oftener_and_p_stays():
+    game, batches = alone(AgainstHeldOut(Reals("held out")), focus=0.3), Reals("reals", few=16)
+    told = [game.step(batches) for _ in range(10)]
+    assert game.pace.added == 0
+    assert not any("held_out_logit" in signals for signals in told)
+    game.knobs = game.knobs.model_copy(update={"focus": 0.0})
+    told = [game.step(batches) for _ in range(2)]
+    assert ["held_out_logit" in signals for signals in told] == [False, True]
+    assert game.pace.added != 0
+
+
 def played(config, steps=12):
     """(p as D's samples were augmented in each call, p as recorded in each step, the game)."""
     data = build.splits(config.data)

@@ -10,7 +10,8 @@ both kinds of logits are normal, equally wide and on either side of 0, r_t = .6 
 
 r_v = (E[D(real)] - E[D(held out)]) / (E[D(real)] - E[D(fake)]) says how much of that is learnt by heart: 0 for nothing,
 1 for all. It is the same however logits are moved or stretched, so it needs no level. `AgainstHeldOut` takes it, .5
-being the target that its authors take: D is asked about one batch of held-out reals in four rounds.
+being the target that its authors take: D is asked about one batch of held-out reals in four rounds. While
+`knobs.focus` draws some reals oftener, the two kinds differ by more than that: nothing is heard, and p stays.
 
 Pairs see that D wins, not why. Measured on 2026-11-25 with narrow DCGANs under the relativistic loss with R1 and R2,
 one seed each: r = .74 and sinking where D had 18,000 digits (r_v = .04), .96 where it had 270 (r_v = .57), but .69 and
@@ -49,6 +50,10 @@ HeldOut = Callable[[int], Batch]  # latents drawn so far -> reals that nobody le
 class Figure(Protocol):
     """What the rule hears: the sum of some numbers over the sum of others, a pair a round."""
 
+    def target(self, knobs: Knobs) -> float:
+        """What it is held against; 0 where it tells nothing."""
+        ...
+
     def asked(self, game: GAN) -> Signals:
         """What D has to be asked beside the game, in the last of `ROUNDS` rounds, before it descends."""
         ...
@@ -60,6 +65,9 @@ class Figure(Protocol):
 
 class Pairs:
     """How much oftener D is right about a pair of a real and a fake than wrong."""
+
+    def target(self, knobs: Knobs) -> float:
+        return knobs.augment_target
 
     def asked(self, game: GAN) -> Signals:
         return {}
@@ -74,6 +82,9 @@ class AgainstHeldOut:
     """r_v; of a round in which D was not asked, nothing."""
 
     held_out: HeldOut
+
+    def target(self, knobs: Knobs) -> float:
+        return 0 if knobs.focus else knobs.augment_target
 
     @torch.no_grad()
     def asked(self, game: GAN) -> Signals:
@@ -124,16 +135,16 @@ class Adaptive:
 
     def asked(self, game: GAN) -> Signals:
         """What D says beside the game in this round."""
-        return self.figure.asked(game) if game.knobs.augment_target and len(self.heard) == ROUNDS - 1 else {}
+        return self.figure.asked(game) if self.figure.target(game.knobs) and len(self.heard) == ROUNDS - 1 else {}
 
     def hear(self, told: Signals, shown: int, knobs: Knobs, processes: Processes) -> Signals:
         """Takes note of a round in which `shown` reals were shown to D, and tells its p. Waits for the device once in
-        `ROUNDS` rounds. With `knobs.augment_target` at 0 what was added stays."""
+        `ROUNDS` rounds. With a target of 0 what was added stays."""
         played: Signals = {"augment_p": told["paired_sign"].new_tensor(self.turned(knobs).augment_p)}
         self.heard.append(self.figure.of(told, processes))
         self.shown += shown
         if len(self.heard) == ROUNDS:
-            r, target = quotient(self.heard), knobs.augment_target
+            r, target = quotient(self.heard), self.figure.target(knobs)
             way = ((r > target) - (r < target)) if target else 0  # 0 too where r is not a number
             p = bounded(knobs.augment_p + self.added + way * self.shown / (1000 * knobs.augment_speed_kimg))
             self.added, self.shown, self.heard = p - knobs.augment_p, 0, []
