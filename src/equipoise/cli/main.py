@@ -181,7 +181,10 @@ def compare(
 @app.command()
 def report(
     run: Run,
-    out: Annotated[Path | None, typer.Option("-o", help="The file to write [report.html in the run].")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", help="The file to write; .gif: samples over time alone [report.html in the run]."),
+    ] = None,
 ) -> None:
     """Writes the story of a run, in any state, as one HTML file that works offline."""
     from equipoise.cli import show
