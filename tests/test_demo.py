@@ -12,13 +12,12 @@ from equipoise.launch import start
 from equipoise.recipes import recipe
 from equipoise.runs.folder import RunFolder
 
-SHORT = [*tour.BROKEN_RING, "kimg=2.56", "guardian.every_kimg=0.64", "guardian.features=pixels", "guardian.n=60"]
-
 
 def test_the_tour_trains_breaks_kills_counts_and_says_what_to_do_next(tmp_path, monkeypatch):
     monkeypatch.setattr(tour, "RING_S", 0.5)
     monkeypatch.setattr(tour, "DIGITS_S", 0.5)
-    monkeypatch.setattr(tour, "BROKEN_RING", SHORT)
+    monkeypatch.setattr(tour, "SHORT_KIMG", 1.28)
+    monkeypatch.setattr(tour, "WATCHED", [*tour.WATCHED, "guardian.features=pixels", "guardian.n=60"])
     seen: list[Path] = []
     monkeypatch.setattr(tour, "opened", seen.append)
     said: list[str] = []
@@ -26,7 +25,8 @@ def test_the_tour_trains_breaks_kills_counts_and_says_what_to_do_next(tmp_path, 
     text = "\n".join(said)
     assert seen == [], "nobody asked for it to be shown"
     assert "of 8 modes covered" in text
-    assert f"Left alone {found.broken} of 8 modes are covered, mended {found.mended}." in text
+    assert f"   {found.broken} of 1,000 modes among" in text
+    assert text.count("stopped at step 11 with the state saved") == 2, "one step after the reporter asked for it"
     assert "of 10 digits among 2000 samples" in text
     assert "The same bits." in text
     assert found.same_bits
@@ -45,13 +45,13 @@ def test_half_a_second_of_training_does_not_cover_the_ring(tmp_path):
     assert "8 of 8" not in words
 
 
-KEPT = tour.Toured(RunFolder(Path()), 8, 2, 8, ("cycling", "total collapse"), 10, True)
+KEPT = tour.Toured(RunFolder(Path()), 8, 2, 100, ("cycling", "total collapse"), 10, True)
 
 
 @pytest.mark.parametrize(
     ("change", "kept"),
     [
-        ({}, True), ({"covered": 7}, False), ({"broken": 8}, False), ({"mended": 7}, False),
+        ({}, True), ({"covered": 7}, False), ({"broken": 21}, False), ({"mended": 49}, False),
         ({"named": ("cycling",)}, False), ({"digits": 9}, False), ({"same_bits": False}, False),
     ],
 )  # fmt: skip

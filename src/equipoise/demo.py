@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import time
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -22,28 +24,32 @@ from equipoise.config import Digits, TrainConfig, override
 from equipoise.data.source import scaled
 from equipoise.data.toy import ring
 from equipoise.encoders.classifier import Classifier, accuracy, trained_classifier
-from equipoise.errors import GaveUp, MachineError
-from equipoise.metrics.modes import PERFECT_HIGH_QUALITY, Capture, captured, present
+from equipoise.errors import GaveUp, MachineError, Stopped
+from equipoise.metrics.modes import PERFECT_HIGH_QUALITY, captured, present
 from equipoise.page import document, embedded
+from equipoise.progress import Reporter
 from equipoise.recipes import recipe
 from equipoise.reports import looks
 from equipoise.reports.story import changed
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder, fresh_path, rows
+from equipoise.words import sentence
 
-RING_S, DIGITS_S = 14.0, 22.0  # of training
+RING_S, DIGITS_S = 12.0, 16.0  # of training
 POINTS, IMAGES = 2500, 2000
-BROKEN_RING = (  # no penalty, and G is told of the tenth of its samples that D likes best: it soon makes nothing else
-    "knobs.loss=nonsaturating", "knobs.r1=0", "knobs.r2=0", "knobs.top_k=0.1", "schedules={}", "kimg=64",
-    "guardian.every_kimg=1.28", "machine.threads=1", "machine.device=cpu", "machine.precision=fp32",
-    "evaluate.metrics=[]",
-)  # fmt: skip
-KILLED = (  # a run that is killed at its first checkpoint, of twenty
-    "kimg=25.6", "save.every_kimg=1.28", "guardian.mode=off", "evaluate.metrics=[]", "machine.threads=1",
-    "machine.device=cpu", "machine.precision=fp32",
-)  # fmt: skip
+PINNED = ("machine.threads=1", "machine.device=cpu", "machine.precision=fp32", "evaluate.metrics=[]")
+BROKEN, STACKS = (
+    "stacked-digits-ns",
+    10_000,
+)  # a game without a penalty, which collapses; samples whose modes are counted
+WATCHED = ("guardian.every_kimg=3.2", "record.every_kimg=3.2", "samples.every_kimg=16", "save.every_kimg=160", *PINNED)
+SHORT_KIMG = (
+    80  # what the tour plays of it: in benchmarks/results/guardian.jsonl (T3, 20 seeds) 84 modes or more by then
+)
+EVERY_KIMG = 6.4  # looks of the rescue
+SAVED, LEFT = 50, 20  # modes of 1,000: at least so many where it was mended, at most so many where it was left alone
+KILLED = ("kimg=25.6", "save.every_kimg=1.28", "guardian.mode=off", *PINNED)  # at its first checkpoint, of twenty
 POLL_S, PATIENCE_S = 0.01, 120.0  # how often a child is looked after, and how long
-BROKEN, EVERY_KIMG, STACKS = "stacked-digits-ns", 6.4, 10_000  # what is rescued, looked at so often; samples counted
 COLLAPSE = ("total collapse", "partial collapse")
 NAMES = {"watch": "left alone", "on": "mended"}
 
@@ -56,8 +62,8 @@ class Toured:
 
     run: RunFolder  # of the digits
     covered: int  # modes of the ring, of 8
-    broken: int  # the same of the game that was broken and left alone
-    mended: int  # and of that which the guardian mended
+    broken: int  # modes, of 1,000, of the game that was broken and left alone
+    mended: int  # the same where the guardian mended it
     named: tuple[str, ...]  # what it was told of that game, but for notes
     digits: int  # of 10
     same_bits: bool  # after a kill and a resume
@@ -74,8 +80,8 @@ class Toured:
 def demo(
     say: Say, watch: launch.Watch = launch.unwatched, home: Path | None = None, *, seed: int = 0, show: bool = False
 ) -> Toured:
-    """A ring of eight modes; the same game broken, left alone and mended; handwritten digits; a run killed and resumed;
-    a report, which is opened where `show` is true and there is a screen.
+    """A ring of eight modes; a game that is broken, left alone and mended; handwritten digits; a run that is killed and
+    resumed; a report, which is opened where `show` is true and there is a screen.
 
     Raises:
         MachineError: when no second process can be started.
@@ -85,17 +91,14 @@ def demo(
     run = launch.start(seeded("ring", seed), place(home, "ring"), time_s=RING_S, watch=watch)
     covered, words = ring_verdict(run)
     say(words)
-    say(
-        "2. The same ring in a game that is broken on purpose: no penalties, and G learns only from the tenth of its\n"
-        "   samples that D likes best. Left alone, and then with the guardian's hand."
-    )
-    runs = both(override(seeded("ring", seed), BROKEN_RING), "broken", say, watch, home)
-    found = {mode: ring_captured(each).covered() for mode, each in runs.items()}
-    say(f"   Left alone {found['watch']} of 8 modes are covered, mended {found['on']}.")
+    say("2. A game that is broken on purpose: three digits to an image, 1,000 modes, and no penalty that holds D back.")
+    judge = trained_classifier(splits(Digits()).train, epochs=8)
+    short = until(watch, 1000 * SHORT_KIMG)
+    runs, found = both(override(seeded(BROKEN, seed), WATCHED), "broken", judge, say, short, home)
     both_over_time = written(runs, "broken.html")
     say("3. Handwritten digits: 1,439 real ones of 8x8 pixels to learn from.")
     run = launch.start(seeded("digits", seed), place(home, "digits"), time_s=DIGITS_S, watch=watch)
-    digits, words = digits_verdict(run)
+    digits, words = digits_verdict(run, judge)
     say(words)
     say("4. A run is killed in the middle (SIGKILL), and resumed.")
     same, words = killed_and_resumed(override(seeded("ring", seed), KILLED), home)
@@ -113,21 +116,44 @@ def seeded(name: str, seed: int) -> TrainConfig:
 
 
 def both(
-    config: TrainConfig, name: str, say: Say, watch: launch.Watch, home: Path | None
-) -> dict[str, RunFolder]:  # fmt: skip
-    """The same game twice: watched only, and mended. What was found and done is said."""
-    runs = dict[str, RunFolder]()
+    config: TrainConfig, name: str, judge: Classifier, say: Say, watch: launch.Watch, home: Path | None
+) -> tuple[dict[str, RunFolder], dict[str, int]]:
+    """The same game twice, watched only and mended: the runs, and how many modes each draws. What was found, done and
+    counted is said."""
+    runs, found = dict[str, RunFolder](), dict[str, int]()
     for mode, words in NAMES.items():
-        runs[mode] = RunFolder(place(home, f"{name}_{mode}"))
-        say(f"   {words}:")
+        say(f"   {sentence(words)}:")
+        runs[mode] = run = RunFolder(place(home, f"{name}_{mode}"))
         try:
-            launch.start(override(config, [f"guardian.mode={mode}"]), runs[mode].path, watch=watch)
-        except GaveUp as error:
-            say(f"   {error}")
-        for row in rows(runs[mode].events):
+            launch.start(override(config, [f"guardian.mode={mode}"]), run.path, watch=watch)
+        except (GaveUp, Stopped) as error:
+            say(f"   {str(error).splitlines()[0]}")
+        for row in rows(run.events):
             if row["kind"] == "change" or (row["kind"] == "finding" and row["severity"] == "severe"):
-                say(f"   at {row['seen']:,} samples: {row.get('reason') or row['symptom']}")
-    return runs
+                say(f"   at {row['seen']:,} images: {row.get('reason') or row['symptom']}")
+        found[mode] = modes_drawn(run, judge)
+        say(f"   {found[mode]} of 1,000 modes among {STACKS:,} samples")
+    return runs, found
+
+
+def until(watch: launch.Watch, images: int) -> launch.Watch:
+    """Asks a run to stop, as Ctrl-C does, once it has seen so many: the rest would take minutes."""
+
+    @contextmanager
+    def short(label: str, total: int, done: int) -> Iterator[Reporter]:
+        asked = False
+        with watch(label, min(total, images), done) as report:
+
+            def reported(seen: int, signals: Mapping[str, float], news: str = "") -> None:
+                nonlocal asked
+                report(seen, signals, news)
+                if seen >= images and not asked:
+                    asked = True
+                    signal.raise_signal(signal.SIGINT)
+
+            yield reported
+
+    return short
 
 
 def told(run: RunFolder) -> tuple[str, ...]:
@@ -143,9 +169,7 @@ def rescue(say: Say, watch: launch.Watch = launch.unwatched, home: Path | None =
     """
     say("Three digits to an image: 1,000 modes. The non-saturating loss without a penalty finds one or two of them.")
     judge = trained_classifier(splits(Digits()).train, epochs=8)
-    runs = both(override(recipe(BROKEN), [f"guardian.every_kimg={EVERY_KIMG}"]), "rescue", say, watch, home)
-    for mode, run in runs.items():
-        say(f"   {NAMES[mode]}: {modes_drawn(run, judge)} of 1,000 modes among {STACKS:,} samples")
+    runs, _ = both(override(recipe(BROKEN), [f"guardian.every_kimg={EVERY_KIMG}"]), "rescue", judge, say, watch, home)
     path = written(runs, "rescue.html")
     say(f"Both, over time: {path}")
     return path
@@ -153,7 +177,7 @@ def rescue(say: Say, watch: launch.Watch = launch.unwatched, home: Path | None =
 
 def modes_drawn(run: RunFolder, judge: Classifier) -> int:
     """As a classifier of one digit reads the three channels of each sample."""
-    pixels = torch.from_numpy(generator.from_file(run.model).sample(STACKS)).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(generator.from_run(run)[0].sample(STACKS)).permute(0, 3, 1, 2)
     spelled = [judge.classify(scaled(pixels[:, i : i + 1])) for i in range(3)]
     return present(100 * spelled[0] + 10 * spelled[1] + spelled[2])
 
@@ -183,33 +207,27 @@ def place(home: Path | None, name: str) -> Path:
     return fresh_path(f"demo_{name}", home and home / name)
 
 
-def ring_captured(run: RunFolder) -> Capture:
-    mixture = ring()
-    points = torch.from_numpy(generator.from_file(run.model).sample(POINTS))
-    return captured(points, mixture.centres, mixture.sigma)
-
-
 def ring_verdict(run: RunFolder) -> tuple[int, str]:
     """How many modes are covered, and the same in words."""
-    found = ring_captured(run)
+    mixture = ring()
+    points = torch.from_numpy(generator.from_file(run.model).sample(POINTS))
+    found = captured(points, mixture.centres, mixture.sigma)
     words = (
-        f"   {found.covered()} of {len(found.shares)} modes covered, {found.high_quality:.0%} of the points within "
+        f"   {found.covered()} of {len(mixture.centres)} modes covered, {found.high_quality:.0%} of the points within "
         f"3 standard deviations of one (a perfect sampler has {PERFECT_HIGH_QUALITY:.0%}).\n"
         f"   Picture: {last_grid(run)}"
     )
     return found.covered(), words
 
 
-def digits_verdict(run: RunFolder) -> tuple[int, str]:
+def digits_verdict(run: RunFolder, judge: Classifier) -> tuple[int, str]:
     """How many different digits are drawn, and the same in words."""
-    data = splits(Digits())
-    judge = trained_classifier(data.train, epochs=8)
     pixels = torch.from_numpy(generator.from_file(run.model).sample(IMAGES)).permute(0, 3, 1, 2)
     classes = judge.classify(scaled(pixels))
     rarest = torch.bincount(classes, minlength=10).min().item() / IMAGES
     words = (
         f"   {present(classes)} of 10 digits among {IMAGES} samples, the rarest with {rarest:.1%}, as read by a "
-        f"classifier that is right on {accuracy(judge, data.test):.1%} of the real test digits.\n"
+        f"classifier that is right on {accuracy(judge, splits(Digits()).test):.1%} of the real test digits.\n"
         f"   Picture: {last_grid(run)}"
     )
     return present(classes), words
