@@ -1,9 +1,10 @@
 """python benchmarks/first_minute.py [--seeds 20]    the tour of `equipoise demo`, as a new user meets it.
 
 Each seed is toured in a process of its own, with an empty cache, on two cores. Targets: at most 90 s; 8 of 8 modes of
-the ring; the collapse of the broken game named and mended (at least 50 of 1,000 modes, where the game left alone has at
-most 20) in at least 19 of 20 seeds; the killed run at the bits of the whole one; less than 800 MB at any time, children included; and
-no connection to anywhere. Time by the clock counts on a quiet machine alone: `cpu_s` is the same on a busy one.
+the ring; the collapse of the broken game named and mended (at least 50 of 1,000 modes, where the game left alone has
+at most 20) in at least 19 of 20 seeds; the killed run at the bits of the whole one; less than 800 MB at any time,
+children included; and no connection to anywhere. Time by the clock counts on a quiet machine alone: `cpu_s` is the same
+on a busy one.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from equipoise.runs.folder import RunFolder
 
 
 def test_the_tour_trains_breaks_kills_counts_and_says_what_to_do_next(tmp_path, monkeypatch):
-    monkeypatch.setattr(tour, "RING_S", 0.5)
-    monkeypatch.setattr(tour, "DIGITS_S", 0.5)
+    monkeypatch.setattr(tour, "RING", ["kimg=1.28", *tour.ON_ONE_THREAD])
+    monkeypatch.setattr(tour, "DIGITS", ["kimg=1.28", *tour.ON_ONE_THREAD])
     monkeypatch.setattr(tour, "SHORT_KIMG", 1.28)
     monkeypatch.setattr(tour, "WATCHED", [*tour.WATCHED, "guardian.features=pixels", "guardian.n=60"])
     seen: list[Path] = []
@@ -37,9 +37,9 @@ def test_the_tour_trains_breaks_kills_counts_and_says_what_to_do_next(tmp_path, 
     assert all(path.is_file() for path in named)
 
 
-def test_half_a_second_of_training_does_not_cover_the_ring(tmp_path):
+def test_twenty_steps_do_not_cover_the_ring(tmp_path):
     """The verdict is counted, not printed."""
-    run = start(recipe("ring"), tmp_path / "ring", time_s=0.1)
+    run = start(override(recipe("ring"), ["kimg=1.28", *tour.PINNED]), tmp_path / "ring")
     covered, words = tour.ring_verdict(run)
     assert covered < 8
     assert "8 of 8" not in words

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from equipoise import build, finetuning, pretraining
+from equipoise import build, finetuning, loggers, pretraining
 from equipoise import config as c
 from equipoise.advice import warnings
 from equipoise.controller import Controller
@@ -44,7 +44,7 @@ from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
 from equipoise.reports import report as reporting
 from equipoise.runs import checkpoint, folder
-from equipoise.runs.events import Log, Unwritten
+from equipoise.runs.events import Log, Record, Unwritten
 from equipoise.runs.folder import RunFolder
 from equipoise.sitting import stoppable
 from equipoise.training import Plan, Run, Standing, train
@@ -79,6 +79,7 @@ def start(
     """
     for text in warnings(config):
         warn(text)
+    loggers.require_installed(config.log.to)
     processes, device = together(config)
     data = build.splits(config.data, track, warn)
     onlookers = Onlookers(config, data, device, processes.leads, track, warn)
@@ -241,7 +242,7 @@ def assembled(
     assert config.evaluate.patience_kimg is not None, "forecast.resolve gives it a number"
     with (
         stoppable() as stop,
-        closing(log(folder.events, processes)) as events,
+        closing(sending(log(folder.events, processes), config, folder, onlookers.warn)) as events,
         closing(log(folder.clock, processes)) as clock,
     ):
         batches = build.batches(config, data, device, processes)
@@ -262,7 +263,15 @@ def assembled(
         )
 
 
-def log(path: Path, processes: Processes) -> Log | Unwritten:
+def sending(record: Record, config: c.TrainConfig, folder: RunFolder, warn: Warn) -> Record:
+    """The record of a run, whose numbers go to loggers as well where the config names some."""
+    if not (config.log.to and isinstance(record, Log)):
+        return record
+    loggers.require_installed(config.log.to)  # a run may be resumed elsewhere
+    return loggers.Sending(record, loggers.opened(config.log.to, folder, config.model_dump(mode="json")), warn)
+
+
+def log(path: Path, processes: Processes) -> Record:
     return Log(path) if processes.leads else Unwritten()
 
 

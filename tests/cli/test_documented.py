@@ -134,7 +134,7 @@ def how(command: Command) -> How | None:
 
 
 def parsed(command: Command) -> dict[str, Any]:
-    """What the verb would be called with; its function is not called. Exits as the command line does at a wrong word."""
+    """What the verb would be called with, which it is not. Raises as the command line does at a wrong word."""
     seen: list[dict[str, Any]] = []
     root = typer.main.get_command(app)
     pending = [root]

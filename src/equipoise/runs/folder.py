@@ -70,6 +70,11 @@ class RunFolder:
         return self.path / "figures"
 
     @property
+    def logs(self) -> Path:
+        """What loggers of others write; see `loggers`."""
+        return self.path / "logs"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
