@@ -1,8 +1,17 @@
-"""The tour: what Equipoise does, in two minutes (about 88 s of training), offline, without a GPU; and a rescue."""
+"""The tour: what Equipoise does, in a minute or so, offline, without a GPU; and a rescue that takes longer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import webbrowser
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -11,85 +20,188 @@ from PIL import Image
 
 from equipoise import charts, generator, launch
 from equipoise.build import splits
-from equipoise.config import Digits, override
+from equipoise.config import Digits, TrainConfig, override
 from equipoise.data.source import scaled
 from equipoise.data.toy import ring
 from equipoise.encoders.classifier import Classifier, accuracy, trained_classifier
-from equipoise.errors import GaveUp
+from equipoise.errors import GaveUp, MachineError, Stopped
 from equipoise.metrics.modes import PERFECT_HIGH_QUALITY, captured, present
 from equipoise.page import document, embedded
+from equipoise.progress import Reporter
 from equipoise.recipes import recipe
 from equipoise.reports import looks
 from equipoise.reports.story import changed
+from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder, fresh_path, rows
+from equipoise.words import sentence
 
-RING_S, DIGITS_S = 18.0, 66.0  # of training
 POINTS, IMAGES = 2500, 2000
-BROKEN, EVERY_KIMG, STACKS = "stacked-digits-ns", 6.4, 10_000  # what is rescued, looked at so often; samples counted
+ON_ONE_THREAD = ("machine.threads=1", "machine.device=cpu", "machine.precision=fp32")  # the same counts each time
+RING = ON_ONE_THREAD  # as long as the recipe, which benchmarks/ring.py measured
+DIGITS = ("kimg=150", *ON_ONE_THREAD)
+PINNED = (*ON_ONE_THREAD, "evaluate.metrics=[]")
+BROKEN, STACKS = (
+    "stacked-digits-ns",
+    10_000,
+)  # a game without a penalty, which collapses; samples whose modes are counted
+WATCHED = ("guardian.every_kimg=3.2", "record.every_kimg=3.2", "samples.every_kimg=16", "save.every_kimg=160", *PINNED)
+SHORT_KIMG = (
+    80  # what the tour plays of it: in benchmarks/results/guardian.jsonl (T3, 20 seeds) 84 modes or more by then
+)
+EVERY_KIMG = 6.4  # looks of the rescue
+SAVED, LEFT = 50, 20  # modes of 1,000: at least so many where it was mended, at most so many where it was left alone
+KILLED = ("kimg=25.6", "save.every_kimg=1.28", "guardian.mode=off", *PINNED)  # at its first checkpoint, of twenty
+POLL_S, PATIENCE_S = 0.01, 120.0  # how often a child is looked after, and how long
+COLLAPSE = ("total collapse", "partial collapse")
+NAMES = {"watch": "left alone", "on": "mended"}
+
+Say = Callable[[str], None]
 
 
-def demo(say: Callable[[str], None], watch: launch.Watch = launch.unwatched, home: Path | None = None) -> RunFolder:
-    """A ring of eight modes, then handwritten digits; each is trained, counted and drawn. Returns the digits' run.
+@dataclass(frozen=True)
+class Toured:
+    """What the tour showed; each of these is measured."""
+
+    run: RunFolder  # of the digits
+    covered: int  # modes of the ring, of 8
+    broken: int  # modes, of 1,000, of the game that was broken and left alone
+    mended: int  # the same where the guardian mended it
+    named: tuple[str, ...]  # what it was told of that game, but for notes
+    digits: int  # of 10
+    same_bits: bool  # after a kill and a resume
+
+    @property
+    def kept(self) -> bool:
+        """Whether all that was promised was seen."""
+        collapse = any(symptom in COLLAPSE for symptom in self.named)
+        return (
+            self.covered == self.mended == 8 and self.broken < 8 and collapse and self.same_bits and self.digits == 10
+        )
+
+
+def demo(
+    say: Say, watch: launch.Watch = launch.unwatched, home: Path | None = None, *, seed: int = 0, show: bool = False
+) -> Toured:
+    """A ring of eight modes; a game that is broken, left alone and mended; handwritten digits; a run that is killed and
+    resumed; a report, which is opened where `show` is true and there is a screen.
 
     Raises:
+        MachineError: when no second process can be started.
         StorageError: when runs/ cannot be written.
     """
     say("1. A ring of eight narrow modes: does the generator find all of them?")
-    run = launch.start(recipe("ring"), place(home, "ring"), time_s=RING_S, watch=watch)
-    say(ring_verdict(run))
-    say("2. Handwritten digits: 1,439 real ones of 8x8 pixels to learn from.")
-    run = launch.start(recipe("digits"), place(home, "digits"), time_s=DIGITS_S, watch=watch)
-    say(digits_verdict(run))
+    run = launch.start(seeded("ring", seed, *RING), place(home, "ring"), watch=watch)
+    covered, words = ring_verdict(run)
+    say(words)
+    say("2. A game that is broken on purpose: three digits to an image, 1,000 modes, and no penalty that holds D back.")
+    judge = trained_classifier(splits(Digits()).train, epochs=8)
+    short = until(watch, 1000 * SHORT_KIMG)
+    runs, found = both(seeded(BROKEN, seed, *WATCHED), "broken", judge, say, short, home)
+    both_over_time = written(runs, "broken.html")
+    say("3. Handwritten digits: 1,439 real ones of 8x8 pixels to learn from.")
+    run = launch.start(seeded("digits", seed, *DIGITS), place(home, "digits"), watch=watch)
+    digits, words = digits_verdict(run, judge)
+    say(words)
+    say("4. A run is killed in the middle (SIGKILL), and resumed.")
+    same, words = killed_and_resumed(seeded("ring", seed, *KILLED), home)
+    say(words)
+    say(f"5. Each run ends with its report, one file that works offline:\n   {runs['on'].report}")
+    say(f"   The broken game over time, left alone and mended: {both_over_time}")
+    if show:
+        opened(runs["on"].report)
     say(next_steps(run))
-    return run
+    return Toured(run, covered, found["watch"], found["on"], told(runs["on"]), digits, same)
 
 
-def rescue(say: Callable[[str], None], watch: launch.Watch = launch.unwatched, home: Path | None = None) -> Path:
-    """A game that is broken on purpose, left alone and mended: the same seed, twice. Returns the page that shows both.
+def seeded(name: str, seed: int, *settings: str) -> TrainConfig:
+    return override(recipe(name), [f"seed={seed}", *settings])
+
+
+def both(
+    config: TrainConfig, name: str, judge: Classifier, say: Say, watch: launch.Watch, home: Path | None
+) -> tuple[dict[str, RunFolder], dict[str, int]]:
+    """The same game twice, watched only and mended: the runs, and how many modes each draws. What was found, done and
+    counted is said."""
+    runs, found = dict[str, RunFolder](), dict[str, int]()
+    for mode, words in NAMES.items():
+        say(f"   {sentence(words)}:")
+        runs[mode] = run = RunFolder(place(home, f"{name}_{mode}"))
+        try:
+            launch.start(override(config, [f"guardian.mode={mode}"]), run.path, watch=watch)
+        except (GaveUp, Stopped) as error:
+            say(f"   {str(error).splitlines()[0]}")
+        for row in rows(run.events):
+            if row["kind"] == "change" or (row["kind"] == "finding" and row["severity"] == "severe"):
+                say(f"   at {row['seen']:,} images: {row.get('reason') or row['symptom']}")
+        found[mode] = modes_drawn(run, judge)
+        say(f"   {found[mode]} of 1,000 modes among {STACKS:,} samples")
+    return runs, found
+
+
+def until(watch: launch.Watch, images: int) -> launch.Watch:
+    """Asks a run to stop, as Ctrl-C does, once it has seen so many: the rest would take minutes."""
+
+    @contextmanager
+    def short(label: str, total: int, done: int) -> Iterator[Reporter]:
+        asked = False
+        with watch(label, min(total, images), done) as report:
+
+            def reported(seen: int, signals: Mapping[str, float], news: str = "") -> None:
+                nonlocal asked
+                report(seen, signals, news)
+                if seen >= images and not asked:
+                    asked = True
+                    signal.raise_signal(signal.SIGINT)
+
+            yield reported
+
+    return short
+
+
+def told(run: RunFolder) -> tuple[str, ...]:
+    found = (row["symptom"] for row in rows(run.events) if row["kind"] == "finding" and row["severity"] != "note")
+    return tuple(dict.fromkeys(found))
+
+
+def rescue(say: Say, watch: launch.Watch = launch.unwatched, home: Path | None = None) -> Path:
+    """A game of 1,000 modes that collapses by itself, left alone and mended. Returns the page that shows both.
 
     Raises:
         StorageError: when runs/ cannot be written.
     """
     say("Three digits to an image: 1,000 modes. The non-saturating loss without a penalty finds one or two of them.")
-    runs, judge = dict[str, RunFolder](), trained_classifier(splits(Digits()).train, epochs=8)
-    for mode, words in (("watch", "1. Watched only."), ("on", "2. The same game, and the guardian may mend it.")):
-        say(words)
-        config = override(recipe(BROKEN), [f"guardian.mode={mode}", f"guardian.every_kimg={EVERY_KIMG}"])
-        runs[mode] = RunFolder(place(home, f"rescue_{mode}"))
-        try:
-            launch.start(config, runs[mode].path, watch=watch)
-        except GaveUp as error:
-            say(f"   {error}")
-        for row in rows(runs[mode].events):
-            if row["kind"] == "change" or (row["kind"] == "finding" and row["severity"] == "severe"):
-                say(f"   at {row['seen']:,} images: {row.get('reason') or row['symptom']}")
-        say(f"   {modes_drawn(runs[mode], judge)} of 1,000 modes among {STACKS:,} samples")
-    path = runs["on"].path / "rescue.html"
-    path.write_text(rescue_page(runs), encoding="utf-8")
+    judge = trained_classifier(splits(Digits()).train, epochs=8)
+    runs, _ = both(override(recipe(BROKEN), [f"guardian.every_kimg={EVERY_KIMG}"]), "rescue", judge, say, watch, home)
+    path = written(runs, "rescue.html")
     say(f"Both, over time: {path}")
     return path
 
 
 def modes_drawn(run: RunFolder, judge: Classifier) -> int:
     """As a classifier of one digit reads the three channels of each sample."""
-    pixels = torch.from_numpy(generator.from_file(run.model).sample(STACKS)).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(generator.from_run(run)[0].sample(STACKS)).permute(0, 3, 1, 2)
     spelled = [judge.classify(scaled(pixels[:, i : i + 1])) for i in range(3)]
     return present(100 * spelled[0] + 10 * spelled[1] + spelled[2])
 
 
-def rescue_page(runs: Mapping[str, RunFolder]) -> str:
+def written(runs: Mapping[str, RunFolder], name: str) -> Path:
+    path = runs["on"].path / name
+    path.write_text(page_of_both(runs), encoding="utf-8")
+    return path
+
+
+def page_of_both(runs: Mapping[str, RunFolder]) -> str:
     """Modes over time with and without the guardian's hand, and the last samples of both."""
     events = {mode: rows(run.events) for mode, run in runs.items()}
-    names = {"watch": "left alone", "on": "mended"}
-    lines = [looks.modes(names[mode], looks.of_kind(events[mode], "look")) for mode in ("on", "watch")]
+    lines = [looks.modes(NAMES[mode], looks.of_kind(events[mode], "look")) for mode in ("on", "watch")]
     changes = looks.of_kind(events["on"], "change")
-    told = [f"<li>{escape(changed(row))}</li>" for row in changes]
+    done = [f"<li>{escape(changed(row))}</li>" for row in changes]
     grids = [
-        f"<figure>{embedded(Image.open(last_grid(run)), names[mode])}<figcaption>{names[mode]}</figcaption></figure>"
+        f"<figure>{embedded(Image.open(last_grid(run)), NAMES[mode])}<figcaption>{NAMES[mode]}</figcaption></figure>"
         for mode, run in runs.items()
     ]
     chart = charts.curves("Modes that are drawn (effective number of bins)", lines, looks.marks(lines[0], changes))
-    body = ["<h1>A collapse, named and mended</h1>", chart, f"<ol>{''.join(told)}</ol>", *grids]
+    body = ["<h1>A collapse, named and mended</h1>", chart, f"<ol>{''.join(done)}</ol>", *grids]
     return document("A collapse, named and mended", body, charts.STYLE)
 
 
@@ -97,38 +209,84 @@ def place(home: Path | None, name: str) -> Path:
     return fresh_path(f"demo_{name}", home and home / name)
 
 
-def ring_verdict(run: RunFolder) -> str:
+def ring_verdict(run: RunFolder) -> tuple[int, str]:
+    """How many modes are covered, and the same in words."""
     mixture = ring()
     points = torch.from_numpy(generator.from_file(run.model).sample(POINTS))
     found = captured(points, mixture.centres, mixture.sigma)
-    return (
+    words = (
         f"   {found.covered()} of {len(mixture.centres)} modes covered, {found.high_quality:.0%} of the points within "
         f"3 standard deviations of one (a perfect sampler has {PERFECT_HIGH_QUALITY:.0%}).\n"
         f"   Picture: {last_grid(run)}"
     )
+    return found.covered(), words
 
 
-def digits_verdict(run: RunFolder) -> str:
-    data = splits(Digits())
-    judge = trained_classifier(data.train, epochs=8)
+def digits_verdict(run: RunFolder, judge: Classifier) -> tuple[int, str]:
+    """How many different digits are drawn, and the same in words."""
     pixels = torch.from_numpy(generator.from_file(run.model).sample(IMAGES)).permute(0, 3, 1, 2)
     classes = judge.classify(scaled(pixels))
     rarest = torch.bincount(classes, minlength=10).min().item() / IMAGES
-    return (
+    words = (
         f"   {present(classes)} of 10 digits among {IMAGES} samples, the rarest with {rarest:.1%}, as read by a "
-        f"classifier that is right on {accuracy(judge, data.test):.1%} of the real test digits.\n"
+        f"classifier that is right on {accuracy(judge, splits(Digits()).test):.1%} of the real test digits.\n"
         f"   Picture: {last_grid(run)}"
     )
+    return present(classes), words
+
+
+def killed_and_resumed(config: TrainConfig, home: Path | None) -> tuple[bool, str]:
+    """Plays a run whole, and again in a process that is killed, resumes that one, and compares: whether all is the
+    same to the bit, and what was seen."""
+    whole = launch.start(config, place(home, "whole"))
+    killed = RunFolder(place(home, "killed"))
+    step = killed_at(whole.config, killed)
+    launch.resume(killed.path)
+    same = whole.events.read_bytes() == killed.events.read_bytes()
+    digests = [hashlib.sha256(run.model.read_bytes()).hexdigest()[:16] for run in (whole, killed)]
+    same = same and digests[0] == digests[1]
+    words = (
+        f"   Killed after step {step:,}, resumed, finished. SHA-256 of the weights: {digests[1]}..\n"
+        f"   of the same run, never killed:                      {digests[0]}..  "
+        f"{'The same bits.' if same else 'These are not the same.'}"
+    )
+    return same, words
+
+
+def killed_at(config: Path, out: RunFolder) -> int:
+    """Plays a config in a process of its own, and kills that once a checkpoint is there. The checkpoint's step.
+
+    Raises:
+        MachineError: when the process ends by itself before, or saves nothing.
+    """
+    command = [sys.executable, "-m", "equipoise.cli.main", "train", "--config", str(config), "--out", str(out.path)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    end = time.monotonic() + PATIENCE_S
+    while child.poll() is None and not checkpoint.newest_first(out.checkpoints) and time.monotonic() < end:
+        time.sleep(POLL_S)
+    child.kill()
+    told = child.communicate()[1].decode(errors="replace").strip().splitlines()
+    saved = checkpoint.newest_first(out.checkpoints)
+    if not saved:
+        why = told[-1] if told else f"it saved nothing within {PATIENCE_S:.0f} s"
+        raise MachineError(f"the run that was to be killed did not get so far: {why}")
+    return checkpoint.step_of(saved[0])
+
+
+def opened(page: Path) -> None:
+    """In a browser, where there is a screen: never in a terminal, which it would take over."""
+    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(page.resolve().as_uri())
 
 
 def last_grid(run: RunFolder) -> Path:
-    return max(run.samples.glob("step-*.png"))
+    return run.grid(run.drawn()[-1])
 
 
 def next_steps(run: RunFolder) -> str:
     return (
         "Next:\n"
         f"   equipoise sample {run.path} -n 100 -o digits.png      more of them\n"
-        "   equipoise train dcgan --data FOLDER --time 20m        your own pictures\n"
+        "   equipoise train auto --data FOLDER --time 20m         your own pictures\n"
         "   equipoise recipes                                     what else there is"
     )

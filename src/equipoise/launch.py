@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
@@ -16,7 +17,7 @@ from typing import Any
 
 import torch
 
-from equipoise import build, finetuning, pretraining
+from equipoise import build, finetuning, loggers, pretraining
 from equipoise import config as c
 from equipoise.advice import warnings
 from equipoise.controller import Controller
@@ -24,15 +25,26 @@ from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Splits
 from equipoise.data.survey import LISTED
 from equipoise.environment import environment
-from equipoise.errors import ConfigError, Damaged, DataError, GaveUp, MachineError, StorageError
+from equipoise.errors import (
+    ConfigError,
+    Damaged,
+    DataError,
+    Diverged,
+    EquipoiseError,
+    GaveUp,
+    MachineError,
+    Stopped,
+    StorageError,
+)
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.cyclegan import CycleGAN
 from equipoise.generator import TrainedGenerator, task_of
 from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
+from equipoise.reports import report as reporting
 from equipoise.runs import checkpoint, folder
-from equipoise.runs.events import Log, Unwritten
+from equipoise.runs.events import Log, Record, Unwritten
 from equipoise.runs.folder import RunFolder
 from equipoise.sitting import stoppable
 from equipoise.training import Plan, Run, Standing, train
@@ -67,6 +79,7 @@ def start(
     """
     for text in warnings(config):
         warn(text)
+    loggers.require_installed(config.log.to)
     processes, device = together(config)
     data = build.splits(config.data, track, warn)
     onlookers = Onlookers(config, data, device, processes.leads, track, warn)
@@ -75,7 +88,7 @@ def start(
     config = c.TrainConfig.model_validate_json(processes.told(config.model_dump_json()))
     run = folder.create(config.recipe, out) if processes.leads else None
     run = RunFolder(Path(processes.told(str(run and run.path))))
-    with run.locked() if processes.leads else nullcontext():
+    with held(run, warn) if processes.leads else nullcontext():
         if processes.leads:
             describe(run, config)
             announce(run, forecast)
@@ -122,13 +135,31 @@ def resume(
     run = folder.existing(path)
     config = c.read(run.config)
     processes, device = together(config)
-    with run.locked() if processes.leads else nullcontext():
+    with held(run, warn) if processes.leads else nullcontext():
         if processes.leads:
             for damaged in damaged_checkpoints(run):
                 warn(damaged)
         data = build.splits(config.data, track, warn)
         play(config, run, Onlookers(config, data, device, processes.leads, track, warn), controller, watch, processes)
     return run
+
+
+@contextmanager
+def held(run: RunFolder, warn: Warn) -> Iterator[None]:
+    """Locks a run while it is played. Once it is let go of, its report is written: also of one that diverged, that the
+    guardian gave up on, or that was asked to stop."""
+    ended: EquipoiseError | None = None
+    with run.locked():
+        try:
+            yield
+        except (Diverged, GaveUp, Stopped) as error:
+            ended = error
+    try:
+        reporting.write(run)
+    except StorageError as error:  # what matters was saved before
+        warn(f"{error}\nWrite the report later: equipoise report {shlex.quote(str(run.path))}")
+    if ended:
+        raise ended
 
 
 def damaged_checkpoints(run: RunFolder) -> Iterator[str]:
@@ -212,7 +243,7 @@ def assembled(
     assert config.evaluate.patience_kimg is not None, "forecast.resolve gives it a number"
     with (
         stoppable() as stop,
-        closing(log(folder.events, processes)) as events,
+        closing(sending(log(folder.events, processes), config, folder, onlookers.warn)) as events,
         closing(log(folder.clock, processes)) as clock,
     ):
         batches = build.batches(config, data, device, processes)
@@ -233,7 +264,15 @@ def assembled(
         )
 
 
-def log(path: Path, processes: Processes) -> Log | Unwritten:
+def sending(record: Record, config: c.TrainConfig, folder: RunFolder, warn: Warn) -> Record:
+    """The record of a run, whose numbers go to loggers as well where the config names some."""
+    if not (config.log.to and isinstance(record, Log)):
+        return record
+    loggers.require_installed(config.log.to)  # a run may be resumed elsewhere
+    return loggers.Sending(record, loggers.opened(config.log.to, folder, config.model_dump(mode="json")), warn)
+
+
+def log(path: Path, processes: Processes) -> Record:
     return Log(path) if processes.leads else Unwritten()
 
 

@@ -9,6 +9,7 @@ from html import escape
 
 from PIL import Image
 
+QUALITY = 85  # of pictures that are too large as PNG
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --dim: #5c6670; --paper: #fff; --line: #d8dde2; --mark: #b3470b; }
@@ -36,8 +37,22 @@ def document(title: str, body: Iterable[str], style: str = "") -> str:
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
 
 
-def embedded(picture: Image.Image, told: str) -> str:
-    """A picture as an element, with its description as plain text."""
+def embedded(picture: Image.Image, told: str, most: int | None = None) -> str:
+    """A picture as an element, with its description as plain text. One whose PNG has more than `most` bytes loses what
+    the eye misses least: it becomes WebP, and smaller until it fits."""
+    file = encoded(picture, "PNG", optimize=True)
+    if most is None or len(file) <= most:
+        return element(file, "png", told)
+    while len(file := encoded(picture, "WEBP", quality=QUALITY)) > most and min(picture.size) > 1:
+        picture = picture.reduce(2)
+    return element(file, "webp", told)
+
+
+def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return f'<img alt="{escape(told)}" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def element(file: bytes, kind: str, told: str) -> str:
+    return f'<img alt="{escape(told)}" src="data:image/{kind};base64,{base64.b64encode(file).decode()}">'

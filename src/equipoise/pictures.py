@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ CELL = 48  # samples smaller than this are enlarged by a whole factor, without s
 BARS_WIDE, LINE = 900, 26  # pixels of a bar chart and of one of its lines
 PLANE = 480  # pixels of a side of a scatter plot
 MODES_HIGH = 240  # pixels of the highest bar of a mode
+FRAME_MS, LAST_MS = 150, 1500  # how long a picture of a film is shown
+FEWEST = 12  # pictures of a film that is made smaller
 MISSING = 0.1  # of its share of the reals: a mode that is drawn less often is missing
 REALS, FAKES, ALARM = (
     (150, 150, 150),
@@ -75,6 +78,36 @@ def grid(images: Pixels, columns: int | None = None) -> Image.Image:
         top, left = (i // columns) * (h + GUTTER) + GUTTER, (i % columns) * (w + GUTTER) + GUTTER
         canvas[top : top + h, left : left + w] = image
     return Image.fromarray(canvas.squeeze(2) if c == 1 else canvas)
+
+
+def film(frames: Sequence[tuple[Image.Image, str]], most: int) -> bytes:
+    """Pictures with their words as a GIF that repeats, of so many bytes at most where that can be: otherwise half of
+    the pictures are left out, then all become smaller. The last one stays longest."""
+    while True:
+        made = animated(frames)
+        if len(made) <= most or (len(frames) <= FEWEST and min(frames[0][0].size) <= CELL):
+            return made
+        if len(frames) > FEWEST:
+            frames = [*frames[:-1:2], frames[-1]]
+        else:
+            frames = [(picture.reduce(2), told) for picture, told in frames]
+
+
+def animated(frames: Sequence[tuple[Image.Image, str]]) -> bytes:
+    first, *others = [captioned(picture, told) for picture, told in frames]
+    durations = [FRAME_MS] * len(others) + [LAST_MS]
+    file = io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    return file.getvalue()
+
+
+def captioned(picture: Image.Image, told: str) -> Image.Image:
+    """On white, with its words below: in grey where it is."""
+    mode = "L" if picture.mode in ("1", "L") else "RGB"
+    canvas = Image.new(mode, (picture.width, picture.height + LINE), "white")
+    canvas.paste(picture.convert(mode), (0, 0))
+    words(ImageDraw.Draw(canvas), picture.height, told)
+    return canvas
 
 
 def bars(panels: Mapping[str, Mapping[str, tuple[float, str]]]) -> Image.Image:

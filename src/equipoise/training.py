@@ -27,7 +27,7 @@ from equipoise.probes.step import examined
 from equipoise.processes import ALONE, Processes
 from equipoise.progress import Reporter, silent
 from equipoise.runs import checkpoint
-from equipoise.runs.events import Log, Unwritten
+from equipoise.runs.events import Record
 from equipoise.runs.folder import RunFolder
 from equipoise.sitting import StopRequest, Stopwatch
 from equipoise.words import sentence
@@ -98,8 +98,8 @@ class Run(Generic[G]):
     draw: Callable[[Game], Picture]  # the samples of the fixed latents
     judge: Judge
     controller: Controller
-    events: Log | Unwritten
-    clock: Log | Unwritten
+    events: Record
+    clock: Record
     standing: Standing
     processes: Processes = ALONE
     stop: StopRequest = field(default_factory=StopRequest)

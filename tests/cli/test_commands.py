@@ -83,6 +83,14 @@ def test_train_writes_the_folder_that_the_contract_names(equipoise, trained):
     assert env["seed"] == 0
 
 
+def test_a_training_ends_with_its_report_and_the_film_is_written_alone(equipoise, trained):
+    assert "<h2>Samples over time</h2>" in trained.joinpath("report.html").read_text()
+    assert equipoise("report", "run", "-o", "film.gif")[0] == 0
+    with Image.open("film.gif") as film:
+        assert film.n_frames >= 2
+    assert_kind(*pick(equipoise("report", "run", "-o", "no/film.gif"), 5), "cannot write")
+
+
 def test_the_config_of_a_run_repeats_it(equipoise, trained):
     assert equipoise("train", "--config", "run/config.json", "--out", "again")[0] == 0
     assert Path("again/model.safetensors").read_bytes() == Path("run/model.safetensors").read_bytes()

@@ -10,13 +10,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from equipoise.errors import ConfigError
 from equipoise.figures import history, protocols
 from equipoise.pictures import grid
 from equipoise.reports import story
-from equipoise.reports.report import moments, report
+from equipoise.reports.report import MOST, PANELS, moments, report
 
+PANELS_OF = [name for names in PANELS.values() for name in names]
 HOSTILE = "<script>alert('&')</script>"
 STARTED = {"kind": "started", "host": "vm", "pid": 1, "unix_time": 1795272983}
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -104,7 +106,7 @@ def everything():
 
 
 SECTIONS = ["Figures", "Figures over time", "Samples over time", "Modes, and nearest training images",
-            "What the guardian saw", "Signals of the game", "What happened", "Settings",
+            "What was changed, and what came of it", "Signals of the game", "What happened", "Settings",
             "How to repeat it"]  # fmt: skip
 
 
@@ -133,11 +135,11 @@ def test_the_page_of_a_whole_run_has_all_sections_and_nothing_from_outside(whole
     page = Page(text)
     assert page.titles == SECTIONS
     assert not {"script", "link", "iframe", "b", "object", "base", "form"} & set(page.tags)
-    assert all(value.startswith("data:image/png;base64,") for name, value in page.attributes if name == "src")
+    sources = [value.partition(";base64,")[0] for name, value in page.attributes if name == "src"]
+    assert sources == ["data:image/gif", *["data:image/png"] * 6]
     assert not [name for name, _ in page.attributes if name in ("href", "action", "srcset") or name.startswith("on")]
     assert "default-src 'none'" in text
     assert "://" not in text
-    assert page.tags.count("img") == 6
     assert HOSTILE in page.text
     assert "<b>run & 'co'" in page.text
 
@@ -259,7 +261,26 @@ def test_a_picture_that_is_cut_short_is_left_out(whole):
     path = whole.grid(20)
     path.write_bytes(path.read_bytes()[:60])
     whole.grid(0).write_bytes(b"")
-    assert report(whole).count("<img") == before - 2
+    assert report(whole).count("<img") == before - 2  # of four that moved, two still do
+
+
+def test_a_long_run_of_large_pictures_stays_below_the_limit(whole):
+    """Noise is the worst that a picture can hold: as PNG, each of these has 3 MB."""
+    random = np.random.default_rng(0)
+    for step in (0, 5, 9, 20):
+        Image.fromarray(random.integers(0, 256, (1000, 1000, 3), dtype=np.uint8)).save(
+            whole.grid(step), compress_level=0
+        )
+    for name in ("modes", "nearest"):
+        (whole.figures / f"{name}.png").write_bytes(whole.grid(20).read_bytes())
+    long = [signals(step, **dict.fromkeys(PANELS_OF, 1 / step)) for step in range(1, 3000)]
+    with whole.events.open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in [*long, *(finding(step) for step in range(3000))])
+    text = report(whole)
+    assert 100_000 < len(text.encode()) <= MOST
+    assert text.count("<img") == 7
+    assert "rows between the first and the last 200" in text
+    assert text.count("<tr>") < 1000
 
 
 def test_moments_are_the_nearest_that_were_drawn(recorded):

@@ -31,13 +31,19 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to std
 
 @app.command()
 def demo(
-    rescue: Annotated[bool, typer.Option("--rescue", help="A game that collapses, left alone and mended.")] = False,
+    rescue: Annotated[bool, typer.Option("--rescue", help="1,000 modes that collapse, left alone and mended.")] = False,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Opens no browser; exit code 1 if anything is not as it should be.")
+    ] = False,
 ) -> None:
-    """The tour: offline, no GPU, two minutes."""
+    """The tour: offline, no GPU, a minute or so."""
     from equipoise import demo as tour
     from equipoise.cli import screen
 
-    (tour.rescue if rescue else tour.demo)(screen.say, screen.watch)
+    if rescue:
+        tour.rescue(screen.say, screen.watch)
+    elif not tour.demo(screen.say, screen.watch, show=not headless).kept and headless:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -182,7 +188,10 @@ def compare(
 @app.command()
 def report(
     run: Run,
-    out: Annotated[Path | None, typer.Option("-o", help="The file to write [report.html in the run].")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", help="The file to write; .gif: samples over time alone [report.html in the run]."),
+    ] = None,
 ) -> None:
     """Writes the story of a run, in any state, as one HTML file that works offline."""
     from equipoise.cli import show

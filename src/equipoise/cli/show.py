@@ -13,7 +13,7 @@ from equipoise import auto
 from equipoise.cli import screen
 from equipoise.diagnosis.finding import Finding
 from equipoise.recipes import RECIPES, about, recipe
-from equipoise.reports import comparison, diagnosis
+from equipoise.reports import comparison, diagnosis, film
 from equipoise.reports import report as reporting
 from equipoise.reports.comparison import Arm, Compared, Difference, Mean
 from equipoise.runs.folder import all_runs, existing, summary
@@ -117,10 +117,13 @@ def within(found: Mean | Difference) -> str:
 
 
 def report(path: Path, out: Path | None) -> None:
+    """The page; or where `out` ends with .gif, the samples over time alone."""
     run = existing(path)
-    out = out or run.report
-    out.write_text(reporting.report(run), encoding="utf-8")
-    screen.say(f"{out}: open it in a browser")
+    if out is not None and out.suffix.lower() == ".gif":
+        film.write(run, out)
+        screen.say(f"{out}: the samples over time")
+    else:
+        screen.say(f"{reporting.write(run, out)}: open it in a browser")
 
 
 def env(as_json: bool) -> None:

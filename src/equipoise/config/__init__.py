@@ -34,6 +34,7 @@ from equipoise.config.model import Evaluate as Evaluate
 from equipoise.config.model import Every as Every
 from equipoise.config.model import Given as Given
 from equipoise.config.model import Guardian as Guardian
+from equipoise.config.model import LoggerName as LoggerName
 from equipoise.config.model import Machine as Machine
 from equipoise.config.model import Metrics as Metrics
 from equipoise.config.model import Optim as Optim

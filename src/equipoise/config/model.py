@@ -144,6 +144,15 @@ class Machine(Section):
     nodes: int = Field(1, ge=1)  # machines
 
 
+LoggerName = Literal["tensorboard", "csv", "wandb", "mlflow"]
+
+
+class Log(Section):
+    """Where the numbers of a run are sent beside its own record: see `loggers`."""
+
+    to: tuple[LoggerName, ...] = ()
+
+
 class Start(Section):
     """Trained weights to begin with: see `finetuning`."""
 
@@ -198,6 +207,7 @@ class TrainConfig(Section):
     save: Save = Save()
     evaluate: Evaluate = Evaluate()
     guardian: Guardian = Guardian()
+    log: Log = Log()
     machine: Machine = Machine()
 
     @property

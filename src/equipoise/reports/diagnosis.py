@@ -45,9 +45,12 @@ def of_log(path: Path) -> Diagnosis:
 
 
 def of_run(run: RunFolder) -> Diagnosis:
-    """The findings that the run wrote down itself, the newest of each symptom that is not over; and its end, where it
-    diverged."""
-    events = rows(run.events)
+    return of_events(rows(run.events))
+
+
+def of_events(events: Sequence[Mapping[str, Any]]) -> Diagnosis:
+    """The findings that a run wrote down itself, the newest of each symptom that is not over; and its end, where it
+    diverged. Of the first rows of a record: what was known then."""
     past = over(events)
     newest = {row["symptom"]: found(row) for row in events if row["kind"] == "finding" and row["symptom"] not in past}
     for row in events:

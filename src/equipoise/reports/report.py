@@ -12,9 +12,11 @@ from PIL import Image
 
 from equipoise import charts, figures
 from equipoise.charts import Line, Mark
+from equipoise.errors import StorageError
 from equipoise.figures import Figure, Measured, meaning
-from equipoise.page import document, embedded
-from equipoise.reports import story
+from equipoise.page import document, element, embedded
+from equipoise.reports import film, story
+from equipoise.reports.acts import Act, acts
 from equipoise.reports.looks import calibrated
 from equipoise.reports.looks import drawn as drawn_looks
 from equipoise.reports.settings import departures, usual
@@ -36,6 +38,9 @@ PANELS = {  # signals that are looked at together
 }
 MOMENTS = {0.0: "at the start", 1.0: "last", 0.5: "half way", 0.25: "after a quarter"}  # of what was drawn
 ROUTINE = ("signals", "protocol", "metrics", "best", "checkpoint", "look", "calibration")  # what other sections tell
+MOST = 5_000_000  # bytes of the file: what can be sent by mail. Base64 makes 4 bytes of 3
+PICTURE, FILM = 250_000, 900_000  # of them at most, before base64: for each picture, and for all of them that move
+TOLD = 200  # rows of what happened, from the beginning and up to the end
 PLANES = (("recall", "precision"),)  # x, y
 STYLE = """
 h1 { margin-bottom: .2rem; } th, .number { white-space: nowrap; } small { color: var(--dim); }
@@ -47,6 +52,12 @@ h1 { margin-bottom: .2rem; } th, .number { white-space: nowrap; } small { color:
 .grids { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); gap: 1rem; }
 .grids figure { margin: 0; } .grids img { image-rendering: auto; } figcaption { max-width: none; }
 code, pre { font-size: .85rem; overflow-wrap: anywhere; white-space: pre-wrap; } summary { cursor: pointer; }
+.acts { list-style: none; padding: 0; margin: 1rem 0; } .acts > li { border-left: 3px solid var(--line);
+  padding: 0 0 1rem 1.2rem; margin-left: .8rem; position: relative; } .acts b:first-child { position: absolute;
+  left: -.85rem; width: 1.5rem; height: 1.5rem; line-height: 1.5rem; border-radius: 50%; text-align: center;
+  background: var(--ink); color: var(--paper); font-size: .8rem; } .acts dl { display: grid; margin: .2rem 0 0;
+  grid-template-columns: max-content 1fr; gap: .1rem .8rem; font-size: .9rem; } .acts dt { color: var(--dim); }
+.acts dd { margin: 0; overflow-wrap: anywhere; }
 pre { border: 1px solid var(--line); border-radius: .4rem; padding: .5rem .8rem; }
 """
 
@@ -64,6 +75,7 @@ def report(run: RunFolder) -> str:
         ("Samples over time", grids(told)),
         ("Modes, and nearest training images", pictures(run)),
         ("What the guardian saw", guarded(told)),
+        ("What was changed, and what came of it", intervened(told)),
         ("Signals of the game", signals(told)),
         ("What happened", happenings(told)),
         ("Settings", settings(told)),
@@ -71,6 +83,21 @@ def report(run: RunFolder) -> str:
     )
     body = [opening(told), *(f"<h2>{title}</h2>{content}" for title, content in sections if content)]
     return document(name(run), body, charts.STYLE + STYLE)
+
+
+def write(run: RunFolder, out: Path | None = None) -> Path:
+    """The page as a file, report.html in the run unless told otherwise.
+
+    Raises:
+        ConfigError: for a config that cannot be read.
+        StorageError: when it cannot be written.
+    """
+    out = out or run.report
+    try:
+        out.write_text(report(run), encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
+    return out
 
 
 def name(run: RunFolder) -> str:
@@ -193,10 +220,35 @@ def plane(x: str, y: str, looks: Sequence[Measured], best: Mapping[str, Any] | N
 
 def guarded(told: Story) -> str:
     """Over time, with a number at each change; and what its looks are worth."""
-    changes = [f"{i}: {story.changed(row)}" for i, row in enumerate(told.rows("change"), 1)]
     worth = calibrated(told.events)
     about = [sentence(worth.told())] if worth else []
-    return grouped(list(drawn_looks(told.events))) + paragraphs([*changes, *about])
+    return grouped(list(drawn_looks(told.events))) + paragraphs(about)
+
+
+def intervened(told: Story) -> str:
+    """A line of time: the cause of each change, what was done, what came of it, and whether it was undone."""
+    done = acts(told.events)
+    items = "".join(f"<li>{act_of(each)}</li>" for each in done)
+    return f'<ol class="acts">{items}</ol>' if done else ""
+
+
+def act_of(act: Act) -> str:
+    rows = {
+        "cause": story.described(act.cause) if act.cause else "",
+        "act": story.changed(act.row),
+        "effect": sentence(act.effect) + "." if act.effect else "",
+        "undone": undone(act),
+    }
+    told = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>" for name, words in rows.items() if words)
+    return f"<b>{act.number}</b><strong>{story.kimg(act.seen)}</strong><dl>{told}</dl>"
+
+
+def undone(act: Act) -> str:
+    if act.undoing is None:
+        return ""
+    number_of_it, row = act.undoing
+    back = f", with the weights of step {row['back_to']:,}" if "back_to" in row else ""
+    return f"At {story.kimg(row['seen'])} ({number_of_it}), because it did not help{back}."
 
 
 def signals(told: Story) -> str:
@@ -222,8 +274,13 @@ def grouped(drawn: Sequence[str]) -> str:
 
 
 def grids(told: Story) -> str:
-    """The same latents at a few moments."""
+    """The same latents at a few moments, and all of them as a film."""
     shown = []
+    if moving := film.of(told.run, FILM):
+        caption = "from the start to the last"
+        shown.append(
+            f"<figure>{element(moving, 'gif', 'samples over time')}<figcaption>{caption}</figcaption></figure>"
+        )
     for step, words in moments(told).items():
         if picture := readable(told.run.grid(step), f"samples at step {step}"):
             caption = escape(f"{words}: step {step:,}")
@@ -233,7 +290,7 @@ def grids(told: Story) -> str:
 
 def moments(told: Story) -> dict[int, str]:
     """Steps whose samples were drawn -> what they are: the nearest to each of MOMENTS, and to the best."""
-    drawn = sorted(int(path.stem.removeprefix("step-")) for path in told.run.samples.glob("step-*.png"))
+    drawn = told.run.drawn()
     found: dict[int, str] = {}
     for part, words in MOMENTS.items() if drawn else ():
         found.setdefault(nearest(part * drawn[-1], drawn), words)
@@ -251,7 +308,7 @@ def readable(path: Path, told: str) -> str:
     """A picture as an element; nothing for one that is not there, or not whole yet."""
     try:
         with Image.open(path) as picture:
-            return embedded(picture, told)
+            return embedded(picture, told, PICTURE)
     except (OSError, SyntaxError):  # what Pillow raises for a PNG that is cut short or broken
         return ""
 
@@ -264,10 +321,15 @@ def pictures(run: RunFolder) -> str:
 
 
 def happenings(told: Story) -> str:
-    """Findings, changes and what else is no number, in order."""
-    rows = [(story.kimg(row.get("seen", 0)), *happened(row)) for row in told.events if row["kind"] not in ROUTINE]
+    """Findings, changes and what else is no number, in order; of very many the first and the last."""
+    events = [row for row in told.events if row["kind"] not in ROUTINE]
+    between = max(0, len(events) - 2 * TOLD)
+    rows = [(story.kimg(row.get("seen", 0)), *happened(row)) for row in [*events[:TOLD], *events[TOLD + between :]]]
     cells = ((f'<span class="number">{when}</span>', escape(what), escape(words)) for when, what, words in rows)
-    return table(("when", "what", ""), cells) + files(told)
+    left_out = (
+        [f"{between:,} rows between the first and the last {TOLD} are in {told.run.events.name}."] if between else []
+    )
+    return table(("when", "what", ""), cells) + paragraphs(left_out) + files(told)
 
 
 def happened(row: Mapping[str, Any]) -> tuple[str, str]:

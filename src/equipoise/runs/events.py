@@ -10,9 +10,21 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from equipoise.errors import StorageError
+
+
+class Record(Protocol):
+    """What a run writes its rows to."""
+
+    def append(self, kind: str, **values: Any) -> None: ...
+
+    def state_dict(self) -> dict[str, int]: ...
+
+    def load_state_dict(self, state: dict[str, int]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Log:

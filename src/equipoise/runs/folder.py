@@ -70,6 +70,11 @@ class RunFolder:
         return self.path / "figures"
 
     @property
+    def logs(self) -> Path:
+        """What loggers of others write; see `loggers`."""
+        return self.path / "logs"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -92,6 +97,10 @@ class RunFolder:
 
     def grid(self, step: int) -> Path:
         return self.samples / f"step-{step:09d}.png"
+
+    def drawn(self) -> list[int]:
+        """The steps whose samples were drawn as pictures, in order."""
+        return sorted(int(path.stem.removeprefix("step-")) for path in self.samples.glob("step-*.png"))
 
     def missing_modes(self, step: int) -> Path:
         """What was missing when a finding told so."""
