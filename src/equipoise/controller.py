@@ -38,6 +38,10 @@ class Controller(Protocol):
         """What to change, after a look or when numbers are no longer finite. `knobs` are as they stand."""
         ...
 
+    def overruled(self) -> None:
+        """Somebody else has turned the knobs, after a look or between two."""
+        ...
+
     def snapshots(self) -> Sequence[int]:
         """The steps whose state it may want to go back to."""
         ...
@@ -69,6 +73,8 @@ class HandsOff:
 
     def propose(self, at: At, knobs: Knobs) -> Change | None:
         return None
+
+    def overruled(self) -> None: ...
 
     def snapshots(self) -> Sequence[int]:
         return ()

@@ -215,6 +215,15 @@ class OfGame:
     def propose(self, at: At, knobs: Knobs) -> Change | None:
         return None if self.treatment is None else self.treatment.propose(at, knobs)
 
+    def mend(self, setting: Setting, images: int) -> None:
+        """From now on."""
+        self.treatment = Treatment(setting, self.watch, images)
+
+    def overruled(self) -> None:
+        self.watch.turn()
+        if self.treatment is not None:
+            self.treatment.trial = None
+
     def snapshots(self) -> Sequence[int]:
         return () if self.treatment is None else self.treatment.steps
 

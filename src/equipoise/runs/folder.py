@@ -42,6 +42,11 @@ class RunFolder:
         return self.path / "clock.jsonl"
 
     @property
+    def requests(self) -> Path:
+        """What people ask of the run while it plays, a line each: see `requests`."""
+        return self.path / "requests.jsonl"
+
+    @property
     def samples(self) -> Path:
         return self.path / "samples"
 
@@ -233,5 +238,6 @@ def state(run: RunFolder) -> str:
     return kinds[-1] if kinds and kinds[-1] in ("finished", "stopped") else "interrupted"
 
 
-def rows(path: Path) -> list[dict[str, Any]]:
-    return list(read(path)) if path.exists() else []
+def rows(path: Path, before: int | None = None) -> list[dict[str, Any]]:
+    """Those of a log; up to an offset, where one is given."""
+    return list(read(path, before)) if path.exists() else []
