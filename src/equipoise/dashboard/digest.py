@@ -37,9 +37,11 @@ class Digest:
         self.config: TrainConfig = read(run.config)
         self.env = json.loads(run.env.read_text(encoding="utf-8")) if run.env.exists() else {}
         self.events, self.clock, self.asked = Tail(run.events), Tail(run.clock), Tail(run.requests)
+        self.epoch = 0  # how often the record was begun again
         self.forget()
 
     def forget(self) -> None:
+        self.epoch += 1
         self.steps, self.looks = Curves(), Curves()
         self.kept: dict[str, deque[tuple[int, Row]]] = {}
         self.newest: dict[str, tuple[int, Row]] = {}  # findings by symptom

@@ -75,6 +75,11 @@ class RunFolder:
         return self.path / "figures"
 
     @property
+    def view(self) -> Path:
+        """What the page shows of the last look: points of a map, histograms of weights, the field of D."""
+        return self.path / "view.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -164,6 +169,13 @@ def holder(file: IO[str]) -> str:
 def fresh_path(recipe: str, out: Path | None) -> Path:
     """`out`, or runs/<date>_<time>_<recipe>."""
     return out or HOME / f"{datetime.now():%Y-%m-%d_%H%M%S}_{recipe}"
+
+
+def fork_path(run: Path, step: int) -> Path:
+    """Beside the run that it begins from, and new."""
+    stem = f"{run.resolve().name}_from-{step}"
+    names = (stem, *(f"{stem}-{i}" for i in range(2, 1000)))
+    return next(path for name in names if not (path := run.resolve().parent / name).exists())
 
 
 def refuse_existing(path: Path) -> None:
