@@ -53,8 +53,8 @@ def app(home: Path, hosts: list[str], token: str) -> App:
     api.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     templates = Environment(loader=PackageLoader("equipoise.dashboard"), autoescape=select_autoescape(default=True))
 
-    def page(name: str, **facts: Any) -> HTMLResponse:
-        return HTMLResponse(templates.get_template(name).render(**facts))
+    def page(template: str, **facts: Any) -> HTMLResponse:
+        return HTMLResponse(templates.get_template(template).render(**facts))
 
     @api.exception_handler(ConfigError)
     def unknown(request: Request, error: Exception) -> Response:
@@ -239,6 +239,7 @@ def bound(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             why = error.strerror
         else:
+            listening.listen(128)  # whoever comes now waits a moment
             return listening
     listening.close()
     raise MachineError(f"cannot listen at {host}:{port}: {why}. Choose another --port.")
