@@ -21,6 +21,8 @@ class Sight:
     news: Sequence[Finding] = ()
     ill: Sequence[str] = ()  # all symptoms that there are now, known or new
     picture: Image.Image | None = None  # of the modes that are missing, where that is news
+    view: Mapping[str, Any] = field(default_factory=dict)  # for people who watch: see probes.view
+    bins: Image.Image | None = None  # an example of each bin, at the first look
 
 
 class Controller(Protocol):

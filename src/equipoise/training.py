@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from equipoise.controller import Controller, Sight
@@ -23,7 +24,9 @@ from equipoise.games.base import Game, Signals
 from equipoise.judging import Judge
 from equipoise.knobs import At, Change, Knobs, Ramp, Schedule, ramp, scheduled
 from equipoise.pictures import Picture
+from equipoise.probes.players import at_rest
 from equipoise.probes.step import examined
+from equipoise.probes.view import weights
 from equipoise.processes import ALONE, Processes
 from equipoise.progress import Reporter, silent
 from equipoise.requests import (
@@ -71,6 +74,19 @@ class Plan:
     facts: Mapping[str, Any]  # of the run, for the manifest of each checkpoint
 
 
+@dataclass(frozen=True)
+class Unaveraged:
+    """A game as whoever draws samples knows it, whose samples are those of G itself."""
+
+    game: Any
+
+    @torch.no_grad()
+    def sampler(self, z: Tensor, y: Tensor) -> Tensor:
+        with at_rest(self.game.G):
+            x: Tensor = self.game.G(z, y)
+        return x
+
+
 @dataclass
 class Standing:
     """How far the loop is, and where the knobs stand: those in force are these, or on their way to these, times their
@@ -115,6 +131,7 @@ class Run(Generic[G]):
     plan: Plan
     folder: RunFolder
     draw: Callable[[Game], Picture]  # the samples of the fixed latents
+    reals: Picture | None  # held-out reals, shown alike; None: the samples stand alone
     judge: Judge
     controller: Controller
     events: Log | Unwritten
@@ -373,6 +390,20 @@ def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
         report(run.game.seen, {}, f"{finding.severity}: {finding.symptom}: {finding.meaning}")
     if sight.picture is not None:
         keep(sight.picture, run.folder.missing_modes(run.standing.step))
+    if run.processes.leads:
+        if sight.bins is not None:
+            keep(sight.bins, run.folder.bins)
+        write_view(run.folder, {**at, **sight.view, "weights": weights(run.game.networks())})
+
+
+def write_view(folder: RunFolder, view: Mapping[str, Any]) -> None:
+    """Whole or not at all: somebody may be reading it."""
+    temporary = folder.view.with_suffix(".writing")
+    try:
+        temporary.write_text(json.dumps(view), encoding="utf-8")
+        temporary.replace(folder.view)
+    except OSError as error:
+        raise StorageError(f"cannot write {folder.view}: {error.strerror}. Free some space, then resume.") from error
 
 
 def not_finite(signals: Mapping[str, Tensor]) -> list[str]:
@@ -442,6 +473,10 @@ def draw(run: Run[Any]) -> None:
     if not run.processes.leads:
         return
     keep(run.draw(run.game), run.folder.grid(run.standing.step))
+    if run.reals is not None:
+        keep(run.draw(Unaveraged(run.game)), run.folder.raw(run.standing.step))
+        if not run.folder.reals.exists():
+            keep(run.reals, run.folder.reals)
 
 
 def keep(picture: Picture, path: Path) -> None:

@@ -67,6 +67,8 @@ class WatchedEachWay:
             [*there.news, *map(of_back, back.news)],
             list(dict.fromkeys([*there.ill, *back.ill])),
             there.picture or back.picture,
+            there.view,
+            there.bins,
         )
 
     def propose(self, at: At, knobs: Knobs) -> Change | None:

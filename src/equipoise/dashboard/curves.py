@@ -83,7 +83,9 @@ class Curves:
             if name not in self.buckets and name not in rest:
                 continue
             known = self.buckets.get(name, np.full((3, len(self.x)), np.nan))
-            whole = np.concatenate([known, rest.get(name, np.full((3, int(bool(self._rows))), np.nan))], axis=1)[:, since:]
+            whole = np.concatenate([known, rest.get(name, np.full((3, int(bool(self._rows))), np.nan))], axis=1)[
+                :, since:
+            ]
             low, mean, high = map(numbers, whole)
             curves[name] = [mean] if low == high else [mean, low, high]
         return {"since": since, "x": numbers(x), "curves": curves}

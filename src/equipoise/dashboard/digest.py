@@ -19,7 +19,6 @@ from equipoise.diagnosis.history import Look
 from equipoise.figures import Row, final_of, history
 from equipoise.reports.looks import effective
 from equipoise.reports.story import Story
-from equipoise.runs import folder
 from equipoise.runs.folder import RunFolder
 
 KEPT = 500  # rows of each kind, the newest
@@ -159,5 +158,3 @@ def parsed(lines: Iterable[bytes]) -> list[dict[str, Any]]:
         if isinstance(row, dict):
             found.append(row)
     return found
-
-

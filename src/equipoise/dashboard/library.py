@@ -128,5 +128,3 @@ def size(run: RunFolder) -> int:
         return run.events.stat().st_size
     except OSError:
         return 0
-
-

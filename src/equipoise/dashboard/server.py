@@ -52,6 +52,7 @@ def app(home: Path, hosts: list[str], token: str) -> App:
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     api.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     templates = Environment(loader=PackageLoader("equipoise.dashboard"), autoescape=select_autoescape(default=True))
+    templates.policies["json.dumps_kwargs"] = {"sort_keys": False}
 
     def page(template: str, **facts: Any) -> HTMLResponse:
         return HTMLResponse(templates.get_template(template).render(**facts))
@@ -109,7 +110,7 @@ def app(home: Path, hosts: list[str], token: str) -> App:
 
     @api.get("/runs/{key}/bins")
     def bins(key: str) -> Response:
-        return drawn(library.find(key).figures / "bins.png")
+        return drawn(library.find(key).bins)
 
     @api.get("/runs/{key}/view")
     def view(key: str) -> Response:

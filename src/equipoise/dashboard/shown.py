@@ -192,7 +192,9 @@ def effect(seen: int, digest: Digest) -> str:
     if not before or len(after) < 3:
         return "too early to tell" if before else ""
     then, now = median(before), median(after[-3:])
-    word = "better" if now < then - max(0.1 * then, 0.5) else "worse" if now > then + max(0.1 * then, 0.5) else "as before"
+    word = (
+        "better" if now < then - max(0.1 * then, 0.5) else "worse" if now > then + max(0.1 * then, 0.5) else "as before"
+    )
     return f"{word}: shortfall {number(then)} → {number(now)}"
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.diagnosis import causes, trainer_log
-from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.trainer_log import Found
 from equipoise.reports import trainer_csv, verdict
 from equipoise.reports.looks import calibrated, of_kind, over

@@ -42,7 +42,9 @@ def verdict(events: Sequence[Row]) -> Verdict:
         return Verdict("warming up", "unsure", "It is too early to tell: nothing was recorded yet.")
     looks = len({row["seen"] for row in events if row["kind"] == "metrics"})
     if not looks and last(events, "look"):
-        return Verdict(word, "good", "As far as the guardian sees, yes: its looks at the samples found nothing to mend.")
+        return Verdict(
+            word, "good", "As far as the guardian sees, yes: its looks at the samples found nothing to mend."
+        )
     if not looks:
         words = "Nothing is known to be wrong, but its samples were not measured. Look at them below."
         return Verdict(word, "unsure", words)

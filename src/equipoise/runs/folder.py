@@ -103,6 +103,20 @@ class RunFolder:
     def grid(self, step: int) -> Path:
         return self.samples / f"step-{step:09d}.png"
 
+    def raw(self, step: int) -> Path:
+        """The same latents through G itself, which `grid` shows by its average."""
+        return self.samples / f"raw-{step:09d}.png"
+
+    @property
+    def reals(self) -> Path:
+        """Held-out reals, beside which the samples are looked at."""
+        return self.samples / "real.png"
+
+    @property
+    def bins(self) -> Path:
+        """An example of each bin of the data, in a row."""
+        return self.figures / "bins.png"
+
     def missing_modes(self, step: int) -> Path:
         """What was missing when a finding told so."""
         return self.figures / f"missing-{step:09d}.png"

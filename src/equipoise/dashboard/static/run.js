@@ -72,7 +72,7 @@ function drawVerdict() {
   const { verdict, answers, left, last, best } = state, card = $("#verdict");
   card.className = `card ${verdict.mood}`;
   card.querySelector(".symbol").textContent = verdict.symbol;
-  card.querySelector(".word").textContent = verdict.word;
+  card.querySelector(".word").textContent = verdict.word[0].toUpperCase() + verdict.word.slice(1);
   card.querySelector(".sentence").textContent = state.reading < 1 ? `Reading the record: ${Math.round(100 * state.reading)}%.` : verdict.sentence;
   document.title = `${verdict.symbol} ${verdict.word} · ${state.name}`;
   const part = Math.min(1, state.seen / state.images), bar = card.querySelector(".progress");
@@ -189,6 +189,7 @@ addEventListener("keydown", (event) => {
 async function onState(fresh) {
   const marksBefore = JSON.stringify(state && state.timeline.map((each) => each.seen));
   state = fresh;
+  time.max = Math.max(state.seen / 1000, kept.steps.x.at(-1) || 0, 1e-6) * 1.01;
   drawVerdict();
   drawActs();
   drawTimeline();
