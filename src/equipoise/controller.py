@@ -21,6 +21,8 @@ class Sight:
     news: Sequence[Finding] = ()
     ill: Sequence[str] = ()  # all symptoms that there are now, known or new
     picture: Image.Image | None = None  # of the modes that are missing, where that is news
+    view: Mapping[str, Any] = field(default_factory=dict)  # for people who watch: see probes.view
+    bins: Image.Image | None = None  # an example of each bin, at the first look
 
 
 class Controller(Protocol):
@@ -36,6 +38,10 @@ class Controller(Protocol):
 
     def propose(self, at: At, knobs: Knobs) -> Change | None:
         """What to change, after a look or when numbers are no longer finite. `knobs` are as they stand."""
+        ...
+
+    def overruled(self) -> None:
+        """Somebody else has turned the knobs, after a look or between two."""
         ...
 
     def snapshots(self) -> Sequence[int]:
@@ -69,6 +75,8 @@ class HandsOff:
 
     def propose(self, at: At, knobs: Knobs) -> Change | None:
         return None
+
+    def overruled(self) -> None: ...
 
     def snapshots(self) -> Sequence[int]:
         return ()

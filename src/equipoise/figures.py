@@ -160,7 +160,12 @@ def evaluated(row: Row) -> Measured:
 
 def final(run: RunFolder) -> Measured | None:
     """The figures that a run ends with: of its best generator against test data, or else of its newest evaluation."""
-    at_end = [one for one in history(rows(run.events)) if (one.net, one.part) == ("best", "test")]
+    return final_of(run, history(rows(run.events)))
+
+
+def final_of(run: RunFolder, measured: Iterable[Measured]) -> Measured | None:
+    """The same of a run whose record was read."""
+    at_end = [one for one in measured if (one.net, one.part) == ("best", "test")]
     return at_end[-1] if at_end else newest(run)
 
 

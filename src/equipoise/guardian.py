@@ -27,6 +27,7 @@ from equipoise.games.gan import GAN
 from equipoise.judging import drawn
 from equipoise.knobs import At, Change, Knobs
 from equipoise.probes.players import Bench, at_rest, auc, mean_logit, standing
+from equipoise.probes.view import POINTS, charted, field, principal
 from equipoise.sight import Eyes, eyes_for
 
 OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})
@@ -197,13 +198,15 @@ class OfGame:
         self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, images: int, *, first: Sequence[Finding] = (),
         draw: Callable[[Sequence[float], Sequence[float]], Image.Image] | None = None, conditional: bool = False,
         setting: Setting | None = None, ask: Callable[[Any, Bench], dict[str, float]] = standing,
+        strip: Callable[[], Image.Image] | None = None,
     ):  # fmt: skip
         """`images` is the length of the run; in its first part only what is beyond doubt is told. `first` are findings
         before the first step; `draw` makes a picture of the shares of reals and of fakes; `conditional`: samples should
         be of the classes y; `setting`: the game may be changed; `ask`: what the players are
-        asked."""
+        asked; `strip` makes a picture of an example of each bin."""
         self.eyes, self.bench, self.z, self.y, self.first, self.draw = eyes, bench, z, y, first, draw
-        self.ask = ask
+        self.ask, self.strip = ask, strip
+        self.directions: Tensor | None = None  # of the map: a function of the reals
         self.asked = y if conditional else None
         self.watch = Watch(None if eyes is None else eyes.calibration, round(BURN_IN * images))
         self.before: Tensor | None = None  # features of G's samples at the look before, of the same latents
@@ -215,6 +218,15 @@ class OfGame:
     def propose(self, at: At, knobs: Knobs) -> Change | None:
         return None if self.treatment is None else self.treatment.propose(at, knobs)
 
+    def mend(self, setting: Setting, images: int) -> None:
+        """From now on."""
+        self.treatment = Treatment(setting, self.watch, images)
+
+    def overruled(self) -> None:
+        self.watch.turn()
+        if self.treatment is not None:
+            self.treatment.trial = None
+
     def snapshots(self) -> Sequence[int]:
         return () if self.treatment is None else self.treatment.steps
 
@@ -222,13 +234,29 @@ class OfGame:
     def look(self, game: GAN) -> Sight:
         """At the samples of the average of G, at those of G itself, and at the players."""
         told: list[float] = []
-        found = self.ask(game, self.bench)
+        found, view = self.ask(game, self.bench), {}
         if self.eyes is not None:
-            signals, told = self.eyes.see(drawn(game.sampler, self.z, self.y, self.bench.at_once), self.asked)
+            placed = self.eyes.place(drawn(game.sampler, self.z, self.y, self.bench.at_once))
+            signals, told = self.eyes.judge(placed, self.asked)
             found |= signals | self.moved(game)
+            view = self.charted(game, placed.features)
         news = self.watch.add(game.seen, found, told)
         ill = [finding.symptom for finding in self.watch.findings()]
-        return Sight(self.watch.history[-1].signals, told, news, ill, self.picture(told, news))
+        bins = self.strip() if self.strip and len(self.watch.history) == 1 else None
+        return Sight(self.watch.history[-1].signals, told, news, ill, self.picture(told, news), view, bins)
+
+    def charted(self, game: GAN, features: Tensor) -> dict[str, Any]:
+        """A map of reals and samples by their features; of points in a plane, what D says there, too."""
+        assert self.eyes is not None
+        real = self.eyes.yardstick.real.features
+        if self.directions is None:
+            self.directions = principal(real[:POINTS])
+        found: dict[str, Any] = {
+            "map": charted(real, features, self.directions), "reals": [round(s, 5) for s in self.eyes.shares_of_reals]
+        }  # fmt: skip
+        if self.bench.train[0].shape[1:] == (2,):
+            found["field"] = field(game.D, found["map"]["box"])
+        return found
 
     def picture(self, told: Sequence[float], news: Sequence[Finding]) -> Image.Image | None:
         """Of the modes that are drawn and of those that are not, where a finding speaks of modes."""

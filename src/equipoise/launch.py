@@ -8,7 +8,7 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from itertools import islice
@@ -39,10 +39,12 @@ from equipoise.errors import (
 from equipoise.forecast import Forecast, resolve
 from equipoise.games.cyclegan import CycleGAN
 from equipoise.generator import TrainedGenerator, task_of
+from equipoise.knobs import Knobs
 from equipoise.onlookers import Onlookers
 from equipoise.processes import ALONE, Processes, joined
 from equipoise.progress import Reporter, silent
 from equipoise.reports import report as reporting
+from equipoise.requests import Inbox, Request, ask
 from equipoise.runs import checkpoint, folder
 from equipoise.runs.events import Log, Record, Unwritten
 from equipoise.runs.folder import RunFolder
@@ -68,10 +70,12 @@ def start(
     warn: Warn = unheard,
     announce: Callable[[RunFolder, Forecast], None] = lambda run, forecast: None,
     controller: Controller | None = None,
+    requests: Sequence[Request] = (),
 ) -> RunFolder:
     """Trains a new run and returns its folder. `time_s` replaces the config's length by what fits into that time.
 
-    What is allowed but seldom meant is told to `warn`.
+    What is allowed but seldom meant is told to `warn`. `requests` are asked of it before it begins: those of a run that
+    it repeats, for example (requests.repeated).
 
     Raises:
         ConfigError, DataError, MachineError: before anything is written.
@@ -91,6 +95,8 @@ def start(
     with held(run, warn) if processes.leads else nullcontext():
         if processes.leads:
             describe(run, config)
+            for request in requests:
+                ask(run.requests, request)
             announce(run, forecast)
         play(config, run, onlookers, controller, watch, processes)
     return run
@@ -248,17 +254,30 @@ def assembled(
     ):
         batches = build.batches(config, data, device, processes)
         batches.bins = {int(k): v for k, v in json.loads(processes.told(json.dumps(onlookers.bins()))).items()}
+        whoever = controller or onlookers.guardian(config.images)
+
+        def fits(knobs: Knobs) -> None:
+            c.TrainConfig.model_validate(config.model_dump() | {"knobs": knobs.model_dump()})
+
+        def mend() -> None:
+            onlookers.mending(whoever, config.images, processes.count)
+            batches.bins = batches.bins or onlookers.bins_of_data()
+
         yield Run(
             game=build.game(config, form, device, processes, build.held_out(config, data, device, processes)),
             batches=batches,
             plan=plan(config, facts(folder.config, data, form)),
             folder=folder,
             draw=build.drawing(config, form, data, device),
+            reals=build.reals(config, form, data) if processes.leads else None,
             judge=onlookers.judge(config.evaluate.patience_kimg),
-            controller=controller or onlookers.guardian(config.images),
+            controller=whoever,
             events=events,
             clock=clock,
             standing=Standing(config.knobs),
+            inbox=Inbox(folder.requests, lambda line, why: clock.append("misread", line=line, why=why)),
+            fits=fits,
+            mend=mend,
             processes=processes,
             stop=stop,
         )
@@ -280,6 +299,7 @@ def restore(run: Run[Any], left_out: Mapping[str, str]) -> None:
     """Puts the newest checkpoint into a run; without one, the run is at its start and its record is empty."""
     if not checkpoint.newest_first(run.folder.checkpoints):
         refuse_to_start_again(run.folder)
+        run.inbox.remember([], folder.rows(run.folder.clock))
         run.events.load_state_dict({"offset": 0})
         if left_out:
             some = dict(islice(left_out.items(), LISTED))
@@ -302,6 +322,10 @@ def restore(run: Run[Any], left_out: Mapping[str, str]) -> None:
             f"the data is not what {path.name} was trained on: files were added, removed or changed.\n"
             "Put it back, or start a new run: going on would show D what was held out."
         )
+    recorded = folder.rows(run.folder.events, state["events.offset"])
+    run.wishes = run.inbox.remember(recorded, folder.rows(run.folder.clock))
+    if run.wishes.mended:
+        run.mend()
     run.registry().load(state)
     run.clock.append("resumed", step=run.standing.step, **machine_facts())
 

@@ -14,6 +14,7 @@ from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Splits
 from equipoise.diagnosis.remedies import Setting
 from equipoise.encoders.choose import named
+from equipoise.errors import ConfigError
 from equipoise.games.cyclegan import BACK
 from equipoise.guardian import Beside, OfGame
 from equipoise.judging import Judge, Nobody, OfSamples
@@ -120,7 +121,25 @@ class Onlookers:
 
     def bins(self) -> dict[int, list[int]]:
         """The training samples of each bin, as far as the guardian knows them; none where it may not change a run."""
+        return self.bins_of_data() if self.lead and self.mends else {}
+
+    def mending(self, controller: Controller, images: int, processes: int) -> None:
+        """Lets a guardian that watches mend, from now on.
+
+        Raises:
+            ConfigError: where nobody watches, or several processes play, whose guardians must agree from the start.
+        """
+        if not isinstance(controller, OfGame | WatchedEachWay):
+            raise ConfigError("nobody watches this run, so nobody can mend it: fork it, with guardian.mode=watch")
+        if controller.treatment is not None:
+            return
+        if processes > 1:
+            raise ConfigError("of several processes each would have to know from the start: train with --guardian on")
+        controller.mend(self.setting(), images)
+
+    def bins_of_data(self) -> dict[int, list[int]]:
+        """As `bins`, whoever may change the run."""
         found: list[list[int]] = []
-        for way in self.ways if self.lead and self.mends else ():
+        for way in self.ways:
             found += way.members()
         return dict(enumerate(found))

@@ -110,6 +110,15 @@ def captioned(picture: Image.Image, told: str) -> Image.Image:
     return canvas
 
 
+def strip(images: Pixels) -> Image.Image:
+    """[N, H, W, C] uint8 -> a row of squares of CELL pixels; what is no colour shows its first channel."""
+    shown = images if images.shape[3] == 3 else images[..., 0]
+    canvas = Image.new("RGB", (CELL * len(images), CELL))
+    for i, image in enumerate(shown):
+        canvas.paste(Image.fromarray(image).convert("RGB").resize((CELL, CELL)), (CELL * i, 0))
+    return canvas
+
+
 def bars(panels: Mapping[str, Mapping[str, tuple[float, str]]]) -> Image.Image:
     """Panels of horizontal bars, one below the other: title -> name -> (share of the widest possible bar, words)."""
     font, bold = ImageFont.load_default(15), ImageFont.load_default(18)

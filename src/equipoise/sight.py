@@ -67,7 +67,10 @@ class Eyes:
 
     def see(self, fake: Tensor, asked: Tensor | None = None) -> tuple[dict[str, float], list[float]]:
         """The signals of fakes, and their shares of the bins. `asked` [N] are the classes that they should be of."""
-        found = self.place(fake)
+        return self.judge(self.place(fake), asked)
+
+    def judge(self, found: Placed, asked: Tensor | None = None) -> tuple[dict[str, float], list[float]]:
+        """The same of samples that were placed."""
         signals = self.yardstick.signals(found)
         if asked is not None and found.classes is not None:
             signals |= self.obeyed(found.classes, asked)

@@ -17,6 +17,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.start, self.inside, self.looking, self.steps = time.perf_counter(), 0.0, 0.0, 0
+        self.waited = 0.0
 
     @contextmanager
     def stepping(self) -> Iterator[None]:
@@ -31,8 +32,15 @@ class Stopwatch:
         yield
         self.looking += time.perf_counter() - began
 
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Time that is not the run's."""
+        began = time.perf_counter()
+        yield
+        self.waited += time.perf_counter() - began
+
     def figures(self) -> dict[str, float]:
-        total = time.perf_counter() - self.start
+        total = time.perf_counter() - self.start - self.waited
         return {
             "seconds": round(total, 3), "seconds_in_steps": round(self.inside, 3),
             "seconds_watching": round(self.looking, 3),

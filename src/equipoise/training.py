@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from equipoise.controller import Controller, Sight
@@ -23,9 +25,29 @@ from equipoise.games.base import Game, Signals
 from equipoise.judging import Judge
 from equipoise.knobs import At, Change, Knobs, Ramp, Schedule, ramp, scheduled
 from equipoise.pictures import Picture
+from equipoise.probes.players import at_rest
 from equipoise.probes.step import examined
+from equipoise.probes.view import weights
 from equipoise.processes import ALONE, Processes
 from equipoise.progress import Reporter, silent
+from equipoise.requests import (
+    ASKED,
+    NEVER_TWICE,
+    REQUEST,
+    Fork,
+    Guard,
+    Inbox,
+    Pause,
+    Request,
+    Resume,
+    Set,
+    Snapshot,
+    Step,
+    Wishes,
+    reason,
+    row,
+)
+from equipoise.requests import Due as Asked
 from equipoise.runs import checkpoint
 from equipoise.runs.events import Record
 from equipoise.runs.folder import RunFolder
@@ -34,6 +56,7 @@ from equipoise.words import sentence
 
 G = TypeVar("G", bound=Game)
 COUNTERS = ("seen", "drawn")  # of a game's state: going back does not set them back
+WAIT_S = 0.1  # between two looks of a run that waits
 
 
 @dataclass(frozen=True)
@@ -50,6 +73,19 @@ class Plan:
     stop_when_converged: bool
     schedules: Mapping[str, Schedule]
     facts: Mapping[str, Any]  # of the run, for the manifest of each checkpoint
+
+
+@dataclass(frozen=True)
+class Unaveraged:
+    """A game as whoever draws samples knows it, whose samples are those of G itself."""
+
+    game: Any
+
+    @torch.no_grad()
+    def sampler(self, z: Tensor, y: Tensor) -> Tensor:
+        with at_rest(self.game.G):
+            x: Tensor = self.game.G(z, y)
+        return x
 
 
 @dataclass
@@ -96,11 +132,16 @@ class Run(Generic[G]):
     plan: Plan
     folder: RunFolder
     draw: Callable[[Game], Picture]  # the samples of the fixed latents
+    reals: Picture | None  # held-out reals, shown alike; None: the samples stand alone
     judge: Judge
     controller: Controller
     events: Record
     clock: Record
     standing: Standing
+    inbox: Inbox
+    fits: Callable[[Knobs], None] = lambda knobs: None  # raises ConfigError for knobs that this game cannot play by
+    mend: Callable[[], None] = lambda: None  # lets a controller that watches mend, too; or raises ConfigError
+    wishes: Wishes = field(default_factory=Wishes)
     processes: Processes = ALONE
     stop: StopRequest = field(default_factory=StopRequest)
 
@@ -123,6 +164,7 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
     game, plan, clock = run.game, run.plan, Stopwatch()
     if run.standing.step == 0:
         draw(run)
+    attend(run, clock, report, saved=True, first=True)
     finished = ended(run)
     while not finished:
         due = Due(game.seen)
@@ -137,7 +179,7 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
         values = record(run, signals) if (recorded or over) and not broken else {}
         if broken:
             rescued(run, broken, report)
-        elif watching:
+        elif watching and run.wishes.guardian != "off":
             watched(run, clock, report)
         if judging:
             judged(run)
@@ -152,8 +194,8 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
         if saving or finished:
             save(run)
             run.clock.append("speed", step=run.standing.step, **clock.figures())
-        if not finished and (number := run.processes.largest(run.stop.number)):
-            leave(run, number, saved=saving)
+        if not finished:
+            attend(run, clock, report, saved=saving)
         report(game.seen, values)
     run.clock.append("finished", step=run.standing.step, **clock.figures())
     if run.standing.stopped:
@@ -197,23 +239,107 @@ def intervene(run: Run[Any], report: Reporter, broken: Sequence[str] = (), over:
     """The one place in which a run is changed: what the leader's controller proposes is recorded, then applied, by all
     processes alike."""
     standing, at = run.standing, At(run.standing.step, run.game.seen, bool(broken), over)
-    proposed = run.controller.propose(at, standing.knobs) if run.processes.leads else None
+    mends = run.processes.leads and run.wishes.guardian in (None, "on")
+    proposed = run.controller.propose(at, standing.knobs) if mends else None
     told = run.processes.told(proposed.model_dump_json() if proposed else "")
     if not told:
         return None
-    change, place = Change.model_validate_json(told), {"step": at.step, "seen": at.seen}
     if broken:
-        run.events.append("finding", **place, **asdict(found("divergence", dict.fromkeys(broken, 1.0))))
+        evidence = dict.fromkeys(broken, 1.0)
+        run.events.append("finding", step=at.step, seen=at.seen, **asdict(found("divergence", evidence)))
+    change = Change.model_validate_json(told)
+    make(run, change, at, report)
+    return change
+
+
+def make(run: Run[Any], change: Change, at: At, report: Reporter) -> None:
+    """Records a change, and applies it."""
+    standing = run.standing
     changed = {k: v for k, v in change.knobs.model_dump().items() if v != getattr(standing.knobs, k)}
     how = change.model_dump(exclude={"knobs", "reason"}, exclude_defaults=True)
-    run.events.append("change", **place, reason=change.reason, knobs=changed, **how)
+    run.events.append("change", step=at.step, seen=at.seen, reason=change.reason, knobs=changed, **how)
     report(run.game.seen, {}, f"changed: {change.reason}")
     if change.back_to is not None:
         go_back(run, change.back_to)
     standing.ramp = ramp(standing.unscheduled(at.seen), change, at.seen)
     standing.knobs = change.knobs
     standing.stopped = change.reason if change.stop else ""
-    return change
+
+
+def attend(run: Run[Any], clock: Stopwatch, report: Reporter, *, saved: bool, first: bool = False) -> None:
+    """Between two rounds: answers a signal of the system, and what a person asks of the run; waits where that is asked.
+
+    Raises:
+        Stopped: after a signal, with the state saved.
+    """
+    if not first:
+        run.wishes.played()
+    while True:
+        asked = run.inbox.due(run.game.seen) if run.processes.leads else []
+        number = 0 if first else run.stop.number  # one that came before the first round is answered after it
+        if number := run.processes.largest(number or (ASKED if asked else 0)):
+            if number < ASKED:
+                leave(run, number, saved=saved)
+            saved = False
+            obey(run, asked, report)
+        if not run.wishes.waits or (first and run.stop.number):
+            return
+        with clock.pausing():
+            time.sleep(WAIT_S)
+
+
+def obey(run: Run[Any], asked: Sequence[Asked], report: Reporter) -> None:
+    """Does what was asked, in all processes alike, and records it; or why it was refused."""
+    told = run.processes.told(json.dumps([[each.request.model_dump(), each.again] for each in asked]))
+    for raw, again in json.loads(told):
+        request = REQUEST.validate_python(raw)
+        at = {"step": run.standing.step, "seen": run.game.seen}
+        run.clock.append("heard", id=request.id, seen=run.game.seen)
+        refused = refusal(run, request)
+        noted = {**at, **row(request), **({"refused": refused} if refused else {})}
+        run.events.append("request", **noted)
+        report(run.game.seen, {}, f"{request.who} asked: {request.do}" + (f", refused: {refused}" if refused else ""))
+        run.wishes.heed(noted)
+        if not (refused or (again and isinstance(request, NEVER_TWICE))):
+            do(run, request, report)
+
+
+def refusal(run: Run[Any], request: Request) -> str:
+    """Why it cannot be done; empty where it can."""
+    try:
+        match request:
+            case Set(knobs=knobs):
+                run.fits(turned_to(run.standing.knobs, knobs))
+            case Guard(mode="on"):
+                run.mend()
+    except ValueError as error:  # pydantic's, and ConfigError
+        return reason(error)
+    return ""
+
+
+def turned_to(knobs: Knobs, values: Mapping[str, Any]) -> Knobs:
+    return Knobs.model_validate(knobs.model_dump() | dict(values))
+
+
+def do(run: Run[Any], request: Request, report: Reporter) -> None:
+    wishes = run.wishes
+    match request:
+        case Pause():
+            wishes.paused, wishes.rounds = True, 0
+        case Resume():
+            wishes.paused, wishes.rounds = False, 0
+        case Step(rounds=rounds):
+            wishes.paused, wishes.rounds = True, rounds
+        case Set(knobs=values, who=who):
+            change = Change(knobs=turned_to(run.standing.knobs, values), reason=f"asked by {who}")
+            make(run, change, At(run.standing.step, run.game.seen), report)
+            run.controller.overruled()
+        case Snapshot():
+            save(run)
+        case Guard() | Fork():
+            pass  # heeded from here on; nothing to be done
+    if isinstance(request, NEVER_TWICE):
+        run.clock.append("waits" if wishes.paused else "goes on", step=run.standing.step)
 
 
 def go_back(run: Run[Any], step: int) -> None:
@@ -265,6 +391,20 @@ def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
         report(run.game.seen, {}, f"{finding.severity}: {finding.symptom}: {finding.meaning}")
     if sight.picture is not None:
         keep(sight.picture, run.folder.missing_modes(run.standing.step))
+    if run.processes.leads:
+        if sight.bins is not None:
+            keep(sight.bins, run.folder.bins)
+        write_view(run.folder, {**at, **sight.view, "weights": weights(run.game.networks())})
+
+
+def write_view(folder: RunFolder, view: Mapping[str, Any]) -> None:
+    """Whole or not at all: somebody may be reading it."""
+    temporary = folder.view.with_suffix(".writing")
+    try:
+        temporary.write_text(json.dumps(view), encoding="utf-8")
+        temporary.replace(folder.view)
+    except OSError as error:
+        raise StorageError(f"cannot write {folder.view}: {error.strerror}. Free some space, then resume.") from error
 
 
 def not_finite(signals: Mapping[str, Tensor]) -> list[str]:
@@ -336,6 +476,10 @@ def draw(run: Run[Any]) -> None:
     if not run.processes.leads:
         return
     keep(run.draw(run.game), run.folder.grid(run.standing.step))
+    if run.reals is not None:
+        keep(run.draw(Unaveraged(run.game)), run.folder.raw(run.standing.step))
+        if not run.folder.reals.exists():
+            keep(run.reals, run.folder.reals)
 
 
 def keep(picture: Picture, path: Path) -> None:
@@ -351,7 +495,7 @@ def save(run: Run[Any]) -> None:
         return
     run.events.append("checkpoint", step=run.standing.step, seen=run.game.seen)
     checkpoint.verify(write_checkpoint(run))  # nothing older is deleted before the new one reads back
-    checkpoint.prune(run.folder.checkpoints, run.plan.keep)
+    checkpoint.prune(run.folder.checkpoints, run.plan.keep, run.wishes.kept)
     checkpoint.keep_only(run.folder.snapshots, known_snapshots(run))
 
 

@@ -125,6 +125,7 @@ class Viewpoint:
             first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
             draw=drawing_of_modes(eyes, train) if images and eyes else None, conditional=self.form.classes > 1,
             ask=standing if self.form.vocabulary is None else unasked,
+            strip=strip_of_bins(eyes, train) if images and eyes else None,
         )  # fmt: skip
 
     @property
@@ -185,6 +186,16 @@ def class_counts(source: Source) -> list[int]:
         return []
     part = mixed(source, LEARNED)
     return torch.bincount(part.take(torch.arange(len(part)))[1], minlength=source.classes).tolist()
+
+
+def strip_of_bins(eyes: Eyes, train: Source) -> Callable[[], Image.Image]:
+    """A function that draws one square for each bin, in a row: the training image in its middle."""
+
+    def draw() -> Image.Image:
+        _, middle = nearest(eyes.ground.bins.centres.float(), eyes.ground.train)
+        return pictures.strip(build.as_pixels(mixed(train, LEARNED).take(middle)[0]))
+
+    return draw
 
 
 def drawing_of_modes(eyes: Eyes, train: Source) -> Callable[[Sequence[float], Sequence[float]], Image.Image]:

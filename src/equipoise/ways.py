@@ -54,8 +54,9 @@ class WatchedEachWay:
     def __init__(self, there: OfGame, back: OfGame, images: int, setting: Setting | None = None):
         """`images` is the length of the run; `setting`: the game may be changed."""
         self.there, self.back = there, back
-        both = Each([there.watch, back.watch])
-        self.treatment = None if setting is None else Treatment(setting, both, images)
+        self.treatment: Treatment | None = None
+        if setting is not None:
+            self.mend(setting, images)
 
     def observe(self, seen: int, signals: Mapping[str, float]) -> None:
         own = {name: value for name, value in signals.items() if not name.startswith(BACK)}
@@ -72,10 +73,22 @@ class WatchedEachWay:
             [*there.news, *map(of_back, back.news)],
             list(dict.fromkeys([*there.ill, *back.ill])),
             there.picture or back.picture,
+            there.view,
+            there.bins,
         )
 
     def propose(self, at: At, knobs: Knobs) -> Change | None:
         return None if self.treatment is None else self.treatment.propose(at, knobs)
+
+    def mend(self, setting: Setting, images: int) -> None:
+        """From now on."""
+        self.treatment = Treatment(setting, Each([self.there.watch, self.back.watch]), images)
+
+    def overruled(self) -> None:
+        self.there.overruled()
+        self.back.overruled()
+        if self.treatment is not None:
+            self.treatment.trial = None
 
     def snapshots(self) -> Sequence[int]:
         return () if self.treatment is None else self.treatment.steps

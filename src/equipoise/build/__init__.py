@@ -123,6 +123,17 @@ def drawing(config: c.TrainConfig, form: Form, data: Splits, device: torch.devic
     return lambda game: pictures.scatter(game.sampler(z, y).cpu().numpy(), reals.numpy())
 
 
+def reals(config: c.TrainConfig, form: Form, data: Splits) -> Picture | None:
+    """As many held-out reals as `drawing` draws samples, shown alike; None where samples are no pictures of noise."""
+    if config.play != "noise" or form.vocabulary is not None or (form.shape != (2,) and not form.is_images):
+        return None
+    n = min(FIXED if form.is_images else 2500, len(data.validation))
+    x, _ = data.validation.take(torch.arange(n))
+    if not form.is_images:
+        return pictures.scatter(x.numpy(), x.numpy())
+    return pictures.grid(in_rows(x) if x.dtype == torch.uint8 else as_pixels(x))
+
+
 def beside(x: Tensor, y: Tensor) -> NDArray[np.float32]:
     """Points [d, 2]."""
     points: NDArray[np.float32] = torch.stack([x, y], 1).numpy()

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from equipoise import advice, build, configuring, finetuning, forecast, launch, profiling
+from equipoise import advice, build, configuring, finetuning, forecast, launch, profiling, requests
 from equipoise.cli import screen
+from equipoise.cli.watch import page_of
 from equipoise.config import Lesions, MadeUpRecords, Records, Sentences, TrainConfig
 from equipoise.errors import ConfigError, StorageError
+from equipoise.forecast import Forecast
 from equipoise.onlookers import Onlookers
+from equipoise.runs.folder import RunFolder, existing, rows
 
 
 def train(
-    recipe: str | None, changes: dict[str, Any], out: Path | None, time: str | None, *, dry_run: bool, as_json: bool
-) -> None:
+    recipe: str | None, changes: dict[str, Any], out: Path | None, time: str | None, *, dry_run: bool, as_json: bool,
+    replay: Path | None = None, page: bool = False,
+) -> None:  # fmt: skip
     if sum(changes[length] is not None for length in ("steps", "kimg")) + (time is not None) > 1:
         raise ConfigError("--steps, --kimg and --time each give the length of a run: choose one.")
     config = configuring.configured(recipe, **changes, tell=screen.say)
@@ -25,9 +30,18 @@ def train(
     if dry_run:
         foretell(config, time_s, as_json=as_json)
         return
-    run = launch.start(
-        config, out, time_s=time_s, watch=screen.watch, track=screen.track, announce=screen.announce, warn=screen.fail
-    )
+    asked = requests.repeated(rows(existing(replay).events)) if replay else []
+    with ExitStack() as beside:
+
+        def announce(run: RunFolder, forecast: Forecast) -> None:
+            screen.announce(run, forecast)
+            if page:
+                beside.enter_context(page_of(run.path))
+
+        run = launch.start(
+            config, out, time_s=time_s, watch=screen.watch, track=screen.track, announce=announce, warn=screen.fail,
+            requests=asked,
+        )  # fmt: skip
     screen.say(f"{run.path}: finished. {use_of(config, run.path)}")
     if as_json:
         screen.show_json({"run": str(run.path)})

@@ -80,6 +80,8 @@ def train(
     devices: Annotated[int | None, typer.Option(min=1, help="Processes on each machine, one a device.")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="Machines; start the command on each of them.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Config, parameters, memory, time; no training.")] = False,
+    replay: Annotated[Path | None, typer.Option(help="A run: what was asked of it is asked again.")] = None,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="Shows the run on a page while it plays.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Where the time of a step goes; no training.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -93,7 +95,8 @@ def train(
     if profile:
         act.profile(recipe, changes, out, as_json=as_json)
     else:
-        act.train(recipe, changes, out, time, dry_run=dry_run, as_json=as_json)
+        beside = {"replay": replay, "page": dashboard}
+        act.train(recipe, changes, out, time, dry_run=dry_run, as_json=as_json, **beside)
 
 
 @app.command()
@@ -149,6 +152,46 @@ def evaluate(
          "size": size, "checkpoint": checkpoint, "seed": seed, "back": back}, kind, as_json, privacy=privacy,
     )  # fmt: skip
     raise typer.Exit(code)
+
+
+@app.command()
+def dashboard(
+    runs: Annotated[Path, typer.Argument(help="The folder that holds the runs, or a run.")] = Path("runs"),
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="[8321, or any that is free]")] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; others than this machine may come.")
+    ] = "127.0.0.1",
+) -> None:
+    """Shows runs on a page: is it fine, what is wrong, what will happen, what can I do."""
+    from equipoise.cli import watch
+
+    watch.dashboard(runs, port, host)
+
+
+@app.command()
+def follow(
+    run: Run,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Looks once.")] = False,
+) -> None:
+    """The same in a terminal: the verdict, and curves as small as words."""
+    from equipoise.cli import watch
+
+    watch.follow(run, every, once=once)
+
+
+@app.command()
+def fork(
+    run: Run,
+    checkpoint: Annotated[str, typer.Option(help="best, last, or a step.")] = "last",
+    out: Annotated[Path | None, typer.Option(help="The new run folder [beside the run].")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="knobs.name=value, as often as needed.")] = None,
+    play: Annotated[bool, typer.Option("--play", help="Trains it at once.")] = False,
+) -> None:
+    """Begins another run at a checkpoint, with other knobs if wanted."""
+    from equipoise.cli import watch
+
+    watch.fork(run, checkpoint, out, settings or [], play=play)
 
 
 @app.command()

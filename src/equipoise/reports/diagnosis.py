@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.diagnosis import causes, trainer_log
-from equipoise.diagnosis.finding import Finding
 from equipoise.diagnosis.trainer_log import Found
-from equipoise.reports import trainer_csv
+from equipoise.reports import trainer_csv, verdict
 from equipoise.reports.looks import calibrated, of_kind, over
 from equipoise.runs.folder import RunFolder, existing, rows
 
@@ -52,12 +51,13 @@ def of_events(events: Sequence[Mapping[str, Any]]) -> Diagnosis:
     """The findings that a run wrote down itself, the newest of each symptom that is not over; and its end, where it
     diverged. Of the first rows of a record: what was known then."""
     past = over(events)
-    newest = {row["symptom"]: found(row) for row in events if row["kind"] == "finding" and row["symptom"] not in past}
+    newest = {row["symptom"]: found(row) for row in verdict.findings(events)}
     for row in events:
         if row["kind"] == "diverged":
             newest["divergence"] = diverged(row)
     notes = [*(f"{symptom} was found, and is over" for symptom in past), *blind_spots(events)]
-    return diagnosis(sorted(newest.values(), key=lambda each: trainer_log.order(each[1])), tuple(notes))
+    worst_first = sorted(newest.values(), key=lambda each: trainer_log.order(each[1]))
+    return Diagnosis(verdict.verdict(events).word, worst_first, tuple(notes))
 
 
 def diverged(row: Mapping[str, Any]) -> Found:
@@ -75,8 +75,7 @@ def blind_spots(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def found(row: Mapping[str, Any]) -> Found:
-    names = ("symptom", "severity", "evidence", "meaning", "advice")
-    return row["step"], Finding(**{name: row[name] for name in names}, source=row.get("source", ""))
+    return row["step"], verdict.finding_of(row)
 
 
 def diagnosis(findings: Sequence[Found], notes: tuple[str, ...] = ()) -> Diagnosis:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from equipoise.config import Data, Degrade, Domains, Pairs, Pictures, TrainConfig, read
-from equipoise.diagnosis.finding import RANK
 from equipoise.figures import Measured, Row, final, history, meaning
 from equipoise.recipes import RECIPES
+from equipoise.reports import verdict
 from equipoise.reports.looks import over
 from equipoise.reports.settings import assignments, departures
 from equipoise.runs import folder
@@ -61,8 +61,7 @@ class Story:
     @property
     def findings(self) -> list[Row]:
         """The newest of each symptom that is not over, the worst first."""
-        newest = {row["symptom"]: row for row in self.rows("finding") if row["symptom"] not in self.over}
-        return sorted(newest.values(), key=lambda row: RANK.index(row["severity"]))
+        return verdict.findings(self.events)
 
     @property
     def over(self) -> list[str]:
@@ -103,21 +102,7 @@ def is_bad(story: Story) -> bool:
 
 
 def is_it_fine(story: Story) -> str:
-    worst = next(iter(story.findings), None)
-    if diverged := story.last("diverged"):
-        return f"No. The game left the finite numbers at step {diverged['step']:,}."
-    if reason := stopped_by_guardian(story):
-        return f"No. The guardian stopped it: {reason}."
-    if worst and worst["severity"] == "severe":
-        return f"No: {worst['symptom']}."
-    if worst and worst["severity"] == "warning":
-        return f"Not quite: {worst['symptom']}."
-    if not story.rows("signals"):
-        return "It is too early to tell: nothing was recorded yet."
-    if not story.measured:
-        return "Nothing is known to be wrong, but its samples were not measured. Look at them below."
-    looks = len({one.seen for one in story.measured})
-    return f"As far as its figures tell, yes: {counted(looks, 'look')} at its samples found nothing to mend."
+    return verdict.verdict(story.events).sentence
 
 
 def what_is_wrong(story: Story) -> list[str]:
@@ -285,15 +270,11 @@ def changed(row: Row) -> str:
     return f"{row['reason']} ({', '.join(done)})" if done else str(row["reason"])
 
 
-def stopped_by_guardian(story: Story) -> str:
-    """Why; empty where it did not stop the run."""
-    last = story.last("change")
-    return str(last["reason"]) if last and last.get("stop") else ""
-
-
 def repeating(story: Story) -> dict[str, str]:
     """Exact commands, by what they do."""
     again = f"equipoise train --config {shlex.quote(str(story.run.config))} --out AGAIN"
+    if story.rows("request"):
+        again += f" --replay {story.path}"  # with what was asked of it while it played
     found = {"The same run, on the same machine to the same bits": again}
     if story.config.recipe in RECIPES:
         given = [f"--set {shlex.quote(text)}" for text in assignments(departures(story.config))]

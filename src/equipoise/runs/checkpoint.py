@@ -160,12 +160,14 @@ def set_aside(checkpoint: Path) -> Path:
     return checkpoint.rename(kept)
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Deletes all but the newest `keep` checkpoints and one for each doubling of the step count."""
+def prune(folder: Path, keep: int, asked: Collection[int] = ()) -> None:
+    """Deletes all but the newest `keep` checkpoints, one for each doubling of the step count, and those of the steps
+    that somebody `asked` for."""
     ordered = newest_first(folder)
     milestones = {step_of(checkpoint).bit_length(): checkpoint for checkpoint in ordered}  # the earliest of each
     for checkpoint in set(ordered[keep:]) - set(milestones.values()):
-        shutil.rmtree(checkpoint)
+        if step_of(checkpoint) not in asked:
+            shutil.rmtree(checkpoint)
 
 
 def keep_only(folder: Path, steps: Collection[int]) -> None:

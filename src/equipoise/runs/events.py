@@ -94,10 +94,15 @@ class Unwritten:
     def close(self) -> None: ...
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a log, those of a run in progress too: a last line cut short is left out."""
+def read(path: Path, before: int | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a log, those of a run in progress too: a last line cut short is left out. `before`: those that end
+    before this offset."""
+    place = 0
     with path.open("rb") as file:
         for line in file:
+            place += len(line)
+            if before is not None and place > before:
+                return
             if line.endswith(b"\n"):
                 yield json.loads(line)
 

@@ -42,6 +42,11 @@ class RunFolder:
         return self.path / "clock.jsonl"
 
     @property
+    def requests(self) -> Path:
+        """What people ask of the run while it plays, a line each: see `requests`."""
+        return self.path / "requests.jsonl"
+
+    @property
     def samples(self) -> Path:
         return self.path / "samples"
 
@@ -75,6 +80,11 @@ class RunFolder:
         return self.path / "logs"
 
     @property
+    def view(self) -> Path:
+        """What the page shows of the last look: points of a map, histograms of weights, the field of D."""
+        return self.path / "view.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 
@@ -101,6 +111,20 @@ class RunFolder:
     def drawn(self) -> list[int]:
         """The steps whose samples were drawn as pictures, in order."""
         return sorted(int(path.stem.removeprefix("step-")) for path in self.samples.glob("step-*.png"))
+
+    def raw(self, step: int) -> Path:
+        """The same latents through G itself, which `grid` shows by its average."""
+        return self.samples / f"raw-{step:09d}.png"
+
+    @property
+    def reals(self) -> Path:
+        """Held-out reals, beside which the samples are looked at."""
+        return self.samples / "real.png"
+
+    @property
+    def bins(self) -> Path:
+        """An example of each bin of the data, in a row."""
+        return self.figures / "bins.png"
 
     def missing_modes(self, step: int) -> Path:
         """What was missing when a finding told so."""
@@ -168,6 +192,13 @@ def holder(file: IO[str]) -> str:
 def fresh_path(recipe: str, out: Path | None) -> Path:
     """`out`, or runs/<date>_<time>_<recipe>."""
     return out or HOME / f"{datetime.now():%Y-%m-%d_%H%M%S}_{recipe}"
+
+
+def fork_path(run: Path, step: int) -> Path:
+    """Beside the run that it begins from, and new."""
+    stem = f"{run.resolve().name}_from-{step}"
+    names = (stem, *(f"{stem}-{i}" for i in range(2, 1000)))
+    return next(path for name in names if not (path := run.resolve().parent / name).exists())
 
 
 def refuse_existing(path: Path) -> None:
@@ -242,5 +273,6 @@ def state(run: RunFolder) -> str:
     return kinds[-1] if kinds and kinds[-1] in ("finished", "stopped") else "interrupted"
 
 
-def rows(path: Path) -> list[dict[str, Any]]:
-    return list(read(path)) if path.exists() else []
+def rows(path: Path, before: int | None = None) -> list[dict[str, Any]]:
+    """Those of a log; up to an offset, where one is given."""
+    return list(read(path, before)) if path.exists() else []

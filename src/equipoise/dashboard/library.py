@@ -1,0 +1,130 @@
+"""The runs below a folder: found, told in a line each, searched and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from equipoise.dashboard.digest import Digest
+from equipoise.errors import ConfigError, EquipoiseError
+from equipoise.figures import meaning
+from equipoise.reports import comparison
+from equipoise.reports.verdict import verdict
+from equipoise.runs.folder import RunFolder, all_runs, is_run
+from equipoise.words import interval, number, sentence
+
+OPEN = 8  # digests that are kept, those that were asked for last
+
+
+class Library:
+    """`home` holds runs, or is one itself. Runs go by a key that is made of their name, whatever stands in it."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.digests: OrderedDict[str, Digest] = OrderedDict()
+        self.lines: dict[str, tuple[tuple[float, int, bool], dict[str, Any]]] = {}
+        self.lock = threading.Lock()
+
+    def runs(self) -> dict[str, RunFolder]:
+        """By key, the newest first."""
+        if is_run(self.home / "config.json"):
+            return {key_of(self.home): RunFolder(self.home)}
+        found = sorted(all_runs(self.home), key=lambda run: -changed(run))
+        return {key_of(run.path): run for run in found}
+
+    def find(self, key: str) -> RunFolder:
+        """Raises ConfigError when there is no such run."""
+        if run := self.runs().get(key):
+            return run
+        raise ConfigError("there is no such run.")
+
+    def digest(self, key: str) -> Digest:
+        """Of one run, kept for the next who asks."""
+        with self.lock:
+            if key in self.digests:
+                self.digests.move_to_end(key)
+                return self.digests[key]
+            found = self.digests[key] = Digest(self.find(key))
+            while len(self.digests) > OPEN:
+                self.digests.popitem(last=False)
+            return found
+
+    def told(self) -> list[dict[str, Any]]:
+        """A line for each run."""
+        with self.lock:
+            runs = self.runs()
+            return [self.line(key, run) for key, run in runs.items()]
+
+    def line(self, key: str, run: RunFolder) -> dict[str, Any]:
+        """Read again when its record has changed."""
+        stamp = (changed(run), size(run), run.is_locked())
+        if key in self.lines and self.lines[key][0] == stamp:
+            return self.lines[key][1]
+        try:
+            found = line(key, run)
+        except (EquipoiseError, OSError, KeyError, TypeError, ValueError) as error:
+            found = {"key": key, "name": shown_name(run), "recipe": "", "state": "unreadable", "progress": 0.0,
+                     "word": str(error).splitlines()[0][:120], "mood": "unsure", "symbol": "?", "figure": ""}  # fmt: skip
+        self.lines[key] = (stamp, found)
+        return found
+
+    def compared(self, keys: Sequence[str]) -> dict[str, Any]:
+        """The final figures of runs, by settings, as `equipoise compare` tells them; or why they do not compare."""
+        runs = self.runs()
+        chosen = [runs[key] for key in dict.fromkeys(keys) if key in runs]
+        try:
+            found = comparison.compare(chosen)
+        except EquipoiseError as error:
+            return {"error": str(error)}
+        rows = []
+        for name, each in found.figures.items():
+            title, better, _ = meaning(name)
+            cells = [{"mean": number(m.value), "interval": interval(m.low, m.high)} for m in each.means]
+            for cell, apart in zip(cells[1:], each.differences, strict=True):
+                cell["verdict"] = apart.verdict
+            rows.append({"name": sentence(title), "better": better, "cells": cells})
+        arms = [{"name": arm.name, "seeds": ", ".join(map(str, arm.runs))} for arm in found.arms]
+        return {"arms": arms, "rows": rows, "notes": [sentence(note) for note in found.notes]}
+
+
+def line(key: str, run: RunFolder) -> dict[str, Any]:
+    digest = Digest(run, curves=False)
+    while digest.refresh():
+        pass
+    story = digest.story()
+    answer = verdict(story.events)
+    newest = story.final or next((one for one in reversed(story.measured) if one.net == "average"), None)
+    name, figure = next(iter(newest.figures.items())) if newest and newest.figures else ("", None)
+    return {
+        "key": key, "name": shown_name(run), "recipe": story.config.recipe, "seed": story.config.seed,
+        "state": story.state, "progress": story.progress, "word": answer.word, "mood": answer.mood,
+        "symbol": answer.symbol, "figure": f"{meaning(name).title} {number(figure.value)}" if figure else "",
+    }  # fmt: skip
+
+
+def key_of(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path.resolve().name)).hexdigest()[:12]
+
+
+def shown_name(run: RunFolder) -> str:
+    """Whatever bytes a name has, as text."""
+    return os.fsencode(run.path.resolve().name).decode(errors="replace")
+
+
+def changed(run: RunFolder) -> float:
+    try:
+        return run.events.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def size(run: RunFolder) -> int:
+    try:
+        return run.events.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,246 @@
+"""The server of the page: on this machine only, unless it is told otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import uvicorn
+from fastapi import Body, FastAPI, HTTPException, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, PackageLoader, select_autoescape
+from starlette.middleware.gzip import GZipMiddleware
+
+from equipoise.dashboard import panels
+from equipoise.dashboard.digest import Digest
+from equipoise.dashboard.guards import App, Guarded
+from equipoise.dashboard.library import Library, shown_name
+from equipoise.dashboard.shown import shown
+from equipoise.errors import ConfigError, EquipoiseError, MachineError
+from equipoise.requests import REQUEST, Fork, ask, reason
+from equipoise.runs import folder
+from equipoise.runs.folder import RunFolder
+
+TICK_S, BEAT_S = 1.0, 15.0  # between two looks at a run; between two signs of life where nothing happens
+STREAMS = 64  # pages that are told at once what is new
+LONGEST_TEXT = 65_536  # bytes of samples that are sentences
+PICTURES = {"ema": "step", "raw": "raw"}
+PORT = 8321
+
+
+class Sent(NamedTuple):
+    """What a page has."""
+
+    epoch: int = 0
+    offset: int = -1
+    steps: tuple[int, int] = (0, 0)  # stride and buckets
+    looks: tuple[int, int] = (0, 0)
+
+
+def app(home: Path, hosts: list[str], token: str) -> App:
+    """The page of the runs below `home`, or of the run `home`."""
+    library, streams = Library(home), asyncio.Semaphore(STREAMS)
+    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    api.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    templates = Environment(loader=PackageLoader("equipoise.dashboard"), autoescape=select_autoescape(default=True))
+    templates.policies["json.dumps_kwargs"] = {"sort_keys": False}
+
+    def page(template: str, **facts: Any) -> HTMLResponse:
+        return HTMLResponse(templates.get_template(template).render(**facts))
+
+    @api.exception_handler(ConfigError)
+    def unknown(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, 404)
+
+    @api.exception_handler(EquipoiseError)
+    def failed(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, 409)
+
+    @api.get("/")
+    def index() -> Response:
+        runs = library.runs()
+        if len(runs) == 1 and next(iter(runs.values())).path == home:
+            return RedirectResponse(f"/runs/{next(iter(runs))}")
+        return page("runs.html", home=home.name or str(home))
+
+    @api.get("/api/runs")
+    def listed() -> Any:
+        return {"runs": library.told()}
+
+    @api.get("/api/compare")
+    def compared(run: Annotated[list[str], Query(max_length=20)]) -> Any:
+        return library.compared(run)
+
+    @api.get("/runs/{key}")
+    def one(key: str) -> Response:
+        run = library.find(key)
+        return page("run.html", key=key, name=shown_name(run), panels=panels.told(), several=len(library.runs()) > 1)
+
+    @api.get("/runs/{key}/live")
+    async def live(key: str, request: Request) -> Response:
+        digest = await run_in_threadpool(library.digest, key)
+        if streams.locked():
+            raise HTTPException(503, "too many pages are open.")
+
+        async def events() -> AsyncIterator[str]:
+            async with streams:
+                async for text in told(digest):
+                    yield text
+
+        return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+    @api.get("/runs/{key}/samples/{step}/{net}")
+    def samples(key: str, step: int, net: str) -> Response:
+        run = library.find(key)
+        name = "real" if net == "real" else f"{PICTURES.get(net, 'step')}-{step:09d}"
+        return drawn(run.samples / f"{name}.png")
+
+    @api.get("/runs/{key}/missing/{step}")
+    def missing(key: str, step: int) -> Response:
+        return drawn(library.find(key).missing_modes(step))
+
+    @api.get("/runs/{key}/bins")
+    def bins(key: str) -> Response:
+        return drawn(library.find(key).bins)
+
+    @api.get("/runs/{key}/view")
+    def view(key: str) -> Response:
+        return drawn(library.find(key).view)
+
+    @api.post("/runs/{key}/ask")
+    def asked(key: str, wish: Annotated[dict[str, Any], Body()]) -> Any:
+        run = library.find(key)
+        return {"id": forked(run, wish) if wish.get("do") == "fork" else passed_on(run, wish)}
+
+    api.add_middleware(GZipMiddleware, minimum_size=1000)
+    return Guarded(api, hosts, token)
+
+
+async def told(digest: Digest) -> AsyncIterator[str]:
+    """What is new of a run, as server-sent events: all of it at first, then what has changed. A page that does not
+    listen is not told: nothing is heaped up for it."""
+    before, sent, silent = "", Sent(), 0.0
+    while True:
+        await run_in_threadpool(digest.refresh)
+        state = await run_in_threadpool(lambda: json.dumps(shown(digest)))
+        news = state != before
+        if news:
+            yield event("state", state)
+            before = state
+        curves, sent = await run_in_threadpool(new_curves, digest, sent)
+        if curves:
+            yield event("curves", curves)
+        silent = 0.0 if news or curves else silent + TICK_S
+        if silent >= BEAT_S:
+            silent = 0.0
+            yield ": here\n\n"
+        await asyncio.sleep(0.02 if digest.behind else TICK_S)
+
+
+def new_curves(digest: Digest, sent: Sent) -> tuple[str, Sent]:
+    """The ends of the curves that a page does not have yet, and what it has then."""
+    with digest.lock:
+        steps, looks = digest.steps, digest.looks
+        sent = sent if sent.epoch == digest.epoch else Sent()
+        now = Sent(digest.epoch, digest.events.offset, (steps.stride, len(steps)), (looks.stride, len(looks)))
+        if now == sent:
+            return "", sent
+        found = {
+            "steps": steps.told(panels.OF_STEPS, since(sent.steps, now.steps)),
+            "looks": looks.told(panels.OF_LOOKS, since(sent.looks, now.looks)),
+        }
+    return json.dumps(found), now
+
+
+def since(sent: tuple[int, int], now: tuple[int, int]) -> int:
+    """The first bucket that is not as it was sent: the last of them was not full, or all have been merged."""
+    return sent[1] - 1 if sent[0] == now[0] and 0 < sent[1] <= now[1] else 0
+
+
+def event(kind: str, data: str) -> str:
+    return f"event: {kind}\ndata: {data}\n\n"
+
+
+def drawn(path: Path) -> Response:
+    """A file of a run; a picture's place may hold sentences."""
+    if path.exists():
+        return FileResponse(path, headers={"cache-control": "no-cache"})
+    text = path.with_suffix(".txt")
+    if text.exists():
+        with text.open("rb") as file:
+            return Response(file.read(LONGEST_TEXT), media_type="text/plain; charset=utf-8")
+    raise HTTPException(404)
+
+
+def passed_on(run: RunFolder, wish: dict[str, Any]) -> str:
+    """Writes a request for a run that plays. Its id."""
+    if not run.is_locked():
+        raise HTTPException(409, "the run does not play now: nobody would read it.")
+    try:
+        request = REQUEST.validate_python({**wish, "id": secrets.token_hex(6), "who": "the page", "at_seen": None})
+    except ValueError as error:
+        raise HTTPException(422, reason(error)) from error
+    ask(run.requests, request)
+    return request.id
+
+
+def forked(run: RunFolder, wish: dict[str, Any]) -> str:
+    """Starts another run from a checkpoint, in a process of its own. Its folder's name."""
+    step = wish.get("checkpoint")
+    if not isinstance(step, int) or not (run.checkpoints / f"step-{step:09d}").is_dir():
+        raise HTTPException(422, "that checkpoint is not there (any more).")
+    out = folder.fork_path(run.path, step)
+    command = [sys.executable, "-m", "equipoise.cli.main", "fork", str(run.path), "--checkpoint", str(step)]
+    subprocess.Popen(
+        [*command, "--out", str(out), "--play"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    if run.is_locked():
+        ask(run.requests, Fork(id=secrets.token_hex(6), who="the page", checkpoint=step, out=str(out)))
+    return out.name
+
+
+def serve(home: Path, port: int | None, host: str, announce: Any = print) -> None:
+    """Until Ctrl-C.
+
+    Raises:
+        ConfigError: when `home` is no folder.
+        MachineError: when the port is taken.
+    """
+    if not home.is_dir():
+        raise ConfigError(f"{home} is not a folder. Give the folder of your runs, or a run.")
+    token = secrets.token_urlsafe(18)
+    listening = bound(host, port)
+    number = listening.getsockname()[1]
+    names = {host, "localhost", "127.0.0.1"} if host == "127.0.0.1" else {host}
+    announce(f"http://{host}:{number}/#{token}")
+    hosts = [f"{name}:{number}" for name in names]
+    config = uvicorn.Config(
+        app(home, hosts, token), log_level="warning", timeout_graceful_shutdown=1, server_header=False, lifespan="off"
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def bound(host: str, port: int | None) -> socket.socket:
+    """The port that was asked for; without one the usual one, or any other that is free."""
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for number in (PORT, 0) if port is None else (port,):
+        try:
+            listening.bind((host, number))
+        except OSError as error:
+            why = error.strerror
+        else:
+            listening.listen(128)  # whoever comes now waits a moment
+            return listening
+    listening.close()
+    raise MachineError(f"cannot listen at {host}:{port}: {why}. Choose another --port.")

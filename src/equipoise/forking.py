@@ -1,0 +1,81 @@
+"""A run that begins at a checkpoint of another: the same to the bit, until something else is asked of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from equipoise.errors import ConfigError, StorageError
+from equipoise.requests import Request, ask
+from equipoise.runs import checkpoint, folder
+from equipoise.runs.folder import RunFolder
+
+
+def fork(run: RunFolder, which: str = "last", out: Path | None = None, requests: Sequence[Request] = ()) -> RunFolder:
+    """The folder of a new run, which `resume` plays. `which` is best, last or a step; `requests` are asked of it at its
+    start.
+
+    Raises:
+        ConfigError: when there is no such checkpoint, or `out` holds a run.
+        StorageError: when the checkpoint is damaged, or nothing can be written.
+    """
+    source = chosen(run, which)
+    state, manifest = checkpoint.load(source)
+    new = RunFolder(out or folder.fork_path(run.path, manifest["step"]))
+    folder.refuse_existing(new.path)
+    try:
+        new.checkpoints.mkdir(parents=True)
+        copy(run, new, source, manifest)
+        with run.events.open("rb") as file:
+            new.events.write_bytes(file.read(state["events.offset"]))
+        new.clock.write_text(clock(run, manifest["step"]), encoding="utf-8")
+        new.resume_note.write_text(f"{new.resume_command}\n", encoding="utf-8")
+        for request in requests:
+            ask(new.requests, request)
+    except OSError as error:
+        raise StorageError(f"cannot write to {new.path}: {error.strerror}.") from error
+    return new
+
+
+def chosen(run: RunFolder, which: str) -> Path:
+    places = {checkpoint.step_of(path): path for path in checkpoint.newest_first(run.checkpoints)}
+    best = checkpoint.newest_first(run.best)
+    if which == "best" and best:
+        return best[0]
+    if which == "last" and places:
+        return checkpoint.latest(run.checkpoints)[0]
+    if which.isdigit() and int(which) in places:
+        return places[int(which)]
+    there = ", ".join([*(["best"] if best else []), *map(str, sorted(places))]) or "none"
+    raise ConfigError(f"{run.path} has no checkpoint {which!r}. There are: {there}.")
+
+
+def copy(run: RunFolder, new: RunFolder, source: Path, manifest: dict[str, object]) -> None:
+    """Everything that the run depends on from there, and the pictures up to there."""
+    step = int(str(manifest["step"]))
+    shutil.copytree(source, new.checkpoints / source.name)
+    for path in (run.config, run.env):
+        if path.exists():
+            shutil.copy2(path, new.path)
+    steps = manifest.get("snapshots", [])
+    for snapshot in steps if isinstance(steps, list) else ():
+        shutil.copytree(run.snapshots / checkpoint.name_of(snapshot), new.snapshots / checkpoint.name_of(snapshot))
+    best = checkpoint.newest_first(run.best)
+    if best and checkpoint.step_of(best[0]) <= step:
+        shutil.copytree(best[0], new.best / best[0].name)
+    new.samples.mkdir()
+    for path in run.samples.iterdir():
+        of = path.stem.rpartition("-")[2]
+        if not of.isdigit() or int(of) <= step:
+            shutil.copy2(path, new.samples)
+    if run.figures.exists():
+        shutil.copytree(run.figures, new.figures)
+
+
+def clock(run: RunFolder, step: int) -> str:
+    """The first row of its own clock."""
+    row = {"kind": "forked", "from": str(run.path.resolve()), "step": step, "unix_time": round(time.time())}
+    return json.dumps(row) + "\n"
