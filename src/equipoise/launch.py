@@ -269,7 +269,7 @@ def assembled(
             plan=plan(config, facts(folder.config, data, form)),
             folder=folder,
             draw=build.drawing(config, form, data, device),
-            reals=build.reals(config, form, data) if processes.leads else None,
+            reals=build.drawn_reals(config, form, data) if processes.leads else None,
             judge=onlookers.judge(config.evaluate.patience_kimg),
             controller=whoever,
             events=events,

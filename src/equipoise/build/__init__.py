@@ -123,9 +123,9 @@ def drawing(config: c.TrainConfig, form: Form, data: Splits, device: torch.devic
     return lambda game: pictures.scatter(game.sampler(z, y).cpu().numpy(), reals.numpy())
 
 
-def reals(config: c.TrainConfig, form: Form, data: Splits) -> Picture | None:
+def drawn_reals(config: c.TrainConfig, form: Form, data: Splits) -> Picture | None:
     """As many held-out reals as `drawing` draws samples, shown alike; None where samples are no pictures of noise."""
-    if config.play != "noise" or form.vocabulary is not None or (form.shape != (2,) and not form.is_images):
+    if config.play != "noise" or form.vocabulary is not None or not (form.is_images or form.shape == (2,)):
         return None
     n = min(FIXED if form.is_images else 2500, len(data.validation))
     x, _ = data.validation.take(torch.arange(n))

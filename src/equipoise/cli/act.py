@@ -92,7 +92,7 @@ def profile(recipe: str | None, changes: dict[str, Any], out: Path | None, *, as
     if as_json:
         screen.show_json(asdict(found) | {"picture": str(picture)})
         return
-    for rows in (found.parts, found.operations):
-        shares = {name: f"{ms / found.ms_per_step:.0%}" for name, ms in rows.items()}
-        screen.show_table([{"": name, "ms": f"{ms:.2f}", "of a step": shares[name]} for name, ms in rows.items()])
+    for table in (found.parts, found.operations):
+        shares = {name: f"{ms / found.ms_per_step:.0%}" for name, ms in table.items()}
+        screen.show_table([{"": name, "ms": f"{ms:.2f}", "of a step": shares[name]} for name, ms in table.items()])
     screen.say(f"{found.ms_per_step:.1f} ms a step under the profiler, in {config.machine.precision}: {picture}")

@@ -68,8 +68,10 @@ class Library:
         try:
             found = line(key, run)
         except (EquipoiseError, OSError, KeyError, TypeError, ValueError) as error:
-            found = {"key": key, "name": shown_name(run), "recipe": "", "state": "unreadable", "progress": 0.0,
-                     "word": str(error).splitlines()[0][:120], "mood": "unsure", "symbol": "?", "figure": ""}  # fmt: skip
+            found = {
+                "key": key, "name": shown_name(run), "recipe": "", "state": "unreadable", "progress": 0.0,
+                "word": (str(error).splitlines() or ["?"])[0][:120], "mood": "unsure", "symbol": "?", "figure": "",
+            }  # fmt: skip
         self.lines[key] = (stamp, found)
         return found
 

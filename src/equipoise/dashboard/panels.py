@@ -33,7 +33,7 @@ PANELS = (
     Panel(
         "balance", "Balance", "The game is in balance while D is right more often than by chance, and not always.",
         (
-            Chart("How often D is right", "steps", {"d_accuracy": "by one sample", "back_d_accuracy": "on the way back"},
+            Chart("How often D is right", "steps", {"d_accuracy": "sample by sample", "back_d_accuracy": "way back"},
                   "Of reals and fakes; .5 is a coin, 1 means that G teaches it nothing more.", chance=0.5),
             Chart("What D answers", "steps", {"real_logit": "to reals", "fake_logit": "to fakes",
                   "held_out_logit": "to reals it never saw"},

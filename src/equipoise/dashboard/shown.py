@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from statistics import median, quantiles
 from typing import Any
@@ -167,7 +166,7 @@ def act(row: Row, before: Mapping[str, Any], digest: Digest) -> dict[str, Any]:
     return {
         "seen": row["seen"], "step": row["step"], "kind": "change", "cause": sentence(row["reason"]),
         "act": ", ".join(turned), "effect": effect(row["seen"], digest),
-        "undo": json.loads(json.dumps(dict(before))) or None, "by": "person" if "asked by" in row["reason"] else "guardian",
+        "undo": dict(before) or None,
     }  # fmt: skip
 
 

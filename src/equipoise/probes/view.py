@@ -1,4 +1,4 @@
-"""What a page shows of a look, for people: a map of samples, the field of D, how weights are spread. It changes nothing.
+"""What a page shows of a look, for people: a map of samples, the field of D, how weights are spread.
 
 All of bounded size, whatever the nets and the data are.
 """
