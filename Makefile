@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all install demo check test bench format clean
+.PHONY: all install demo check test docs bench format clean
 
 all: check test
 
@@ -30,6 +30,10 @@ check: install
 test: install
 	$(BIN)/pytest -n 2 --dist worksteal -q --durations=15
 
+docs: install
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
 bench: install
 	$(BIN)/python benchmarks/speed.py
 
@@ -38,4 +42,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache

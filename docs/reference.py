@@ -28,8 +28,8 @@ from equipoise.knobs import Knobs
 
 PYTHON = (  # modules that are of use in anybody's own loop
     "equipoise.door", "equipoise.guardian", "equipoise.losses", "equipoise.penalties", "equipoise.metrics.frechet",
-    "equipoise.metrics.kernel", "equipoise.metrics.neighbours", "equipoise.metrics.diversity", "equipoise.metrics.modes",
-    "equipoise.metrics.copies",
+    "equipoise.metrics.kernel", "equipoise.metrics.neighbours", "equipoise.metrics.diversity",
+    "equipoise.metrics.modes", "equipoise.metrics.copies",
 )  # fmt: skip
 OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?:benchmarks|src|tests)/[^)]+|ARCHITECTURE\.md|CONTRIBUTING\.md)\)")
 
