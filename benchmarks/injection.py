@@ -127,11 +127,12 @@ def few_images(run: Run[GAN], at: int) -> None:
 
 def not_a_number(run: Run[GAN], at: int) -> None:
     """One number of one gradient of G, once."""
-    weight = next(run.game.G.parameters())
+    weight, spoilt = next(run.game.G.parameters()), list[int]()
 
     def spoiled(gradient: Tensor) -> Tensor:
-        if run.game.seen < at:
+        if run.game.seen < at or spoilt:
             return gradient
+        spoilt.append(run.game.seen)
         gradient = gradient.clone()
         gradient.view(-1)[0] = torch.nan
         return gradient

@@ -99,24 +99,25 @@ def grouped(found: Mapping[str, Runs]) -> dict[str, list[str]]:
     return dict(groups)
 
 
-OTHERS = ("off", "random", "yoked", "patience", "always-on", "rollback-only")
+OTHERS = ("off", "random", "yoked", "patience", "patience, of both", "always-on", "rollback-only")
 
 
 def ends(task: Task, runs: Runs, other: str) -> list[tuple[Endpoint, Endpoint, Endpoint]]:
     """(endpoint of `on`, of another arm, best look of `off`) of all seeds that have them; `patience` is what it would
-    have kept of `off`."""
+    have kept of `off`; of both, and of `on`, too: what people have who take a run's best checkpoint in any case."""
     made = []
     for arm, seed in runs:
         if arm != "on" or ("off", seed) not in runs:
             continue
-        looks = runs["off", seed]["looks"]
-        if other == "patience":
+        looks, mine = runs["off", seed]["looks"], runs["on", seed]["end"]
+        if other.startswith("patience"):
             theirs = stopped_by_patience(looks)
+            mine = stopped_by_patience(runs["on", seed]["looks"]) if other == "patience, of both" else mine
         elif (other, seed) in runs:
             theirs = runs[other, seed]["end"]
         else:
             continue
-        made.append((runs["on", seed]["end"], theirs, best_look(task, looks)))
+        made.append((mine, theirs, best_look(task, looks)))
     return made
 
 
