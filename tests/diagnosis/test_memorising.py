@@ -1,4 +1,4 @@
-"""Copies are told from other samples, few as they are, and from those near the middle, which lie nearer to everything."""
+"""Copies are told from other samples, few as they are, and from those near the middle, nearer to everything."""
 
 import pytest
 import torch
