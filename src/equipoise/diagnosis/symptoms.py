@@ -32,7 +32,7 @@ FOOLED = 0.35  # chance that D scores a real above a fake, when G leads it by th
 RESTLESS, SWAPPED = 0.6, 0.45  # movement between looks, over the distance of reals; share of samples in other bins
 IGNORED = 0.3  # of the way from chance to all labels obeyed
 COPIES = ("copy_rate", "c_t")
-SHRUNK = 0.8  # of the spread of reals: samples so near to the middle are nearer to everything, and no copies
+SHRUNK = 0.6  # of the spread of reals: samples so near to the middle are nearer to everything, and no copies
 COPYING, SIGNIFICANT = 0.15, -3.0  # copy rate (.05 by chance), and Meehan's C_T
 
 
