@@ -26,7 +26,10 @@ from equipoise.uses import discriminator, translating
 from equipoise.uses.export import exported
 from equipoise.uses.inversion import inverted
 
-RECIPES = ("pix2pix", "cyclegan", "cut", "stylize", "colorize", "superres", "denoise", "inpaint")
+RECIPES = (
+    "pix2pix", "cyclegan", "cut", "stylize", "colorize", "superres", "denoise", "inpaint", "medical-translate",
+    "lesion",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +60,13 @@ def pixels(x):
 
 def channels_of(found):
     """Of a picture that it can be given."""
-    return found.form.given - (found.task or "").startswith("inpaint")
+    return found.form.given - (found.task in translating.HOLES)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_and_its_generator_translates_pictures_of_any_size(name, trained):
     found = generator.from_file(trained(name).model)
-    given = picture(21, 40, channels_of(found), hole=name == "inpaint")
+    given = picture(21, 40, channels_of(found), hole=name in ("inpaint", "lesion"))
     style = picture(30, 12, name="style.png") if name == "stylize" else None
     made = translating.translated(found, given, style)
     factor = 2 if name == "superres" else 1

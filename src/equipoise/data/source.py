@@ -235,4 +235,4 @@ def scaled(x: Tensor) -> Tensor:
 
 def to_uint8(x: Tensor) -> Tensor:
     """float -1..1 -> uint8 0..255, rounded and clamped: what a picture file can hold."""
-    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return (x + 1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)  # one copy of floats: pictures may be large

@@ -32,6 +32,7 @@ FOOLED = 0.35  # chance that D scores a real above a fake, when G leads it by th
 RESTLESS, SWAPPED = 0.6, 0.45  # movement between looks, over the distance of reals; share of samples in other bins
 IGNORED = 0.3  # of the way from chance to all labels obeyed
 COPIES = ("copy_rate", "c_t")
+SHRUNK = 0.6  # of the spread of reals: samples so near to the middle are nearer to everything, and no copies
 COPYING, SIGNIFICANT = 0.15, -3.0  # copy rate (.05 by chance), and Meehan's C_T
 
 
@@ -69,7 +70,8 @@ def samples(history: History, calibration: Calibration) -> Iterator[Finding]:
     alarms = {name: alarm for name in OF_SAMPLES if name not in COPIES and (alarm := worse(history, name, calibration))}
     if not collapsed:
         yield from modes(history, calibration, alarms)
-    if lasting(history, "copy_rate", least=COPYING) and lasting(history, "c_t", most=SIGNIFICANT):
+    nearer = lasting(history, "copy_rate", least=COPYING) and lasting(history, "c_t", most=SIGNIFICANT)
+    if nearer and not lasting(history, "spread", most=SHRUNK):
         yield found("memorising", last(history, "copy_rate", "c_t"))
     good = lasting(history, "coverage", least=HALF * calibration.nulls["coverage"].mean)
     if good and lasting(history, "obeyed", most=IGNORED):
