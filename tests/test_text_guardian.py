@@ -4,14 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from equipoise import launch
+from equipoise import generator, launch
 from equipoise.configuring import configured
 from equipoise.games.textgan import TextGAN
 from equipoise.metrics.ngrams import numbered
 from equipoise.metrics.wording import repeats
 from equipoise.runs.folder import rows
 from equipoise.uses.writing import written
-from equipoise import generator
 
 WHO = [f"who{i}" for i in range(12)]
 DOES = [f"does{i}" for i in range(8)]

@@ -23,7 +23,16 @@ HEALING = 5  # looks, over which samples that become better by themselves are se
 CALM = 5  # looks without a finding, after which what is for a time only goes half of the way back
 LASTING = 2  # times that a remedy must be begun to stay
 RESCUES = 0.25  # of a run: so many images may be given up by going back
-SCALES = ("loss", "r1", "r2", "gp", "frozen_norm", "accumulate", "imitation", "temperature")  # knobs on which the size of gradients depends
+SCALES = (
+    "loss",
+    "r1",
+    "r2",
+    "gp",
+    "frozen_norm",
+    "accumulate",
+    "imitation",
+    "temperature",
+)  # knobs on which the size of gradients depends
 REGION, VISITS = 0.05, 3  # snapshots so near to each other, of a run, are one region: it is gone back to so often
 
 
