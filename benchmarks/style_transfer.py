@@ -1,4 +1,4 @@
-"""python benchmarks/style_transfer.py DATA [--learn N] [--train ARM] [--record NAME]    what systems that restyle are worth.
+"""python benchmarks/style_transfer.py DATA [--learn N] [--train ARM] [--record NAME]    systems that restyle.
 
 DATA/yelp has dev.S.txt and test.S.txt (S: 0 negative, 1 positive), reference.S.txt, and systems/sentiment.test.S.NAME:
 a sentence of style S, a tab, and what NAME made of it in the other style. Each system is scored by the same four

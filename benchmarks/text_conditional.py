@@ -39,8 +39,8 @@ def measure(record: Record, data: Path, runs: Path, seed: int, kimg: float) -> N
         self_bleu_4=made[0], self_bleu_4_of_reals=there[0], distinct_2=made[1], distinct_2_of_reals=there[1],
     )  # fmt: skip
     print(
-        f"seed {seed}: of the sentiment asked {row['asked'][0]:.3f} and {row['asked'][1]:.3f} (the classifier is right on "
-        f"{right:.3f}); self-BLEU-4 {made[0]} (reals {there[0]}), distinct-2 {made[1]} (reals {there[1]})"
+        f"seed {seed}: of the sentiment asked {row['asked'][0]:.3f} and {row['asked'][1]:.3f} (the classifier is right "
+        f"on {right:.3f}); self-BLEU-4 {made[0]} (reals {there[0]}), distinct-2 {made[1]} (reals {there[1]})"
     )
 
 

@@ -1,6 +1,6 @@
 """python benchmarks/text_curves.py DATA [--arm ARM] [--kimg K] [--runs FOLDER] [--record NAME] [--draw FILE.svg]
 
-Quality against diversity of captions: BLEU-3 of 2,000 captions against coco/test.txt over their self-BLEU-3, of each arm at several
+Quality against diversity: BLEU-3 of 2,000 captions against coco/test.txt over their self-BLEU-3, of each arm at several
 temperatures, and of the published systems of coco_systems as points. An arm dominates where its curve lies higher at
 equal self-BLEU (Caccia et al. 2020, arXiv:1811.02549). `--draw` makes the picture of what was measured.
 """

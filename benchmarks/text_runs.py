@@ -1,4 +1,4 @@
-"""The runs that the benchmarks of text share: each is trained once, and kept in a folder, from where it also goes on."""
+"""The runs that the benchmarks of text share: each is trained once, and kept in a folder, where it goes on."""
 
 from __future__ import annotations
 

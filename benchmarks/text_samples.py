@@ -1,7 +1,7 @@
 """python benchmarks/text_samples.py DATA [--runs FOLDER] [--arm ARM] [--kimg K]    20 samples of each recipe.
 
-As they come, seed 0, at temperature 1: for docs/how-to/text.md. The runs are those of text_curves.py, text_conditional.py
-and style_transfer.py, trained here where they are not there yet.
+As they come, seed 0, at temperature 1: for docs/how-to/text.md. The runs are those of text_curves.py,
+text_conditional.py and style_transfer.py, trained here where they are not there yet.
 """
 
 from __future__ import annotations

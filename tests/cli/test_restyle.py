@@ -2,6 +2,7 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,11 +24,10 @@ def given(monkeypatch, raw):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
 
 
-def test_a_line_for_each_line(equipoise, run, monkeypatch, capfdbinary):
+def test_a_line_for_each_line(equipoise, run, monkeypatch):
     given(monkeypatch, b"the place was good\n\nour food was fine\r\n   \nxyzzy")
-    monkeypatch.setattr(sys, "argv", ["equipoise", "restyle", str(run.path), "--to", "loud", "-o", "out.txt"])
     assert equipoise("restyle", str(run.path), "--to", "loud", "-o", "out.txt")[0] == 0
-    lines = open("out.txt", encoding="utf-8").read().split("\n")
+    lines = Path("out.txt").read_text(encoding="utf-8").split("\n")
     assert len(lines) == 6 and lines[1] == lines[3] == lines[5] == ""
 
 

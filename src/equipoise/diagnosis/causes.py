@@ -31,8 +31,8 @@ KNOWN: Mapping[str, Known] = {
     ),
     "repeated sentences": Known(
         "severe", "G says the same sentences again and again",
-        "go back to a checkpoint from before, the end of imitation if need be (--checkpoint STEP); let it imitate beside "
-        "the game (--set knobs.imitation=1), or lower knobs.g_lr",
+        "go back to a checkpoint from before, at the end of imitation if need be (--checkpoint STEP); let it imitate "
+        "beside the game (--set knobs.imitation=1), or lower knobs.g_lr",
         "Caccia et al. 2020 (arXiv:1811.02549), section 4",
     ),
     "shrinking vocabulary": Known(

@@ -84,9 +84,9 @@ def of_wording(history: History, calibration: Calibration, alarms: dict[str, Wor
     for name, symptom in WORDING.items():
         if name in alarms:
             yield found(symptom, alarms[name].evidence())
-        elif name == "repeats" and name in calibration.armed:
-            if lasting(history, name, least=REPEATED + calibration.nulls[name].mean):
-                yield found(symptom, last(history, *WORDING))
+    told = "repeats" in calibration.armed and "repeats" not in alarms
+    if told and lasting(history, "repeats", least=REPEATED + calibration.nulls["repeats"].mean):
+        yield found(WORDING["repeats"], last(history, *WORDING))
 
 
 def total_collapse(history: History, calibration: Calibration) -> Finding | None:
