@@ -1,10 +1,11 @@
-"""python benchmarks/style_transfer.py DATA [--learn N] [--record NAME]    what systems that restyle are worth.
+"""python benchmarks/style_transfer.py DATA [--learn N] [--train ARM] [--record NAME]    systems that restyle.
 
 DATA/yelp has dev.S.txt and test.S.txt (S: 0 negative, 1 positive), reference.S.txt, and systems/sentiment.test.S.NAME:
 a sentence of style S, a tab, and what NAME made of it in the other style. Each system is scored by the same four
 figures: accuracy (a classifier of word pairs finds the style that was asked for), self-BLEU (what was kept of the
 sentence), reference BLEU (how near to what a person wrote), and perplexity (an n-gram model of the style that was asked
-for). `copy` returns its input: a self-BLEU of 1 says nothing where the accuracy is that of the copy.
+for). `copy` returns its input: a self-BLEU of 1 says nothing where the accuracy is that of the copy. `--train restyle`
+and `--train aligned` are our recipes, learned from the same sentences as classifier and models.
 
 Classifier and models learn from dev and test without the sentences that are scored: the usual training files are not
 here. So these figures compare among themselves, and not with those of papers.
@@ -26,11 +27,14 @@ from record import Record
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+from text_runs import RUNS, styles, trained
+from text_runs import STYLES as ARMS
 from torch import Tensor
 
-from equipoise.metrics import sentence_bleu
+from equipoise.metrics.bleu import paired_bleu as bleu_of_pairs
 from equipoise.metrics.language_model import language_model, perplexity
 from equipoise.metrics.ngrams import numbered
+from equipoise.uses.restyling import restyled
 
 STYLES = (0, 1)
 ORDER = 4  # of BLEU
@@ -71,6 +75,15 @@ def systems(yelp: Path) -> tuple[tuple[Text, Text], list[System]]:
     return given, found + [System(name, (a[1], b[1])) for name, (a, b) in read.items()]
 
 
+def ours(arm: str, data: Path, runs: Path, most: int, given: tuple[Text, Text], kimg: float | None) -> System:
+    """What a recipe of ours makes of the sentences."""
+    known = trained(ARMS[arm], styles(data, runs, most), runs, arm, kimg=kimg)
+    asked = zip(given, ("positive", "negative"), strict=True)
+    told = [restyled(known, [" ".join(words) for words in text], to).lines for text, to in asked]
+    negative, positive = ([line.split() for line in lines] for lines in told)
+    return System(f"text-{arm} here", (negative, positive))
+
+
 def learned_from(yelp: Path, scored: Sequence[Text], most: int) -> tuple[Text, Text]:
     """Sentences of each style, none of which is scored, in an order drawn once."""
     barred = {" ".join(sentence) for text in scored for sentence in text}
@@ -100,12 +113,13 @@ def words_and_pairs(sentence: list[str]) -> list[str]:
 
 def paired_bleu(made: Tensor, wanted: Tensor) -> float:
     """The mean BLEU of each sentence against its own."""
-    scores = [sentence_bleu(a[None], b[None], ORDER)[0, ORDER - 1] for a, b in zip(made, wanted, strict=True)]
-    return float(torch.stack(scores).mean())
+    return float(bleu_of_pairs(made, wanted, ORDER)[:, ORDER - 1].mean())
 
 
-def scores(record: Record, yelp: Path, most: int) -> None:
+def scores(record: Record, data: Path, most: int, runs: Path, arms: Sequence[str], kimg: float | None) -> None:
+    yelp = data / "yelp"
     given, asked = systems(yelp)
+    asked += [ours(arm, data, runs, most, given, kimg) for arm in arms]
     people = tuple(pairs(yelp / f"reference.{s}.txt")[1] for s in STYLES)
     train = learned_from(yelp, given, most)
     model, right = classifier(train)
@@ -141,9 +155,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("--learn", type=int, default=20_000, help="sentences of each style")
+    parser.add_argument("--train", choices=("restyle", "aligned"), action="append", default=[])
+    parser.add_argument("--kimg", type=float, help="instead of the length of each arm")
+    parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--record", default="style_transfer")
     given = parser.parse_args()
-    scores(Record(given.record), given.data / "yelp", given.learn)
+    torch.set_num_threads(1)
+    scores(Record(given.record), given.data, given.learn, given.runs, given.train, given.kimg)
 
 
 if __name__ == "__main__":

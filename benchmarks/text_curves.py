@@ -1,4 +1,4 @@
-"""python benchmarks/text_curves.py DATA [--arm ARM] [--kimg K] [--record NAME] [--draw FILE.svg]    captions.
+"""python benchmarks/text_curves.py DATA [--arm ARM] [--kimg K] [--runs FOLDER] [--record NAME] [--draw FILE.svg]
 
 Quality against diversity: BLEU-3 of 2,000 captions against coco/test.txt over their self-BLEU-3, of each arm at several
 temperatures, and of the published systems of coco_systems as points. An arm dominates where its curve lies higher at
@@ -8,19 +8,17 @@ equal self-BLEU (Caccia et al. 2020, arXiv:1811.02549). `--draw` makes the pictu
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import torch
 from record import Record
+from text_runs import CAPTIONS, RUNS, captions, trained
 
-from equipoise import charts, generator, launch
-from equipoise.configuring import configured
+from equipoise import charts
 from equipoise.metrics import sentence_bleu, sentence_self_bleu
 from equipoise.metrics.ngrams import numbered
 from equipoise.uses.writing import written
 
-ARMS = {"mle": "text-mle", "relgan": "text-relgan", "seqgan": "text-seqgan"}
 TEMPERATURES = (0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2)
 N, ORDER = 2000, 3
 
@@ -31,18 +29,17 @@ def scored(lines: list[str], real: list[list[str]]) -> dict[str, float]:
     return {"bleu_3": round(float(quality), 4), "self_bleu_3": round(float(alike), 4)}
 
 
-def measure(record: Record, arm: str, data: Path, kimg: float, real: list[list[str]]) -> None:
-    keys = [{"system": arm, "kimg": kimg, "temperature": t} for t in TEMPERATURES]
+def measure(record: Record, arm: str, data: Path, runs: Path, kimg: float | None, real: list[list[str]]) -> None:
+    keys = [{"system": arm, "kimg": kimg or CAPTIONS[arm].kimg, "temperature": t} for t in TEMPERATURES]
     if all(record.has(key) for key in keys):
         return
-    with tempfile.TemporaryDirectory() as folder:
-        settings = ["guardian.mode=off", "evaluate.metrics=[]"]
-        config = configured(ARMS[arm], data=str(data / "coco/train.txt"), kimg=kimg, settings=settings)
-        known, _ = generator.opened(launch.start(config, Path(folder) / "run").path)
-        for key in keys:
-            if not record.has(key):
-                row = record.append(key, **scored(written(known, N, temperature=float(str(key["temperature"]))), real))
-                print(f"{arm} at {key['temperature']}: BLEU-3 {row['bleu_3']}, self-BLEU-3 {row['self_bleu_3']}")
+    known = trained(CAPTIONS[arm], captions(data), runs, arm, kimg=kimg)
+    for key in keys:
+        if not record.has(key):
+            row = record.append(key, **scored(written(known, N, temperature=float(str(key["temperature"]))), real))
+            print(
+                f"{arm} at {key['temperature']}: BLEU-3 {row['bleu_3']}, self-BLEU-3 {row['self_bleu_3']}", flush=True
+            )
 
 
 def published(record: Record, data: Path, real: list[list[str]]) -> None:
@@ -56,7 +53,7 @@ def draw(record: Record, out: Path) -> None:
     """A curve for each arm, over its temperatures, and a mark for each published system."""
     rows = sorted(record.rows(), key=lambda row: row["self_bleu_3"])
     lines = []
-    for arm in ARMS:
+    for arm in CAPTIONS:
         own = [row for row in rows if row["key"]["system"] == arm and row["key"]["temperature"] is not None]
         if own:
             lines.append(charts.Line(f"{arm} here", [r["self_bleu_3"] for r in own], [r["bleu_3"] for r in own]))
@@ -70,8 +67,9 @@ def draw(record: Record, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
-    parser.add_argument("--arm", choices=ARMS, action="append")
-    parser.add_argument("--kimg", type=float, default=600.0)
+    parser.add_argument("--arm", choices=CAPTIONS, action="append")
+    parser.add_argument("--kimg", type=float, help="instead of the length of each arm")
+    parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--record", default="text_curves")
     parser.add_argument("--draw", type=Path)
     given = parser.parse_args()
@@ -81,8 +79,8 @@ def main() -> None:
         return draw(record, given.draw)
     real = [line.split() for line in (given.data / "coco/test.txt").read_text(encoding="utf-8").splitlines()]
     published(record, given.data, real)
-    for arm in given.arm or ARMS:
-        measure(record, arm, given.data, given.kimg, real)
+    for arm in given.arm or CAPTIONS:
+        measure(record, arm, given.data, given.runs, given.kimg, real)
 
 
 if __name__ == "__main__":

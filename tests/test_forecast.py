@@ -87,6 +87,16 @@ def test_checkpoints_are_between_five_seconds_and_five_minutes_apart(seconds, ev
     assert config.save.every_kimg == pytest.approx(every_s * 128 / 0.01 / 1000)
 
 
+def test_looks_that_are_much_of_the_time_are_told_and_taken_off():
+    told: list[str] = []
+    assert forecast.for_steps(forecast.Looks(1, 1), 100, told.append) == pytest.approx(forecast.SHARE_OF_TIME * 100)
+    assert forecast.for_steps(forecast.Looks(0, 0), 100, told.append) == pytest.approx(forecast.SHARE_OF_TIME * 100)
+    assert told == []
+    assert forecast.for_steps(forecast.Looks(5, 4), 100, told.append) == pytest.approx(91 - 31)
+    assert "31 s" in told[0] and len(told[0].splitlines()) == 2
+    assert forecast.for_steps(forecast.Looks(50, 4), 100, told.append) == 50
+
+
 def test_what_the_config_says_is_not_measured(data):
     chosen = override(CONFIG, ["machine.threads=1", "save.every_kimg=7", "record.every_kimg=3", "samples.every_kimg=5"])
     config, _ = forecast.resolve(Onlookers(chosen, data, CPU))

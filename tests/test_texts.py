@@ -163,7 +163,7 @@ def test_a_folder_trains_a_generator_that_is_told_the_class(file, tmp_path):
 def test_what_does_not_go_together_is_refused(file):
     config = tiny("text-mle", file)
     for change, said in (
-        ("data.length=9", "the same number"), ("guardian.mode=on", "remedies are for pictures"),
+        ("data.length=9", "the same number"), ("evaluate.metrics=[style]", "sentences that are restyled"),
         ("play=pairs", "noise"), ("knobs.accumulate=2", "for pictures"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=said):

@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -33,6 +33,7 @@ JUDGING, LEAST_JUDGED, MOST_JUDGED = 0.03, 2, 50  # share of a run's time for ju
 WATCHING, SHORT_WATCHING, SHORT_S = 0.03, 0.08, 60.0  # share for the guardian; of a run of at most so many seconds
 LEAST_WATCHED, MOST_WATCHED = 4, 100
 SHARE_OF_TIME = 0.94 - JUDGING  # of --time goes to steps; the rest to pictures, checkpoints and a slower moment
+DEAR = 0.25  # of --time: looks that take more are told
 SAVE_S = (5.0, 300.0)  # bounds of the time between checkpoints
 PATIENCE = 0.2  # of a run without a gain, and it has converged; or LEAST looks, if they take longer
 PARTS = {"record": 500, "samples": 20, "save": 10}  # how often in a run, unless the config says so
@@ -104,9 +105,10 @@ def resolve(
     torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
     per_step = config.images_a_round
     speed = per_step / seconds  # images a second
-    kimg = config.kimg if time_s is None else max(per_step, SHARE_OF_TIME * time_s * speed) / 1000
+    looks = looks_of(onlookers, processes)
+    kimg = config.kimg if time_s is None else max(per_step, for_steps(looks, time_s, onlookers.warn) * speed) / 1000
     config = config.model_copy(update={"kimg": kimg, "machine": machine})
-    config = patient(with_cadences(config, onlookers, speed, processes), onlookers.warn)
+    config = patient(with_cadences(config, looks, speed), onlookers.warn)
     G, D = build.networks(config.nets, form, config.seed)
     return config, Forecast(
         samples=len(data.train),
@@ -145,17 +147,39 @@ def beforehand(
     )
 
 
-def with_cadences(
-    config: c.TrainConfig, onlookers: Onlookers, speed: float, processes: Processes
-) -> c.TrainConfig:  # fmt: skip
-    """With a number for each cadence that was left open, in a run that plays `speed` images a second. Samples are
-    judged and watched once in any case, by the leader: what cannot be had is told now."""
+class Looks(NamedTuple):
+    """Seconds that one look takes; 0 where nobody looks."""
+
+    judging: float
+    watching: float
+
+
+def looks_of(onlookers: Onlookers, processes: Processes) -> Looks:
+    """Samples are judged and watched once in any case, by the leader: what cannot be had is told now."""
+    watches = processes.leads and onlookers.config.guardian.mode != "off"
+    return Looks(judging_s(onlookers) if onlookers.judges else 0.0, watching_s(onlookers) if watches else 0.0)
+
+
+def for_steps(looks: Looks, time_s: float, warn: Warn) -> float:
+    """Seconds of a run that go to steps. The looks that are taken in any case are told where they are much of it, and
+    then taken off, up to a half."""
+    least = (LEAST_JUDGED + 1) * looks.judging + LEAST_WATCHED * looks.watching  # with the one at the end
+    if least <= DEAR * time_s:
+        return SHARE_OF_TIME * time_s
+    warn(
+        f"its samples will be looked at for about {duration(least)}, whatever the length of the run.\n"
+        "For more steps in this time, lower evaluate.n and guardian.n, or set evaluate.metrics=[] and guardian.mode=off."
+    )
+    return max(SHARE_OF_TIME * time_s - least, time_s / 2)
+
+
+def with_cadences(config: c.TrainConfig, looks: Looks, speed: float) -> c.TrainConfig:
+    """With a number for each cadence that was left open, in a run that plays `speed` images a second."""
     kimg, run_s, per_step = config.kimg, 1000 * config.kimg / speed, config.images_a_round
     every = {name: max(kimg / parts, per_step / 1000) for name, parts in PARTS.items()}
     every["save"] = min(max(every["save"], SAVE_S[0] * speed / 1000), SAVE_S[1] * speed / 1000)
-    watches = processes.leads and config.guardian.mode != "off"
-    every["evaluate"] = kimg / (affordable(judging_s(onlookers), run_s) if onlookers.judges else 1)
-    every["guardian"] = kimg / (watched(watching_s(onlookers), run_s) if watches else 1)
+    every["evaluate"] = kimg / (affordable(looks.judging, run_s) if looks.judging else 1)
+    every["guardian"] = kimg / (watched(looks.watching, run_s) if looks.watching else 1)
     sections = {name: getattr(config, name) for name in every}
     return config.model_copy(update={
         name: section.model_copy(update={"every_kimg": section.every_kimg or every[name]})

@@ -17,7 +17,7 @@ from equipoise.controller import HandsOff, Sight
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import InMemory, Source, everything, mixed, parted
 from equipoise.diagnosis.finding import Finding
-from equipoise.diagnosis.remedies import Setting
+from equipoise.diagnosis.remedies import Setting, ladder_of
 from equipoise.diagnosis.treatment import Treatment
 from equipoise.diagnosis.watch import Watch
 from equipoise.encoders.encoder import Encoder
@@ -210,7 +210,7 @@ class OfGame:
         self.asked = y if conditional else None
         self.watch = Watch(None if eyes is None else eyes.calibration, round(BURN_IN * images))
         self.before: Tensor | None = None  # features of G's samples at the look before, of the same latents
-        self.treatment = None if setting is None else Treatment(setting, self.watch, images)
+        self.treatment = None if setting is None else Treatment(setting, self.watch, images, ladder_of(setting))
 
     def observe(self, seen: int, signals: Mapping[str, float]) -> None:
         self.watch.heed(signals)

@@ -71,6 +71,10 @@ class Knobs(BaseModel):
     augment_speed_kimg: float = Field(500.0, gt=0)  # thousands of real samples that would move p from 0 to 1
     instance_noise: float = Field(0.0, ge=0)  # deviation of normal noise on all that D sees; images lie in -1..1
     frozen_norm: bool = False  # BatchNorm in D keeps its statistics: the samples of a batch no longer mix
+    imitation: float = Field(0.0, ge=0)  # of sentences: of G's loss against D, -log p of reals beside it
+    temperature: float = Field(
+        1.0, gt=0
+    )  # of sentences: of soft words; lower keeps more variety (RelGAN's larger beta)
     focus: float = Field(0.0, ge=0, lt=1)  # part of the reals that are taken from some bins of the data alone
     focus_on: tuple[int, ...] = ()  # these bins, as the guardian counts them
 

@@ -29,8 +29,9 @@ from equipoise.encoders.cache import Cache, Tensors
 from equipoise.encoders.choose import encoder_for
 from equipoise.encoders.encoder import Encoder, Look
 from equipoise.encoders.looked import identity, looked, remembered
+from equipoise.encoders.sentences import SentenceEncoder
 from equipoise.errors import DataError
-from equipoise.probes.samples import FEWEST, Ground, Placed, Yardstick, shares
+from equipoise.probes.samples import ALIKE, FEWEST, ORDER, Ground, Placed, Yardstick, shares
 
 LEARNED = 10_000  # training samples that bins are made of, and that copies are looked for in
 READS = 0.25  # of the way from chance to no error: an encoder that is right less often cannot judge labels
@@ -63,7 +64,7 @@ class Eyes:
 
     def place(self, x: Tensor) -> Placed:
         """Images in [-1, 1] (as a file would hold them), uint8 images, or points."""
-        return placed(self.ground, seen(self.encoder, x))
+        return placed(self.ground, seen(self.encoder, x), words(self.encoder, x))
 
     def see(self, fake: Tensor, asked: Tensor | None = None) -> tuple[dict[str, float], list[float]]:
         """The signals of fakes, and their shares of the bins. `asked` [N] are the classes that they should be of."""
@@ -133,13 +134,13 @@ def opened(
     ground = Ground.of(look.features, n, cache)
     reals = Part(held_out, torch.arange(n))
     yardstick = Yardstick(
-        placed(ground, seen(encoder, reals, cache, track)), len(ground.bins.centres),
+        placed(ground, seen(encoder, reals, cache, track), words(encoder, reals)), len(ground.bins.centres),
         0 if look.logits is None else look.logits.shape[1],
     )  # fmt: skip
 
     def make() -> Tensors:
         spare = Part(held_out, torch.arange(n, len(held_out)))
-        training = ground.of_itself(look.features, named(look))
+        training = replace(ground.of_itself(look.features, named(look)), tokens=words(encoder, train))
         planted = pool(encoder, ground, training, spare if len(spare) >= SPARE * n else None, train)
         found = calibrated(yardstick, planted, str(encoder.protocol["name"]), trials, track=track)
         return {"json": torch.frombuffer(bytearray(json.dumps(found.to_json()).encode()), dtype=torch.uint8)}
@@ -147,7 +148,7 @@ def opened(
     key = {
         "calibration": [VERSION, NULLS, OTHERS, trials, SPARE, n], "protocol": dict(encoder.protocol),
         "reals": [identity(train), identity(held_out)],
-    }  # fmt: skip
+    } | ({"wording": [ALIKE, ORDER]} if isinstance(encoder, SentenceEncoder) else {})  # fmt: skip
     kept = cache.remembered(key, make)["json"]
     return Eyes(encoder, ground, yardstick, Calibration.from_json(json.loads(kept.numpy().tobytes())))
 
@@ -162,8 +163,15 @@ def seen(encoder: Encoder, x: Tensor | Source, cache: Cache | None = None, track
     return looked(encoder, x, track=track) if cache is None else remembered(encoder, x, cache, track=track)
 
 
-def placed(ground: Ground, look: Look) -> Placed:
-    return ground.place(look.features, named(look))
+def placed(ground: Ground, look: Look, tokens: Tensor | None = None) -> Placed:
+    return replace(ground.place(look.features, named(look)), tokens=tokens)
+
+
+def words(encoder: Encoder, x: Tensor | Source) -> Tensor | None:
+    """The tokens of what is sentences to this encoder [N, L]."""
+    if not isinstance(encoder, SentenceEncoder):
+        return None
+    return (x if isinstance(x, Tensor) else everything(x)[0]).round().long()
 
 
 def named(look: Look) -> Tensor | None:
@@ -179,7 +187,8 @@ def pool(encoder: Encoder, ground: Ground, training: Placed, spare: Source | Non
 
     def place(x: Tensor) -> Placed:
         look = seen(encoder, x)
-        return (ground.of_itself if spare is None else ground.place)(look.features, named(look))
+        there = (ground.of_itself if spare is None else ground.place)(look.features, named(look))
+        return replace(there, tokens=words(encoder, x))
 
     clean = training if spare is None else place(reals)
     worse = (blurred, noisy) if reals.ndim == 4 else (scrambled,) * 2 if is_text(train) else (jittered,) * 2

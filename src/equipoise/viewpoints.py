@@ -151,6 +151,7 @@ class Viewpoint:
             start=self.config.knobs, images=self.form.is_images,
             batch_norm=not isinstance(nets, c.R3GAN) and nets.d_norm == "batch",
             apart2=apart2, deviation=deviation,
+            imitates=round(self.config.speech.imitates * self.config.images) if self.form.vocabulary else None,
             shares=self.shares,
         )  # fmt: skip
 

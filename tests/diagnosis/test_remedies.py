@@ -10,6 +10,7 @@ from equipoise.diagnosis.remedies import (
     GAMMA,
     HEAVIER,
     LADDER,
+    LADDER_OF_TEXT,
     P_MOST,
     PASSING,
     REMEDIES,
@@ -124,5 +125,7 @@ def test_missing_bins_are_drawn_at_most_so_many_times_as_often():
 def test_the_ladder_knows_every_illness_of_a_game_and_each_rung_a_remedy():
     assert LADDER.keys() <= KNOWN.keys()
     assert ILL.keys() - LADDER.keys() == {"labels ignored"}, "for that there is advice, but no knob"
-    assert {rung.remedy for ladder in LADDER.values() for rung in ladder} == REMEDIES.keys()
+    ladders = [*LADDER.values(), *LADDER_OF_TEXT.values()]
+    assert {rung.remedy for ladder in ladders for rung in ladder} == REMEDIES.keys()
+    assert LADDER_OF_TEXT.keys() <= KNOWN.keys()
     assert all(hasattr(PLAIN, name) for name in PASSING)

@@ -114,6 +114,43 @@ def test_rewards_tell_the_token_that_decides():
     assert_close(played.rewards(fake, torch.zeros(2, dtype=torch.long)).round(), torch.tensor([[1.0] * 4, [0.0] * 4]))
 
 
+def test_the_slope_of_the_reward_has_no_bias():
+    """All pairs of one-word sentences by their chances: the mean slope is that of the mean reward. With a baseline that
+    includes the sentence itself it is half of it."""
+    played, rewards = game("policy"), torch.tensor([0.9, 0.2, 0.5])
+    theta = torch.tensor([0.3, -0.2, 0.1], requires_grad=True)
+    p = theta.softmax(0)
+    (true,) = torch.autograd.grad((p * rewards).sum(), theta, retain_graph=True)
+    said, mean = torch.ones(2, 1), torch.zeros(3)
+    for a in range(3):
+        for b in range(3):
+            reward = rewards[[a, b]][:, None]
+            gain = (reward - played.baseline(reward, said))[:, 0]
+            (slope,) = torch.autograd.grad((gain * p[[a, b]].log()).mean(), theta, retain_graph=True)
+            mean += (p[a] * p[b] * slope).detach()
+    assert_close(mean, true)
+
+
+def test_the_baseline_is_of_the_others_that_say_something_there():
+    reward, said = torch.tensor([[1.0, 4.0], [2.0, 5.0], [6.0, 9.0]]), torch.tensor([[1.0, 1], [1, 0], [1, 0]])
+    assert game("policy").baseline(reward, said).tolist() == [[4.0, 0.0], [3.5, 4.0], [1.5, 4.0]]
+
+
+@pytest.mark.parametrize("against", ["gumbel", "policy"])
+def test_imitation_beside_the_game_keeps_what_D_does_not_like(against):
+    """D likes but one sentence: without imitation G says nothing else."""
+    fours = {}
+    for weight in (0.0, 30.0):
+        played, reals = game(against, imitation=weight), batches()
+        ones = batches(constant=[2, 3, 0])
+        for _ in range(60):
+            played.update_D(next(ones))
+            (played.update_G if against == "gumbel" else played.update_G_by_policy)(next(reals))
+        played.ema.update(played.G, 1, 1, 0, None)
+        fours[weight] = float((said(played)[:, 2] == 4).double().mean())
+    assert fours[30.0] > 0.1 > fours[0.0]
+
+
 @pytest.mark.parametrize("against", ["gumbel", "policy"])
 def test_a_game_goes_on_from_its_state_to_the_bit(against):
     a, b = game(against, imitates=64), game(against, imitates=64)

@@ -1,5 +1,5 @@
-"""The verbs on what was trained: sample, walk, project, translate, restyle, judge, directions, export. They import torch
-inside them."""
+"""The verbs on what was trained: sample, walk, project, translate, restyle, judge, directions, export. torch is
+imported inside them."""
 
 from __future__ import annotations
 

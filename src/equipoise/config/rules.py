@@ -52,8 +52,10 @@ def speaking(config: TrainConfig) -> None:
         )
     if config.knobs.accumulate > 1 and not restyles:
         raise ValueError("knobs.accumulate is for pictures: set it to 1, and batch as large as it should be")
-    if config.guardian.mode == "on":
-        raise ValueError("the guardian's remedies are for pictures: set guardian.mode=watch, and it says what it finds")
+    if config.guardian.mode == "on" and restyles:
+        raise ValueError(
+            "the guardian knows no remedies for restyling: set guardian.mode=watch, and it says what it finds"
+        )
     if "style" in config.evaluate.metrics and not restyles:
         raise ValueError("evaluate.metrics=style is of sentences that are restyled: leave it out")
 

@@ -29,6 +29,22 @@ KNOWN: Mapping[str, Known] = {
         "(--set loss=relativistic --set knobs.r1=1 --set knobs.r2=1)",
         "Huang et al. 2024 (arXiv:2501.05441), section 2",
     ),
+    "repeated sentences": Known(
+        "severe", "G says the same sentences again and again",
+        "go back to a checkpoint from before, at the end of imitation if need be (--checkpoint STEP); let it imitate "
+        "beside the game (--set knobs.imitation=1), or lower knobs.g_lr",
+        "Caccia et al. 2020 (arXiv:1811.02549), section 4",
+    ),
+    "shrinking vocabulary": Known(
+        "warning", "fewer different words are used than before",
+        "let G imitate beside the game (--set knobs.imitation=1), lower knobs.temperature, or lower knobs.g_lr",
+        "Nie et al. 2019 (RelGAN), section 4.4",
+    ),
+    "rising self-BLEU": Known(
+        "warning", "sentences become more alike than real ones are",
+        "let G imitate beside the game (--set knobs.imitation=1), lower knobs.temperature, or lower knobs.g_lr",
+        "Zhu et al. 2018 (arXiv:1802.01886), section 3",
+    ),
     "partial collapse": Known(
         "severe", "a part of the data is no longer drawn",
         "go back to a checkpoint from before; use a relativistic loss with R1 and R2, a larger batch, or a lower "

@@ -21,6 +21,8 @@ NOISE = 0.25  # of the deviation of reals about their mean
 SMOOTHING = 0.1  # Salimans et al. 2016 (arXiv:1606.03498): reals are labelled .9
 BATCHES = 8  # whose gradients are gathered at most
 STEPS = 5  # of D in a round at most
+IMITATION = 1.0  # weight of likelihood beside the game
+COLDER, COLDEST = 1 / 3, 1 / 30  # of the temperature of soft words at a time, and in all
 HEAVIER, HALF = 4.0, 0.5  # a sample of a missing bin is drawn so much more often at most; they are so much of all
 
 
@@ -33,6 +35,7 @@ class Setting:
     batch_norm: bool  # in D: it mixes the samples of a batch, which breaks R1, R2 and pairs
     apart2: float  # mean squared distance of two reals
     deviation: float  # of reals about their mean, of one number of a sample
+    imitates: int | None = None  # of sentences: so many G imitates before it plays; None of anything else
     shares: Sequence[float] = ()  # of reals in each bin; none where whoever deals them out knows of no bins
 
 
@@ -114,6 +117,18 @@ def balanced(case: Case) -> Knobs | None:
     return turned(case.knobs, focus=min((HEAVIER - 1) * share, HALF), focus_on=tuple(bins))
 
 
+def imitating(case: Case) -> Knobs | None:
+    """What G no longer says costs it likelihood."""
+    return turned(case.knobs, imitation=max(case.knobs.imitation, IMITATION))
+
+
+def colder(case: Case) -> Knobs | None:
+    """Sharper soft words, with which RelGAN kept more variety (Nie et al. 2019, section 4.4)."""
+    least = COLDEST * case.setting.start.temperature
+    now = case.knobs.temperature
+    return turned(case.knobs, temperature=min(now, max(COLDER * now, least)))
+
+
 def as_it_is(case: Case) -> Knobs | None:
     return case.knobs
 
@@ -156,6 +171,8 @@ REMEDIES: Mapping[str, Remedy] = {
     "smoothed": Remedy("smoother labels", smoothed),
     "larger": Remedy("a larger batch, in parts", larger),
     "balanced": Remedy("more reals of the bins that are not drawn", balanced),
+    "imitating": Remedy("imitation beside the game", imitating),
+    "colder": Remedy("a lower temperature of soft words", colder),
     "as it is": Remedy("other data and latents", as_it_is),
 }
 # Knobs that are turned for a time only, and the remedies that turn them: one that must be begun again has come to stay.
@@ -166,6 +183,8 @@ PASSING: Mapping[str, Sequence[str]] = {
     "d_lr": ("slower", "slower D"),
     "r1": ("firmer",),
     "r2": ("firmer",),
+    "imitation": ("imitating",),
+    "temperature": ("colder",),
 }
 
 
@@ -176,7 +195,7 @@ def eased(setting: Setting, knobs: Knobs, names: Sequence[str]) -> Knobs | None:
     changes: dict[str, float] = {}
     for name in names:
         now, start = float(getattr(knobs, name)), float(getattr(setting.start, name))
-        if name in ("g_lr", "d_lr"):
+        if name in ("g_lr", "d_lr", "temperature"):
             changes[name] = max(now, min(2 * now, start))
         elif name in ("r1", "r2"):
             changes[name] = min(now, max(now / 2, start, floor))
@@ -188,6 +207,7 @@ def eased(setting: Setting, knobs: Knobs, names: Sequence[str]) -> Knobs | None:
 class Rung(NamedTuple):
     remedy: str  # key of REMEDIES
     back: bool = False  # after going back to the last healthy snapshot
+    to_imitation: bool = False  # further back: to the end of imitation
 
     @property
     def name(self) -> str:
@@ -195,12 +215,13 @@ class Rung(NamedTuple):
 
     @property
     def words(self) -> str:
-        return ("back to the last healthy snapshot, then " if self.back else "") + REMEDIES[self.remedy].words
+        then = "the end of imitation" if self.to_imitation else "the last healthy snapshot"
+        return (f"back to {then}, then " if self.back else "") + REMEDIES[self.remedy].words
 
 
 def rungs(*names: str) -> tuple[Rung, ...]:
-    """A name after '<' is played after going back."""
-    return tuple(Rung(name.removeprefix("<"), name.startswith("<")) for name in names)
+    """A name after '<' is played after going back, after '<<' after going back to the end of imitation."""
+    return tuple(Rung(name.lstrip("<"), name.startswith("<"), name.startswith("<<")) for name in names)
 
 
 LADDER: Mapping[str, Sequence[Rung]] = {
@@ -219,3 +240,16 @@ LADDER: Mapping[str, Sequence[Rung]] = {
     "vanishing gradients": rungs("paired", "slower D"),
     "dead units": rungs("slower", "<slower"),
 }
+
+OF_VARIETY = rungs("colder", "imitating", "slower G", "<imitating", "<<slower G")
+LADDER_OF_TEXT: Mapping[str, Sequence[Rung]] = {
+    "divergence": rungs("<slower", "<<slower"),
+    "exploding gradients": rungs("slower", "<slower"),
+    **dict.fromkeys(("repeated sentences", "total collapse", "partial collapse", "shrinking vocabulary"), OF_VARIETY),
+    **dict.fromkeys(("rising self-BLEU", "shrinkage", "imbalance"), OF_VARIETY),
+    "quality loss": rungs("imitating", "slower", "<slower", "<<slower G"),
+}
+
+
+def ladder_of(setting: Setting) -> Mapping[str, Sequence[Rung]]:
+    return LADDER if setting.imitates is None else LADDER_OF_TEXT

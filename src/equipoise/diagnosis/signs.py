@@ -12,6 +12,11 @@ class Sign(NamedTuple):
     about: str
 
 
+OF_WORDING = {  # of sentences alone
+    "repeats": Sign("high", 0.10, ("duplicates",), "share of sentences that are word for word another one"),
+    "vocabulary": Sign("low", 0.15, ("duplicates",), "different words in sentences, over those in reals"),
+    "self_bleu": Sign("high", 0.10, ("duplicates",), "self-BLEU-3 of sentences, less that of reals"),
+}
 OF_SAMPLES = {
     "coverage": Sign("low", 0.12, ("drop 25%",), "share of held-out reals with a fake nearby"),
     "jsd": Sign("high", 0.05, ("drop 25%",), "divergence between the bins of reals and of fakes, in nats"),
@@ -24,6 +29,7 @@ OF_SAMPLES = {
     "spread": Sign("low", 0.20, ("shrink",), "mean squared distance of fakes to the middle of their bin, over reals'"),
     "copy_rate": Sign("high", 0.15, ("copies",), "share of fakes nearer to training data than 5% of other reals"),
     "c_t": Sign("low", 3.0, ("copies",), "how much farther from training data than other reals, in deviations"),
+    **OF_WORDING,
 }  # fmt: skip
 
 

@@ -31,6 +31,8 @@ CHANCE, EVEN, LONG = 0.6, 0.15, 5  # the same of a D that guesses; .5 and 0 are 
 FOOLED = 0.35  # chance that D scores a real above a fake, when G leads it by the nose
 RESTLESS, SWAPPED = 0.6, 0.45  # movement between looks, over the distance of reals; share of samples in other bins
 IGNORED = 0.3  # of the way from chance to all labels obeyed
+WORDING = {"repeats": "repeated sentences", "vocabulary": "shrinking vocabulary", "self_bleu": "rising self-BLEU"}
+REPEATED = 0.5  # share of sentences that are another one, above that of reals, which needs no better time before
 COPIES = ("copy_rate", "c_t")
 SHRUNK = 0.6  # of the spread of reals: samples so near to the middle are nearer to everything, and no copies
 COPYING, SIGNIFICANT = 0.15, -3.0  # copy rate (.05 by chance), and Meehan's C_T
@@ -68,6 +70,7 @@ def samples(history: History, calibration: Calibration) -> Iterator[Finding]:
     if collapsed:
         yield collapsed
     alarms = {name: alarm for name in OF_SAMPLES if name not in COPIES and (alarm := worse(history, name, calibration))}
+    yield from of_wording(history, calibration, alarms)
     if not collapsed:
         yield from modes(history, calibration, alarms)
     nearer = lasting(history, "copy_rate", least=COPYING) and lasting(history, "c_t", most=SIGNIFICANT)
@@ -76,6 +79,16 @@ def samples(history: History, calibration: Calibration) -> Iterator[Finding]:
     good = lasting(history, "coverage", least=HALF * calibration.nulls["coverage"].mean)
     if good and lasting(history, "obeyed", most=IGNORED):
         yield found("labels ignored", last(history, "obeyed"))
+
+
+def of_wording(history: History, calibration: Calibration, alarms: dict[str, Worse]) -> Iterator[Finding]:
+    """Of sentences, whose words tell more than their features."""
+    for name, symptom in WORDING.items():
+        if name in alarms:
+            yield found(symptom, alarms[name].evidence())
+    told = "repeats" in calibration.armed and "repeats" not in alarms
+    if told and lasting(history, "repeats", least=REPEATED + calibration.nulls["repeats"].mean):
+        yield found(WORDING["repeats"], last(history, *WORDING))
 
 
 def total_collapse(history: History, calibration: Calibration) -> Finding | None:

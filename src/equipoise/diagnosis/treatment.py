@@ -24,7 +24,16 @@ HEALING = 5  # looks, over which samples that become better by themselves are se
 CALM = 5  # looks without a finding, after which what is for a time only goes half of the way back
 LASTING = 2  # times that a remedy must be begun to stay
 RESCUES = 0.25  # of a run: so many images may be given up by going back
-SCALES = ("loss", "r1", "r2", "gp", "frozen_norm", "accumulate")  # knobs on which the size of gradients depends
+SCALES = (
+    "loss",
+    "r1",
+    "r2",
+    "gp",
+    "frozen_norm",
+    "accumulate",
+    "imitation",
+    "temperature",
+)  # knobs on which the size of gradients depends
 REGION, VISITS = 0.05, 3  # snapshots so near to each other, of a run, are one region: it is gone back to so often
 
 
@@ -64,6 +73,7 @@ class Treatment:
     failed: dict[str, int] = field(default_factory=dict)
     snapshots: list[Snapshot] = field(default_factory=list)
     best: Snapshot | None = None  # of those that were ever confirmed: it stays, however long the run is ill
+    imitated: Snapshot | None = None  # of sentences: the last one before G played against D
     visited: list[int] = field(default_factory=list)  # `seen` of the snapshots that were gone back to
     given_up: int = 0  # images lost by going back
     back_at: int = -1  # the look after which it went back last: the looks before tell nothing of the game as it is
@@ -112,6 +122,8 @@ class Treatment:
             doubtful = self.look - CONFIRMED
             before = [replace(s, healthy=False) if s.look >= doubtful else s for s in before]
         self.snapshots = kept([new, *before])
+        if seen <= (self.setting.imitates or 0):
+            self.imitated = new
         known = [*([self.best] if self.best else []), *self.confirmed]
         self.best = min(known, key=lambda s: math.inf if math.isnan(s.shortfall) else s.shortfall, default=None)
 
@@ -181,7 +193,7 @@ class Treatment:
 
     def begun(self, rung: Rung, symptom: str, step: int, seen: int, knobs: Knobs) -> Change | None:
         new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, self.watch.drawn))
-        snapshot = self.within_reach(seen, finite=symptom == "divergence") if rung.back else None
+        snapshot = self.way_back(rung, symptom, seen) if rung.back else None
         if new is None or (rung.back and snapshot is None):
             return None
         before = knobs.model_dump()
@@ -203,6 +215,13 @@ class Treatment:
         """Images from look to look."""
         seen = [look.seen for look in self.watch.history[-2:]]
         return seen[1] - seen[0] if len(seen) == 2 else 0
+
+    def way_back(self, rung: Rung, symptom: str, seen: int) -> Snapshot | None:
+        """The end of imitation is gone back to once, whatever that gives up: nothing else is left then."""
+        if not rung.to_imitation:
+            return self.within_reach(seen, finite=symptom == "divergence")
+        end = self.imitated
+        return end if end and end.seen < seen and end.seen not in self.visited else None
 
     def within_reach(self, seen: int, finite: bool) -> Snapshot | None:
         """The newest healthy snapshot, or after failures an older one, that the run can afford to go back to. Where it
@@ -277,7 +296,7 @@ class Treatment:
     @property
     def steps(self) -> list[int]:
         """Whose state may be gone back to."""
-        others = [each.step for each in (self.best, self.trial) if each]
+        others = [each.step for each in (self.best, self.imitated, self.trial) if each]
         return list(dict.fromkeys([*(snapshot.step for snapshot in self.snapshots), *others]))
 
     def state_dict(self) -> dict[str, Any]:
@@ -287,13 +306,14 @@ class Treatment:
             "best": asdict(self.best) if self.best else None, "visited": list(self.visited),
             "given_up": self.given_up, "back_at": self.back_at, "back_seen": self.back_seen,
             "ill_at": self.ill_at, "eased_at": self.eased_at,
-        }  # fmt: skip
+        } | ({"imitated": asdict(self.imitated)} if self.imitated else {})  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.trial = Trial(**state["trial"]) if state["trial"] else None
         self.tried, self.failed, self.visited = dict(state["tried"]), dict(state["failed"]), list(state["visited"])
         self.snapshots = [Snapshot(**raw) for raw in state["snapshots"]]
         self.best = Snapshot(**state["best"]) if state["best"] else None
+        self.imitated = Snapshot(**state["imitated"]) if state.get("imitated") else None
         self.given_up, self.back_at, self.back_seen = state["given_up"], state["back_at"], state["back_seen"]
         self.ill_at, self.eased_at = state["ill_at"], state["eased_at"]
 

@@ -124,6 +124,7 @@ class TextGAN:
         x, y = real
         with frozen(self.D):
             loss = LOSSES[self.knobs.loss].generator(self.D(x, y), self.D(self.soft(y), y)).mean()
+            loss = loss + self.imitation(real)
             done = self.descend(self.g_opt, loss, "G descends")
         return detached(g_loss=done.loss, g_grad_norm=done.norm, g_nonfinite=nonfinite(*done))
 
@@ -137,10 +138,18 @@ class TextGAN:
         chances = log_softmax(self.G.logits(fake, y), -1).gather(-1, fake[..., None])[..., 0]
         said = spoken(fake)
         gain = (reward - self.baseline(reward, said)) * said
-        done = self.descend(self.g_opt, -(gain * chances).sum() / self.shared(said.sum()), "G descends")
+        loss = -(gain * chances).sum() / self.shared(said.sum()) + self.imitation(real)
+        done = self.descend(self.g_opt, loss, "G descends")
         return detached(
             g_loss=done.loss, reward=reward[:, -1].mean(), g_grad_norm=done.norm, g_nonfinite=nonfinite(*done)
         )
+
+    def imitation(self, real: Batch) -> Tensor | float:
+        """-log p of reals a token, beside the game."""
+        if not self.knobs.imitation:
+            return 0.0
+        nats = surprise(self.G, *real)
+        return self.knobs.imitation * nats.sum() / self.shared(len(nats))
 
     def baseline(self, reward: Tensor, said: Tensor) -> Tensor:
         """The mean reward of all other sentences that say something at a place: what does not depend on a token leaves
@@ -170,7 +179,8 @@ class TextGAN:
     def soft(self, y: Tensor) -> Tensor:
         """Fakes with a slope, the sharper the later: RelGAN, section 2.2, beta^(part of the run)."""
         part = (self.seen - self.imitates) / max(1, self.sentences - self.imitates)
-        fake: Tensor = self.G.soft(self.gumbel(len(y)), y, self.beta ** min(max(part, 0.0), 1.0))
+        beta = self.beta ** min(max(part, 0.0), 1.0) / self.knobs.temperature
+        fake: Tensor = self.G.soft(self.gumbel(len(y)), y, beta)
         return fake
 
     def noise(self, n: int) -> Tensor:

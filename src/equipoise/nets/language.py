@@ -144,22 +144,27 @@ class Generator(nn.Module):
         """Sentences of z [B, length] ~ N(0, 1) and classes y [B], with zeros behind each; `begun` [B, T] are its first
         tokens. [B, length] long."""
         begun = z.new_zeros(len(z), 0, dtype=torch.long) if begun is None else begun
-        place = torch.special.ndtr(z)  # uniform
-        token, state, alive, found = (
-            z.new_zeros(len(z), dtype=torch.long),
-            self.cell.begin(len(z)),
-            None,
-            list[Tensor](),
-        )
-        for t in range(self.length):
+        token, state, found = self.after(begun, y)
+        alive, place = (begun != 0).all(1), torch.special.ndtr(z)  # uniform
+        for t in range(len(found), self.length):
             scores, state = self.next(token, y, state)
-            token = begun[:, t] if t < begun.shape[1] else at_place(place[:, t], scores / self.temperature)
-            token = token if alive is None else token * alive
+            token = at_place(place[:, t], scores / self.temperature) * alive
             alive = token != 0
             found.append(token)
             if not alive.any():
                 break
         return pad(torch.stack(found, 1), (0, self.length - len(found)))
+
+    def after(self, begun: Tensor, y: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The token to be heard next [B], the state before it, and what is said so far, when a sentence is `begun`
+        [B, T]: zeros behind its first one."""
+        start = begun.new_zeros(len(begun), 1)
+        said = begun * (torch.cat([start + 1, begun[:, :-1]], 1) != 0).cumprod(1)
+        heard = torch.cat([start, said], 1)
+        state = self.cell.begin(len(begun))
+        if said.shape[1]:
+            _, state = self.cell(self.told(heard[:, :-1], y), state)
+        return heard[:, -1], state, list(said.unbind(1))
 
     def next(self, token: Tensor, y: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One token [B] further: the logits of the next [B, words]."""

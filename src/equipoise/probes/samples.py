@@ -16,12 +16,15 @@ from torch import Tensor
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.cells import cells
 from equipoise.errors import DataError
-from equipoise.metrics import Bins, effective_rank, vendi_score
+from equipoise.metrics import Bins, effective_rank, repeats, vendi_score
+from equipoise.metrics.bleu import sentence_self_bleu
 from equipoise.metrics.copies import mann_whitney, share_within
 from equipoise.metrics.modes import LIMIT, MISSING, deviations, jensen_shannon
 from equipoise.metrics.neighbours import centred, nearest, squared_distances, squared_radii
+from equipoise.metrics.wording import words_used
 
 NEIGHBOURS = 5
+ALIKE, ORDER = 300, 3  # sentences whose self-BLEU is taken, and of which order
 COPIED = 0.05  # of held-out reals are nearer to the training data than the distance below which a fake counts as a copy
 BINS, TO_A_BIN = 100, 10  # at most so many bins, and at least so many samples for each
 FEWEST = 2 * TO_A_BIN
@@ -36,19 +39,22 @@ class Placed:
     bin: Tensor  # [N] cell of the training data's k-means
     off: Tensor  # [N] squared distance to the centre of that cell
     classes: Tensor | None = None  # [N] as the encoder reads them, if it does
+    tokens: Tensor | None = None  # [N, L] of sentences
 
     def __len__(self) -> int:
         return len(self.features)
 
     def at(self, places: Tensor) -> Placed:
         classes = None if self.classes is None else self.classes[places]
-        return Placed(self.features[places], self.near[places], self.bin[places], self.off[places], classes)
+        tokens = None if self.tokens is None else self.tokens[places]
+        return Placed(self.features[places], self.near[places], self.bin[places], self.off[places], classes, tokens)
 
     def joined(self, other: Placed) -> Placed:
         classes = None if self.classes is None or other.classes is None else torch.cat([self.classes, other.classes])
         pairs = ((self.features, other.features), (self.near, other.near), (self.bin, other.bin), (self.off, other.off))
         features, near, bins, off = (torch.cat(pair) for pair in pairs)
-        return Placed(features, near, bins, off, classes)
+        tokens = None if self.tokens is None or other.tokens is None else torch.cat([self.tokens, other.tokens])
+        return Placed(features, near, bins, off, classes, tokens)
 
 
 @dataclass(frozen=True)
@@ -102,9 +108,25 @@ class Yardstick:
         for name, figure in VARIETY.items():
             found[name] = figure(fake.features) / self.variety[name]
         found["spread"] = float(fake.off.mean() / real.off.mean())
+        if real.tokens is not None and fake.tokens is not None:
+            found |= self.wording(fake.tokens)
         found["copy_rate"] = share_within(fake.near, real.near, COPIED)
         found["c_t"] = mann_whitney(fake.near, real.near)
         return found
+
+    def wording(self, tokens: Tensor) -> dict[str, float]:
+        """Of sentences [N, L]: how many are said again, how many words there are, and how alike some are."""
+        used, alike = self.worded
+        return {
+            "repeats": repeats(tokens).value, "vocabulary": words_used(tokens) / max(used, 1),
+            "self_bleu": self_bleu_of_some(tokens) - alike,
+        }  # fmt: skip
+
+    @cached_property
+    def worded(self) -> tuple[int, float]:
+        """Different words of the reals, and their self-BLEU."""
+        assert self.real.tokens is not None
+        return words_used(self.real.tokens), self_bleu_of_some(self.real.tokens)
 
     @cached_property
     def variety(self) -> dict[str, float]:
@@ -129,6 +151,11 @@ class Yardstick:
             "precision": float((balls > 0).double().mean()), "density": float(balls.double().mean() / NEIGHBOURS),
             "coverage": float(covered.double().mean()), "apart": apart(fake) / reals_apart if reals_apart else 0.0,
         }  # fmt: skip
+
+
+def self_bleu_of_some(tokens: Tensor) -> float:
+    """Self-BLEU-3 of the first sentences; a calibration asks for it hundreds of times."""
+    return float(sentence_self_bleu(tokens[:ALIKE], ORDER)[:, ORDER - 1].mean())
 
 
 def apart(x: Tensor) -> float:

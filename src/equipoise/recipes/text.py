@@ -70,7 +70,7 @@ def text_restyle() -> TrainConfig:
     Not measured.
     """
     knobs = Knobs(
-        g_lr=3e-4, d_lr=3e-4, d_steps=2, identity=0.25, cycle=0.5, adversarial=1.0, clip_norm=5.0,
+        loss="nonsaturating", g_lr=3e-4, d_lr=3e-4, identity=0.25, cycle=0.5, adversarial=1.0, clip_norm=5.0,
         ema_halflife_kimg=2.0,
     )  # fmt: skip
     late = Phases(starts=(0, ALONE), values=(0, 1))
@@ -93,9 +93,9 @@ def text_aligned() -> TrainConfig:
 def restyling(name: str, nets: Restyler, speech: Speech, knobs: Knobs, schedules: dict[str, Schedule]) -> TrainConfig:
     return TrainConfig(
         recipe=name,
-        kimg=600,
+        kimg=200,
         batch=64,
-        data=Sentences(path="styles", words=10_000, length=20),
+        data=Sentences(path="styles", length=20),
         nets=nets,
         play="restyle",
         speech=speech,

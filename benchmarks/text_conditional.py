@@ -1,0 +1,67 @@
+"""python benchmarks/text_conditional.py DATA [--seed S] [--runs FOLDER] [--kimg K] [--record NAME]    asked sentiment.
+
+`text-conditional` learns from 20,000 Yelp sentences of either sentiment (dev and test, the usual training files are not
+here) and says 1,000 of each. The share that a classifier of word pairs takes for the sentiment that was asked for, with
+how often it is right on sentences that nobody learned from; and whether diversity is kept: self-BLEU-4 and different
+pairs of words, beside those of as many real sentences.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from record import Record
+from style_transfer import classifier, learned_from, systems
+from text_runs import RUNS, STYLES, styles, trained
+
+from equipoise.metrics import distinct, sentence_self_bleu
+from equipoise.metrics.ngrams import numbered
+from equipoise.uses.writing import written
+
+N, LEARN = 1000, 20_000
+Text = list[list[str]]
+
+
+def measure(record: Record, data: Path, runs: Path, seed: int, kimg: float) -> None:
+    if record.has(key := {"seed": seed, "kimg": kimg, "learn": LEARN}):
+        return
+    known = trained(STYLES["conditional"], styles(data, runs, LEARN), runs, "conditional", seed, kimg)
+    scored, _ = systems(data / "yelp")
+    real = learned_from(data / "yelp", scored, LEARN)
+    model, right = classifier(real)
+    said = [[line.split() for line in written(known, N, seed=seed, label=s)] for s in (0, 1)]
+    asked = [float((model.predict(text) == s).mean()) for s, text in enumerate(said)]
+    made, there = varied([*said[0], *said[1]]), varied([*real[0][:N], *real[1][:N]])
+    row = record.append(
+        key, asked=[round(share, 3) for share in asked], classifier=round(right, 3),
+        self_bleu_4=made[0], self_bleu_4_of_reals=there[0], distinct_2=made[1], distinct_2_of_reals=there[1],
+    )  # fmt: skip
+    print(
+        f"seed {seed}: of the sentiment asked {row['asked'][0]:.3f} and {row['asked'][1]:.3f} (the classifier is right "
+        f"on {right:.3f}); self-BLEU-4 {made[0]} (reals {there[0]}), distinct-2 {made[1]} (reals {there[1]})"
+    )
+
+
+def varied(text: Text) -> tuple[float, float]:
+    (tokens,) = numbered(text)
+    alike = float(sentence_self_bleu(tokens, 4).mean(0)[3])
+    return round(alike, 3), round(distinct(tokens, (2,))["distinct_2"].value, 3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--seed", type=int, action="append")
+    parser.add_argument("--kimg", type=float, default=STYLES["conditional"].kimg)
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    parser.add_argument("--record", default="text_conditional")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    for seed in given.seed or (0, 1, 2):
+        measure(Record(given.record), given.data, given.runs, seed, given.kimg)
+
+
+if __name__ == "__main__":
+    main()
