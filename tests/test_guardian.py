@@ -109,6 +109,15 @@ def test_copies_are_told_from_samples_only_with_held_out_data(real, held_out):
         assert ("memorising" in {finding.symptom for finding in guardian.findings}) is seen
 
 
+def test_fakes_need_not_come_at_each_step(real, held_out):
+    """Here never at a step at which a look is due."""
+    guardian = Guardian(real, held_out, n=SAMPLES, every=2)
+    for step in range(20):
+        guardian.observe(step, d_loss=1.0, **({"fake": points(100, step)} if step % 2 == 0 else {}))
+    assert guardian.watch.history
+    assert all("coverage" in look.signals for look in guardian.watch.history)
+
+
 def test_looks_change_nothing(real, held_out):
     guardian = Guardian(real, held_out, n=SAMPLES, every=2)
     fake = points(SAMPLES, 5).requires_grad_()

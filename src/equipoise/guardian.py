@@ -81,6 +81,7 @@ class Guardian:
         self._asked: At | None = None  # of the last look, until advice was asked for
         self._rows: list[dict[str, float | Tensor]] = []
         self._fakes: list[Tensor] = []
+        self._shown = False  # a fake, ever: looks then wait for others
 
     @property
     def findings(self) -> list[Finding]:
@@ -101,15 +102,16 @@ class Guardian:
 
         `numbers` may be d_loss, g_loss, d_grad_norm, g_grad_norm: floats or scalars on any device, which are not waited
         for until the next look. `held_out_logits` are D's of reals that it never saw. Fakes are gathered until there
-        are n of them, so that small batches will do.
+        are n of them, so that small batches will do; they need not come at each step.
         """
         row: dict[str, float | Tensor] = {k: v.detach() if isinstance(v, Tensor) else v for k, v in numbers.items()}
         self._rows.append(row)
+        self._shown = self._shown or fake is not None
         due = len(self._rows) >= self.every
         if due and fake is not None and self.eyes is not None:
             self._fakes.append(batch(fake).detach().cpu())
         broken = any(isinstance(v, float) and not math.isfinite(v) for v in row.values())
-        if not broken and not (due and (fake is None or self.eyes is None or self.gathered >= self.eyes.n)):
+        if not broken and not (due and (not self._shown or self.eyes is None or self.gathered >= self.eyes.n)):
             return None
         asked = {"real": real_logits, "fake": fake_logits, "held_out": held_out_logits}
         logits = {name: mean_logit(of.detach()).cpu() for name, of in asked.items() if of is not None}

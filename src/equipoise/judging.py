@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +18,7 @@ from equipoise.evaluation import Figures, Reference, evaluate, seen_by
 from equipoise.figures import meaning
 from equipoise.games.base import Game
 from equipoise.metrics import Estimate
+from equipoise.probes.players import at_rest as at_rest
 
 CHUNK = 256  # samples drawn at a time
 
@@ -146,14 +146,3 @@ def drawn(G: Callable[[Tensor, Tensor], Tensor], z: Tensor, y: Tensor, at_once: 
     pairs = zip(torch.split(z, at_once), torch.split(y, at_once), strict=True)
     parts = (G(z, y).float().cpu() for z, y in pairs)
     return torch.cat([to_uint8(x) if x.ndim == 4 else x for x in parts])
-
-
-@contextmanager
-def at_rest(net: nn.Module) -> Iterator[None]:
-    """In its mode for use, in which norms keep their statistics as they are."""
-    was = net.training
-    net.eval()
-    try:
-        yield
-    finally:
-        net.train(was)

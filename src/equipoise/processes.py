@@ -52,8 +52,8 @@ class Processes:
         torch._foreach_copy_([t.detach() for t in tensors], [p.view_as(t) for p, t in zip(parts, tensors, strict=True)])
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean of a scalar over the processes. Its gradient is this process's part, as `descend` expects it; where it
-        has none, it is the same to the bit in all of them, and may be kept."""
+        """The mean of a scalar over the processes. Its gradient is this process's part, as `descend` expects it; where
+        it has none, it is the same to the bit in all of them, and may be kept."""
         if self.count == 1:
             return value
         self.average([whole := value.detach().clone()])
