@@ -46,6 +46,14 @@ def test_features_without_a_meaning_are_refused_before_anything_is_learnt(tiny, 
     assert not run_path.exists()
 
 
+@pytest.mark.parametrize(("metrics", "kept"), [("[fd]", False), ("[fd,swd]", True)])
+def test_the_judge_keeps_no_pictures_that_no_figure_asks_for(made, metrics, kept):
+    against = made(f"evaluate.metrics={metrics}").judge(1.0).validation.against
+    assert (against.real.pixels is not None) == kept
+    assert against.train.pixels is None
+    assert len(against.real) == 100
+
+
 def test_each_is_told_the_length_of_the_run_and_has_seen_nothing_of_it(made):
     looking_on = made()
     judges = [looking_on.judge(patience) for patience in (0.5, 2.0)]

@@ -7,6 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from equipoise import auto, build, forecast
 from equipoise.config import TrainConfig, override
+from equipoise.data.source import InMemory, Splits
+from equipoise.onlookers import Onlookers
 from equipoise.recipes import recipe
 from equipoise.reckoning import Count, Pace, Reckoning, reckoned
 
@@ -137,6 +139,30 @@ def test_what_is_told_beforehand():
     text = expected.told()
     assert text.startswith("a step on 16 pictures of 128 pixels, 2 at a time, will hold about ")
     assert "on one thread" in text and "Halve batch" not in text
+
+
+def test_a_look_holds_its_fakes_twice_and_what_the_players_are_asked_about():
+    data = Splits(*(InMemory(torch.zeros(n, 3, 128, 128, dtype=torch.uint8)) for n in (60, 30, 30)))
+    config = override(narrow("r3gan-xs"), ["evaluate.n=20", "guardian.n=25"])
+    picture = 3 * 128 * 128
+
+    def held(*settings):
+        onlookers = Onlookers(override(config, settings), data, CPU)
+        return forecast.held_by_looks(onlookers) / picture, onlookers.there.asked
+
+    found, asked = held()
+    assert found == 2 * 25 + 4 * 4 * asked
+    assert held("guardian.n=1000")[0] == 2 * 30 + 4 * 4 * asked, "no more than are held out"
+    assert held("guardian.mode=off")[0] == 2 * 20
+    assert held("guardian.mode=off", "evaluate.metrics=[]")[0] == 0
+
+
+def test_looks_are_told_and_come_with_advice_where_they_are_too_large():
+    expected = forecast.Beforehand(8, 8, 1024, 2**30, 2**31, None, looks=3 * 2**31, room=2**32)
+    assert expected.told() == (
+        "a step on 8 pictures of 1024 pixels will hold about 1.0 GiB. A look at samples will hold about 6.0 GiB.\n"
+        "For looks there are 4.0 GiB: lower evaluate.n and guardian.n."
+    )
 
 
 def test_more_than_there_is_comes_with_advice():

@@ -17,7 +17,7 @@ from equipoise.data.source import Source, everything, to_uint8
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.cells import cells
 from equipoise.encoders.encoder import Encoder, Look
-from equipoise.encoders.looked import looked, remembered
+from equipoise.encoders.looked import blocks, looked, remembered
 from equipoise.encoders.sentences import SentenceEncoder
 from equipoise.errors import DataError
 from equipoise.metrics import (
@@ -120,10 +120,16 @@ def seen_by(encoder: Encoder, x: Tensor) -> Samples:
 
 def seen(encoder: Encoder, source: Source, cache: Cache, track: Track = untracked) -> Samples:
     """All of a source, as the encoder sees it or saw it before."""
-    x, _ = everything(source)
-    if x.ndim != 4:
-        return seen_by(encoder, x)
-    return Samples(remembered(encoder, source, cache, track=track), to_uint8(x))
+    if len(source.shape) != 3:
+        return seen_by(encoder, everything(source)[0])
+    return Samples(remembered(encoder, source, cache, track=track), torch.cat(list(blocks(source))))
+
+
+def features_of(encoder: Encoder, source: Source, cache: Cache, track: Track = untracked) -> Samples:
+    """The same without the pixels of pictures: thousands of large ones would fill the memory."""
+    if len(source.shape) != 3:
+        return seen(encoder, source, cache, track)
+    return Samples(remembered(encoder, source, cache, track=track))
 
 
 Family = Callable[[Samples, Reference], Figures]

@@ -6,10 +6,11 @@ later has to look at a clock.
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -70,6 +71,8 @@ class Beforehand:
     held: int  # bytes
     free: int  # bytes
     seconds: float | None  # on one thread of a CPU, as busy as it is
+    looks: int = 0  # bytes that a look at samples holds, in main memory, beside the nets
+    room: int = 0  # bytes of main memory that are free
 
     def told(self) -> str:
         parts = f", {self.at_once} at a time," if self.at_once < self.pictures else ""
@@ -78,12 +81,16 @@ class Beforehand:
             f"a step on {self.pictures} pictures of {self.side} pixels{parts} will hold about "
             f"{self.held / 2**30:.1f} GiB{takes}."
         )
-        if self.held <= self.free:
-            return text
-        return (
-            f"{text} Here are {self.free / 2**30:.1f} GiB.\n"
-            "Halve batch and double knobs.accumulate, which is the same step in smaller parts."
-        )
+        if self.looks:
+            text += f" A look at samples will hold about {self.looks / 2**30:.1f} GiB."
+        if self.held > self.free:
+            text += (
+                f" Here are {self.free / 2**30:.1f} GiB.\n"
+                "Halve batch and double knobs.accumulate, which is the same step in smaller parts."
+            )
+        if self.looks > self.room:
+            text += f"\nFor looks there are {self.room / 2**30:.1f} GiB: lower evaluate.n and guardian.n."
+        return text
 
 
 def resolve(
@@ -100,7 +107,7 @@ def resolve(
     config, data, device, form = onlookers.config, onlookers.data, onlookers.device, onlookers.form
     onlookers.require_known_features()
     if processes.leads and (expected := beforehand(config, form, device, processes)):
-        onlookers.warn(expected.told())
+        onlookers.warn(replace(expected, looks=held_by_looks(onlookers)).told())
     machine, seconds = fastest(config, form, data, device, processes)
     torch.set_num_threads(machine.threads or 1)  # what was tried last may have been more
     per_step = config.images_a_round
@@ -144,7 +151,17 @@ def beforehand(
         held=here + found.held,
         free=here + memory() if on_cpu else torch.cuda.mem_get_info(device)[0],
         seconds=found.seconds(reckoning.paced()) if on_cpu else None,
+        room=memory(),
     )
+
+
+def held_by_looks(onlookers: Onlookers) -> int:
+    """Bytes of the pictures of a look of the judge or of the guardian: fakes of 8 bits, twice while they are put
+    together, and in floats what the players are asked about: two kinds of reals, and fakes before and after a step."""
+    config, there = onlookers.config, onlookers.there
+    watches, one = config.guardian.mode != "off", math.prod(onlookers.form.shape)
+    judged, seen = config.evaluate.n if onlookers.judges else 0, config.guardian.n if watches else 0
+    return one * (2 * min(max(judged, seen), there.most) + (4 * 4 * there.asked if watches else 0))
 
 
 class Looks(NamedTuple):

@@ -25,8 +25,8 @@ from equipoise.diagnosis.remedies import Setting
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import encoder_for
 from equipoise.encoders.encoder import Encoder
-from equipoise.encoders.looked import identity
-from equipoise.evaluation import Reference, seen
+from equipoise.encoders.looked import CHUNK, identity
+from equipoise.evaluation import OF_PIXELS, Reference, features_of, seen
 from equipoise.guardian import OfGame, spread
 from equipoise.judging import Held, OfSamples
 from equipoise.metrics import nearest
@@ -76,8 +76,10 @@ class Viewpoint:
         begin with."""
         cache = Cache(warn=self.warn)
         real, train = mixed(getattr(self.reals, part), self.config.evaluate.n), mixed(self.reals.train, LEARNED)
+        of_pixels = not set(OF_PIXELS).isdisjoint(self.config.evaluate.metrics)
         reference = Reference(
-            real=seen(encoder, real, cache, self.track), train=seen(encoder, train, cache, self.track),
+            real=(seen if of_pixels else features_of)(encoder, real, cache, self.track),
+            train=features_of(encoder, train, cache, self.track),
             features=encoder.protocol, data={"sha256": identity(real), "part": part}, cache=cache,
         )  # fmt: skip
         n = self.config.evaluate.n  # of pictures, as many as there are: each of a pair has its own real
@@ -186,7 +188,11 @@ def class_counts(source: Source) -> list[int]:
     if not source.classes:
         return []
     part = mixed(source, LEARNED)
-    return torch.bincount(part.take(torch.arange(len(part)))[1], minlength=source.classes).tolist()
+    counts = [
+        torch.bincount(part.take(some)[1], minlength=source.classes)
+        for some in torch.split(torch.arange(len(part)), CHUNK)  # large pictures do not lie in memory together
+    ]
+    return torch.stack(counts).sum(0).tolist()
 
 
 def strip_of_bins(eyes: Eyes, train: Source) -> Callable[[], Image.Image]:
@@ -202,9 +208,9 @@ def strip_of_bins(eyes: Eyes, train: Source) -> Callable[[], Image.Image]:
 def drawing_of_modes(eyes: Eyes, train: Source) -> Callable[[Sequence[float], Sequence[float]], Image.Image]:
     """A function that draws the shares of reals and of fakes; each mode by the training image in its middle."""
     _, middle = nearest(eyes.ground.bins.centres.float(), eyes.ground.train)
-    examples = mixed(train, LEARNED).take(middle)[0]
+    examples = build.as_pixels(mixed(train, LEARNED).take(middle)[0])
 
     def draw(real: Sequence[float], fake: Sequence[float]) -> Image.Image:
-        return pictures.modes(np.array(real), np.array(fake), build.as_pixels(examples))
+        return pictures.modes(np.array(real), np.array(fake), examples)
 
     return draw

@@ -75,7 +75,7 @@ def images_of(images: Tensor | Source) -> Source:
     return source
 
 
-def blocks(source: Source, chunk: int) -> Iterator[Tensor]:
+def blocks(source: Source, chunk: int = CHUNK) -> Iterator[Tensor]:
     """uint8 [<= chunk, C, H, W], all in order; the source is told of the block after this one."""
     parts = torch.split(torch.arange(len(source)), chunk)
     for i, part in enumerate(parts):
