@@ -41,20 +41,12 @@ PINNED = (  # on one thread the same counts each time; nobody judges, which woul
 )  # fmt: skip
 BY_PIXELS = ("guardian.features=pixels", "guardian.n=300", *PINNED)  # no net has to learn first
 DIGITS = ("kimg=150", *BY_PIXELS)
-BROKEN, STACKS = (
-    "stacked-digits-ns",
-    10_000,
-)  # a game without a penalty, which collapses; samples whose modes are counted
+BROKEN = "stacked-digits-ns"  # a game without a penalty, which collapses
+STACKS = 10_000  # samples whose modes are counted
 WATCHED = (
-    "guardian.every_kimg=3.2",
-    "record.every_kimg=3.2",
-    "samples.every_kimg=16",
-    "save.every_kimg=160",
-    *BY_PIXELS,
-)
-SHORT_KIMG = (
-    80  # what the tour plays of it: in benchmarks/results/guardian.jsonl (T3, 20 seeds) 84 modes or more by then
-)
+    "guardian.every_kimg=3.2", "record.every_kimg=3.2", "samples.every_kimg=16", "save.every_kimg=160", *BY_PIXELS,
+)  # fmt: skip
+SHORT_KIMG = 80  # what the tour plays of it: by then 84 modes or more in 20 seeds (T3 of results/guardian.jsonl)
 EVERY_KIMG = 6.4  # looks of the rescue
 SAVED, LEFT = 50, 20  # modes of 1,000: at least so many where it was mended, at most so many where it was left alone
 KILLED = ("kimg=25.6", "save.every_kimg=1.28", "guardian.mode=off", *PINNED)  # at its first checkpoint, of twenty
@@ -89,8 +81,8 @@ class Toured:
 def demo(
     say: Say, watch: launch.Watch = launch.unwatched, home: Path | None = None, *, seed: int = 0, show: bool = False
 ) -> Toured:
-    """A ring of eight modes; a run that is killed and resumed; a game that is broken, left alone and mended; handwritten
-    digits; a report, which is opened where `show` is true and there is a screen.
+    """A ring of eight modes; a run that is killed and resumed; a game that is broken, left alone and mended;
+    handwritten digits; a report, which is opened where `show` is true and there is a screen.
 
     Raises:
         MachineError: when no second process can be started.
@@ -146,7 +138,8 @@ def both(
 
 
 def until(watch: launch.Watch, images: int) -> launch.Watch:
-    """Asks a run to stop, as Ctrl-C does, once it has seen so many: the rest would take minutes."""
+    """Asks a run to stop, politely, once it has seen so many: the rest would take minutes. (SIGINT is ignored in what a
+    shell plays in the background.)"""
 
     @contextmanager
     def short(label: str, total: int, done: int) -> Iterator[Reporter]:
@@ -158,7 +151,7 @@ def until(watch: launch.Watch, images: int) -> launch.Watch:
                 report(seen, signals, news)
                 if seen >= images and not asked:
                     asked = True
-                    signal.raise_signal(signal.SIGINT)
+                    signal.raise_signal(signal.SIGTERM)
 
             yield reported
 
