@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all install demo check test docs bench format clean
+.PHONY: all install demo check test e2e docs bench format clean
 
 all: check test
 
@@ -28,7 +28,16 @@ check: install
 	$(BIN)/python tests/unsafe_calls.py src tests benchmarks
 
 test: install
-	$(BIN)/pytest -n 2 --dist worksteal -q --durations=15
+	$(BIN)/pytest -n 2 --dist worksteal -q -rs --durations=15
+
+# The page in a real browser: installs what that needs, Chromium from the system's packages where it may.
+e2e: install
+	$(BIN)/python -c 'import playwright' 2>/dev/null || \
+		$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[e2e]'
+	command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && \
+		apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+		{ echo 'no Chromium, and it may not be installed here: the page is not tried in a browser'; exit 0; }
+	$(BIN)/pytest -q -rs tests/e2e
 
 docs: install
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -16,7 +16,7 @@ const marked = {  // a line at each intervention
       for (const mark of time.marks) {
         const x = u.valToPos(mark.x, "x", true);
         if (x < left || x > left + width) continue;
-        context.strokeStyle = context.fillStyle = colour({ finding: "--bad", request: "--c2" }[mark.kind] || "--c0");
+        context.strokeStyle = context.fillStyle = colour({ finding: "--bad", request: "--c2", note: "--dim" }[mark.kind] || "--c0");
         context.globalAlpha = 0.6;
         context.setLineDash([2 * ratio, 3 * ratio]);
         context.beginPath();

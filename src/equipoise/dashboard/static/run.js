@@ -74,6 +74,7 @@ function drawVerdict() {
   card.querySelector(".symbol").textContent = verdict.symbol;
   card.querySelector(".word").textContent = verdict.word[0].toUpperCase() + verdict.word.slice(1);
   card.querySelector(".sentence").textContent = state.reading < 1 ? `Reading the record: ${Math.round(100 * state.reading)}%.` : verdict.sentence;
+  Object.assign(document.body.dataset, { step: state.step, state: state.state });
   document.title = `${verdict.symbol} ${verdict.word} · ${state.name}`;
   const part = Math.min(1, state.seen / state.images), bar = card.querySelector(".progress");
   bar.firstElementChild.style.width = `${100 * part}%`;
@@ -92,14 +93,14 @@ function drawVerdict() {
 
 function drawTimeline() {
   const marks = state.timeline.filter((each) => each.kind !== "request" || each.act !== "");
-  time.marks = marks.map((each, i) => ({ x: each.seen / 1000, label: `${i + 1}`, kind: each.kind }));
+  time.marks = marks.map((each, i) => ({ x: each.seen / 1000, label: `${i + 1}`, kind: each.severity === "note" ? "note" : each.kind }));
   const axis = $("#timeline .axis");
   axis.replaceChildren(...time.marks.map((mark) => {
     const dot = element("b", { class: mark.kind }, mark.label);
     dot.style.left = `${Math.min(100, 100 * mark.x / Math.max(time.max, 1e-6))}%`;
     return dot;
   }));
-  $("#timeline ol").replaceChildren(...marks.map((each, i) => element("li", { class: each.kind }, element("b", {}, `${i + 1}`),
+  $("#timeline ol").replaceChildren(...marks.map((each, i) => element("li", { class: each.severity === "note" ? "note" : each.kind }, element("b", {}, `${i + 1}`),
     element("span", { class: "dim" }, kimg(each.seen)),
     element("span", {}, `${each.cause}: ${each.act}`, each.effect ? element("span", { class: "effect" }, ` (${each.effect})`) : ""),
     each.undo ? element("button", { type: "button", disabled: !mayAct(), title: "Sets these knobs back", onclick: () => send({ do: "set", knobs: each.undo }) }, "Undo") : "")).reverse());

@@ -1,0 +1,158 @@
+"""The server: who gets what, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from test_digest import signals
+
+from equipoise.dashboard.guards import MOST
+from equipoise.dashboard.library import key_of
+from equipoise.dashboard.server import app, bound
+from equipoise.runs.folder import RunFolder
+
+TOKEN = "a token"
+HOSTILE = [
+    "<script>x()</script>",
+    '"><img src=x onerror=x()>',
+    "' onmouseover='x()",
+    "{{7*7}}",
+    "${x}",
+    "..%2f..",
+    "%00",
+    "🙂",
+]
+
+
+@contextmanager
+def served(home: Path) -> Iterator[int]:
+    listening = bound("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    config = uvicorn.Config(app(home, [f"127.0.0.1:{port}"], TOKEN), log_level="error", lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield port
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(20)
+
+
+def asked(port: int, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    raw = json.dumps(body).encode() if body is not None else None
+    sent = {"content-type": "application/json", **headers}
+    connection.request(method, path, raw, sent)
+    answer = connection.getresponse()
+    found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    connection.close()
+    return found
+
+
+def test_what_the_guards_let_pass(recorded):
+    run = recorded("run", events=signals(20))
+    key = key_of(run.path)
+    with served(run.path.parent) as port, run.locked():
+        status, headers, _ = asked(port, "GET", f"/runs/{key}")
+        assert status == 200
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        for host in ("evil.example", "evil.example:80", f"localhost.evil:{port}", "127.0.0.1", ""):
+            assert asked(port, "GET", "/api/runs", host=host)[0] == 403
+        wish = {"do": "set", "knobs": {"r1": 0.3}}
+        assert asked(port, "POST", f"/runs/{key}/ask", wish)[0] == 403
+        assert asked(port, "POST", f"/runs/{key}/ask", wish, **{"x-equipoise-token": "another"})[0] == 403
+        assert not run.requests.exists()
+        mine = {"x-equipoise-token": TOKEN}
+        assert asked(port, "POST", f"/runs/{key}/ask", {"do": "x" * MOST}, **mine)[0] == 413
+        assert asked(port, "POST", f"/runs/{key}/ask", {"do": "rm"}, **mine)[0] == 422
+        status, _, body = asked(port, "POST", f"/runs/{key}/ask", wish, **mine)
+        assert status == 200
+        (line,) = run.requests.read_text().splitlines()
+        assert json.loads(line) == {"do": "set", "who": "the page", "knobs": {"r1": 0.3}, "id": json.loads(body)["id"]}
+    assert {path.name for path in run.path.iterdir()} == {
+        "config.json", "events.jsonl", "clock.jsonl", "evaluations.jsonl", "samples", "lock", "requests.jsonl",
+    }  # fmt: skip
+
+
+def test_files_are_those_of_runs_only(recorded, tmp_path):
+    run = recorded("run")
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (run.samples / "step-000000010.txt").write_text("<b>a sentence</b>\n")
+    with served(tmp_path) as port:
+        for path in ("/runs/../secret.png", "/runs/x/samples/1/ema", "/static/../server.py", "/runs/%2e%2e/live",
+                     f"/runs/{key_of(run.path)}/samples/..%2f..%2fsecret/ema", f"/runs/{key_of(run.path)}/samples/11/ema",
+                     "/docs", "/openapi.json"):  # fmt: skip
+            status, _, body = asked(port, "GET", path)
+            assert status in (404, 405, 422), path
+            assert b"secret" not in body.replace(b"..%2fsecret", b"").replace(b"../secret", b"")
+        status, headers, body = asked(port, "GET", f"/runs/{key_of(run.path)}/samples/10/ema")
+        assert (status, body) == (200, b"<b>a sentence</b>\n")
+        assert headers["content-type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_text(name, recorded):
+    run = recorded(name.replace("/", "|"), events=signals(3))
+    with served(run.path.parent) as port:
+        status, _, page = asked(port, "GET", f"/runs/{key_of(run.path)}")
+        assert status == 200
+        assert b"<img src=x" not in page
+        assert b"<script>x" not in page
+        assert b"'x()'" not in page
+
+
+def test_a_stream_tells_all_then_what_is_new(recorded):
+    run = recorded("run", events=signals(20))
+    with served(run.path.parent) as port:
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", f"/runs/{key_of(run.path)}/live")
+        answer = connection.getresponse()
+        first = dict(event(answer) for _ in range(2))
+        assert first["state"]["step"] == 20
+        assert len(first["curves"]["steps"]["x"]) == 20
+        with run.events.open("a") as file:
+            file.write(json.dumps(signals(1, 21)[0]) + "\n")
+        news = dict(event(answer) for _ in range(2))
+        assert news["state"]["step"] == 21
+        assert (news["curves"]["steps"]["since"], news["curves"]["steps"]["x"]) == (19, [2.0, 2.1])
+        connection.close()
+
+
+def event(answer: Any) -> tuple[str, Any]:
+    name = ""
+    while line := answer.readline().decode().rstrip("\n"):
+        kind, _, value = line.partition(": ")
+        if kind == "event":
+            name = value
+        elif kind == "data":
+            answer.readline()
+            return name, json.loads(value)
+    raise AssertionError("the stream has ended")
+
+
+def test_runs_compare_or_the_page_says_why_not(recorded):
+    one, two = (recorded(name, f"seed={i}", events=signals(3)) for i, name in enumerate(("one", "two")))
+    with served(one.path.parent) as port:
+        query = "&".join(f"run={key_of(run.path)}" for run in (one, two))
+        status, _, body = asked(port, "GET", f"/api/compare?{query}")
+        assert status == 200
+        assert "no final figures" in json.loads(body)["error"]
+
+
+def test_a_run_that_does_not_play_is_not_asked(recorded):
+    run: RunFolder = recorded("run", events=signals(3))
+    with served(run.path.parent) as port:
+        mine = {"x-equipoise-token": TOKEN}
+        assert asked(port, "POST", f"/runs/{key_of(run.path)}/ask", {"do": "pause"}, **mine)[0] == 409
+        assert asked(port, "POST", f"/runs/{key_of(run.path)}/ask", {"do": "fork", "checkpoint": 5}, **mine)[0] == 422
+        assert not run.requests.exists()
