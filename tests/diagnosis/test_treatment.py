@@ -11,7 +11,7 @@ from equipoise.diagnosis.history import Look
 from equipoise.diagnosis.remedies import LADDER, Setting
 from equipoise.diagnosis.treatment import CALM, CONFIRMED, FAILURES, RESCUES, VISITS, Snapshot, Treatment, kept
 from equipoise.diagnosis.watch import Watch
-from equipoise.knobs import At, Knobs
+from equipoise.knobs import At, Change, Knobs
 
 START = Knobs(loss="nonsaturating")
 LOOKS = 100
@@ -115,7 +115,8 @@ def test_samples_that_become_better_by_themselves_are_not_touched():
     assert told == [] or told == ["total collapse: the relativistic loss with R1 and R2"], "before it could be seen"
 
 
-def test_a_remedy_that_harms_is_undone_with_the_weights():
+def harmed_by_its_remedy(visited):
+    """A run that has gone back to where the remedy began so often before; and what comes of it."""
     play = Play()
     for look in played(looks=24, at=18, **ILL["quality loss"]):
         if play.look(look.signals):
@@ -123,11 +124,25 @@ def test_a_remedy_that_harms_is_undone_with_the_weights():
     step, change = play.changes[0]
     assert change.reason == "quality loss: the relativistic loss with R1 and R2"
     assert step in play.treatment.steps
+    play.treatment.visited += [SEEN * step] * visited
     play.looks(collapsed(16))
     undone = play.changes[1][1]
     assert undone.reason.startswith("quality loss: undone")
-    assert (undone.back_to, undone.knobs) == (step, START)
-    assert play.treatment.given_up > 0
+    assert undone.knobs == START
+    return play.treatment, step, undone.back_to
+
+
+def test_a_remedy_that_harms_is_undone_with_the_weights():
+    treatment, step, back_to = harmed_by_its_remedy(visited=VISITS - 1)
+    assert back_to == step
+    assert treatment.given_up > 0
+    assert treatment.visits(SEEN * step) == VISITS
+
+
+def test_where_it_went_back_often_enough_a_remedy_is_undone_without_the_weights():
+    treatment, _, back_to = harmed_by_its_remedy(visited=VISITS)
+    assert back_to is None
+    assert treatment.given_up == 0
 
 
 def test_a_remedy_that_harms_at_first_has_time_while_the_samples_become_better():
@@ -201,6 +216,29 @@ def test_what_was_given_up_before_is_not_counted_again():
     lost = play.treatment.given_up
     assert play.treatment.propose(At(20, 20 * SEEN + 69, broken=True), play.knobs)
     assert play.treatment.given_up - lost < 5 * SEEN
+
+
+def test_what_was_played_before_an_earlier_rescue_is_given_up_too():
+    """A remedy was undone with its weights, which cost 5 looks: that makes no state of long ago cheap."""
+    play = Play()
+    play.looks(healthy(20))
+    play.looks(collapsed(1))
+    treatment = play.treatment
+    treatment.given_up += treatment.lost(60 * SEEN, 55 * SEEN)
+    treatment.noted(60 * SEEN, play.knobs, Change(knobs=play.knobs, reason="undone", back_to=55))
+    assert treatment.propose(At(61, 61 * SEEN + 5, broken=True), play.knobs) is None
+
+
+def test_a_remedy_that_has_helped_did_not_fail_when_numbers_are_lost():
+    play = Play()
+    play.looks(healthy(20))
+    play.looks(collapsed(3))
+    held = play.treatment.trial
+    for before, failed in ((held.before, 1), ({}, 0)):
+        play.treatment.trial = replace(held, before=before)
+        play.treatment.failed.clear()
+        play.treatment.propose(At(play.step, play.step * SEEN + 5, broken=True), play.knobs)
+        assert play.treatment.failed.get(held.rung, 0) == failed
 
 
 def test_the_knobs_of_a_remedy_that_diverged_are_taken_back():

@@ -74,10 +74,10 @@ class Treatment:
     snapshots: list[Snapshot] = field(default_factory=list)
     best: Snapshot | None = None  # of those that were ever confirmed: it stays, however long the run is ill
     imitated: Snapshot | None = None  # of sentences: the last one before G played against D
-    visited: list[int] = field(default_factory=list)  # `seen` of the snapshots that were gone back to
+    visited: list[int] = field(default_factory=list)  # `seen` of the states that were gone back to
     given_up: int = 0  # images lost by going back
     back_at: int = -1  # the look after which it went back last: the looks before tell nothing of the game as it is
-    back_seen: int = 0  # and when
+    backs: list[tuple[int, int]] = field(default_factory=list)  # each time: what was seen, and given up in all
     ill_at: int = -1  # the last look with a finding
     eased_at: int = -1
 
@@ -106,7 +106,8 @@ class Treatment:
     def noted(self, seen: int, knobs: Knobs, change: Change | None) -> Change | None:
         """A change after which what was seen before does not compare."""
         if change and change.back_to is not None:
-            self.back_at, self.back_seen = self.look, seen
+            self.back_at = self.look
+            self.backs.append((seen, self.given_up))
         if change and (
             change.back_to is not None or any(getattr(knobs, k) != getattr(change.knobs, k) for k in SCALES)
         ):
@@ -164,9 +165,9 @@ class Treatment:
             return None
         self.failed[trial.rung] = self.failed.get(trial.rung, 0) + 1
         reason = f"{trial.symptom}: undone, because it did not help: {words_of(trial.rung)}"
-        back = harmed and self.affords(seen, trial.seen)
+        back = harmed and self.affords(seen, trial.seen) and self.visits(trial.seen) < VISITS
         if back:
-            self.given_up += self.lost(seen, trial.seen)
+            self.visit(trial.seen, seen)
         return Change(knobs=Knobs(**trial.before), reason=reason, back_to=trial.step if back else None)
 
     def is_ripe(self, trial: Trial) -> bool:
@@ -200,8 +201,7 @@ class Treatment:
         changed = [name for name, value in new.model_dump().items() if value != before[name]]
         if snapshot:
             step = snapshot.step  # the state that it begins with
-            self.visited.append(snapshot.seen)
-            self.given_up += self.lost(seen, snapshot.seen)
+            self.visit(snapshot.seen, seen)
         shortfall = snapshot.shortfall if snapshot else self.shortfall
         self.tried[rung.name] = self.tried.get(rung.name, 0) + 1
         self.trial = Trial(rung.name, symptom, step, seen, self.look, shortfall, before, changed)
@@ -227,7 +227,7 @@ class Treatment:
         """The newest healthy snapshot, or after failures an older one, that the run can afford to go back to. Where it
         never was healthy, and `finite` numbers will do, the oldest of the last ones."""
         known = self.confirmed or (self.snapshots[-1:] if finite else [])
-        healthy = [s for s in known if s.seen < seen and self.visits(s) < VISITS]
+        healthy = [s for s in known if s.seen < seen and self.visits(s.seen) < VISITS]
         depth = sum(count for rung, count in self.failed.items() if rung.startswith("back"))
         chosen = healthy[min(depth, len(healthy) - 1)] if healthy else None
         return chosen if chosen and self.affords(seen, chosen.seen) else None
@@ -237,21 +237,29 @@ class Treatment:
         return self.images is None or self.given_up + self.lost(seen, then) <= RESCUES * self.images
 
     def lost(self, seen: int, then: int) -> int:
-        """The images played since `then`, but for those that were given up before."""
-        return seen - max(then, self.back_seen)
+        """The images behind the game as it is now that are not behind its state when `then` were seen."""
+        return self.behind(seen) - self.behind(then)
 
-    def visits(self, snapshot: Snapshot) -> int:
+    def behind(self, seen: int) -> int:
+        """The images that were behind the game when so much was seen: all but what had been given up."""
+        return seen - next((lost for back, lost in reversed(self.backs) if back <= seen), 0)
+
+    def visit(self, then: int, seen: int) -> None:
+        self.visited.append(then)
+        self.given_up += self.lost(seen, then)
+
+    def visits(self, then: int) -> int:
         near = REGION * (self.images or 0)
-        return sum(abs(seen - snapshot.seen) <= near for seen in self.visited)
+        return sum(abs(seen - then) <= near for seen in self.visited)
 
     # -- the last resorts
 
     def rescue(self, step: int, seen: int, knobs: Knobs) -> Change | None:
         """From numbers that are not finite one can only go back; None where that was done often enough."""
-        if self.trial:
+        if self.trial and self.trial.before:  # one that has helped did not fail
             self.failed[self.trial.rung] = self.failed.get(self.trial.rung, 0) + 1
-            knobs = Knobs(**self.trial.before) if self.trial.before else knobs
-            self.trial = None
+            knobs = Knobs(**self.trial.before)
+        self.trial = None
         for rung in self.order("divergence"):
             if change := self.begun(rung, "divergence", step, seen, knobs):
                 return change
@@ -304,7 +312,7 @@ class Treatment:
             "trial": asdict(self.trial) if self.trial else None, "tried": dict(self.tried), "failed": dict(self.failed),
             "snapshots": [asdict(s) for s in self.snapshots],
             "best": asdict(self.best) if self.best else None, "visited": list(self.visited),
-            "given_up": self.given_up, "back_at": self.back_at, "back_seen": self.back_seen,
+            "given_up": self.given_up, "back_at": self.back_at, "backs": [list(pair) for pair in self.backs],
             "ill_at": self.ill_at, "eased_at": self.eased_at,
         } | ({"imitated": asdict(self.imitated)} if self.imitated else {})  # fmt: skip
 
@@ -314,7 +322,8 @@ class Treatment:
         self.snapshots = [Snapshot(**raw) for raw in state["snapshots"]]
         self.best = Snapshot(**state["best"]) if state["best"] else None
         self.imitated = Snapshot(**state["imitated"]) if state.get("imitated") else None
-        self.given_up, self.back_at, self.back_seen = state["given_up"], state["back_at"], state["back_seen"]
+        self.given_up, self.back_at = state["given_up"], state["back_at"]
+        self.backs = [(seen, lost) for seen, lost in state["backs"]]
         self.ill_at, self.eased_at = state["ill_at"], state["eased_at"]
 
 
