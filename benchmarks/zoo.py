@@ -34,7 +34,14 @@ ZOO: dict[str, list[str]] = {
     "sngan": NARROW_RESNET,
     "sagan": [*NARROW_RESNET, "nets.attention=8"],
     "biggan": [*NARROW_RESNET, "nets.attention=8"],
-    "stylegan2": ["nets.capacity=512", "nets.max_width=64", "nets.z_dim=64", "nets.w_dim=64", "batch=64"],
+    "stylegan2-cifar": [
+        "nets.capacity=512",
+        "nets.max_width=64",
+        "nets.z_dim=64",
+        "nets.w_dim=64",
+        "knobs.g_lr=7e-3",
+        "knobs.d_lr=7e-3",  # an eighth of the width: see recipes.style
+    ],
     "r3gan-xs": ["nets.width=64", "knobs.r1=1", "knobs.r2=1"],
 }
 
