@@ -54,7 +54,6 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "small-diffaugment": small.small_diffaugment,
     "small-ada": small.small_ada,
     "stylegan2": style.stylegan2,
-    "stylegan2-cifar": style.stylegan2_cifar,
     "fastgan": small.fastgan,
     "pix2pix": translation.pix2pix,
     "cyclegan": translation.cyclegan,
