@@ -294,6 +294,19 @@ def test_at_the_start_w_has_unit_variance_and_a_slow_layer_learns_slowly():
     assert moved[0] == pytest.approx(0.01 * moved[1], rel=0.01)
 
 
+@pytest.mark.parametrize("inputs", [64, 512])
+def test_a_step_of_Adam_moves_a_layer_by_the_root_of_its_inputs_so_that_narrow_nets_learn_more_slowly(inputs):
+    """Each weight moves by the rate, and all of them the same way: inputs * rate / sqrt(inputs)."""
+    layer, x = Linear(inputs, 3), torch.ones(1, inputs)
+    init.normal(stylegan2.starts(layer), torch.Generator().manual_seed(7))
+    layer.bias.requires_grad_(False)
+    before = layer(x).detach()
+    optimizer = torch.optim.Adam([layer.weight], lr=1e-3, betas=(0.0, 0.99))
+    layer(x).sum().backward()
+    optimizer.step()
+    assert_close(before - layer(x), torch.full((1, 3), 1e-3 * inputs**0.5), rtol=1e-3, atol=0)
+
+
 def test_all_that_is_drawn_is_drawn_from_the_seed():
     (G, D), (again, _) = built(classes=3), built(classes=3)
     assert all(torch.equal(a, b) for a, b in zip(G.state_dict().values(), again.state_dict().values(), strict=True))

@@ -4,7 +4,8 @@
 
 Table 9 of the paper: relativistic loss, R1 + R2 in every step, Adam with beta1 = 0; over the burn-in gamma sinks to a
 tenth, the learning rate to a quarter, beta2 rises from .9 to .99, the memory of the average and the augmentation in
-front of D grow from nothing.
+front of D grow from nothing. That augmentation is DiffAugment's, where the paper has ADA's pipeline and a cutout: set
+augment=[ada-blit, ada-geometric, ada-color, cutout] for these.
 """
 
 from __future__ import annotations
