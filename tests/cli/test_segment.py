@@ -40,7 +40,7 @@ def test_it_finds_the_squares_of_patients_whom_it_never_saw(learn, lesions_file,
     told = json.loads(capsys.readouterr().out)
     assert told["dice"]["value"] > 0.8 and told["dice"]["low"] <= told["dice"]["value"] <= told["dice"]["high"]
     assert told["slices"] == {"real": 48, "both": 96}[learn] and len(told["patients"]) == 2
-    with np.load(tmp_path / "out" / "found.npz") as kept:
+    with np.load(tmp_path / "out" / "found.npz", allow_pickle=False) as kept:
         assert kept["chance"].shape == kept["deviation"].shape == kept["masks"].shape == (12, 1, 16, 16)
     picture = Image.open(tmp_path / "out" / "found.png")
     assert "generative network" in picture.info["Synthetic"] and np.asarray(picture).ndim == 3

@@ -308,5 +308,5 @@ def test_samples_of_16_bits_are_in_the_unit_of_the_window(tmp_path, untrained):
     picture = Image.open(tmp_path / "pngs" / "000001.png")
     assert (np.asarray(picture) == levels[1]).all() and "generative" in picture.info["Synthetic"]
     write_levels(levels, Window(-160, 240), tmp_path / "x.npz")
-    with np.load(tmp_path / "x.npz") as kept:
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as kept:
         assert (kept["x"] == levels).all() and kept["window"].tolist() == [-160, 240]

@@ -51,6 +51,7 @@ def sample(
 
     trained = use.opened(run, checkpoint)
     use.require_one(mix=mix, latent=latent, truncation=truncation)
+    use.require_bits(bits, {"--mix": mix, "--latent": latent, "--temperature": temperature, "--begin": begin})
     if temperature is not None or begin is not None or trained.form.vocabulary is not None:
         use.require_unasked("sentences", {"--mix": mix, "--latent": latent, "--truncation": truncation})
         use.write(trained, n or 64, out, seed or 0, label, temperature, begin)

@@ -62,6 +62,13 @@ def sample(
     screen.say(f"{n} samples: {out}")
 
 
+def require_bits(bits: int, beside: Mapping[str, object]) -> None:
+    if bits not in (8, 16):
+        raise ConfigError(f"--bits {bits}: samples have 8 bits or 16.")
+    if bits == 16 and (named := [option for option, value in beside.items() if value is not None]):
+        raise ConfigError(f"--bits 16 does not go together with {' and '.join(named)}: leave one of them out.")
+
+
 def sample_levels(
     trained: TrainedGenerator, run: Path, n: int, out: Path, seed: int, label: int | None, truncation: float | None
 ) -> None:  # fmt: skip

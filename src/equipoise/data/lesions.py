@@ -72,7 +72,8 @@ def held_out(found: Masked, path: Path) -> Tensor:
     require_patients(path, len(names))
     parts = parted_by_group(InMemory(patients[:, None].float()), patients)
     groups = [whose(part) for part in (parts.validation, parts.test)]
-    return names[torch.cat([torch.unique(group) for group in groups if group is not None])]
+    held: Tensor = names[torch.cat([torch.unique(group) for group in groups if group is not None])]
+    return held
 
 
 def masked(asked: Asked) -> Masked:

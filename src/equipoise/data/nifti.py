@@ -54,10 +54,11 @@ def write(scan: Scan, stored: NDArray[Any], out: Path) -> None:
     from nibabel import orientations
 
     library: Any = nibabel
+    axes: Any = orientations
     image: Any = scan.volume
-    to_canonical = orientations.io_orientation(image.affine)
-    back = orientations.ornt_transform(orientations.axcodes2ornt("RAS"), to_canonical)
-    values = orientations.apply_orientation(stored[:, ::-1, ::-1].transpose(2, 1, 0), back).reshape(image.shape)
+    to_canonical = axes.io_orientation(image.affine)
+    back = axes.ornt_transform(axes.axcodes2ornt("RAS"), to_canonical)
+    values = axes.apply_orientation(stored[:, ::-1, ::-1].transpose(2, 1, 0), back).reshape(image.shape)
     slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
     stored_as = levels(values, slope, intercept, image.get_data_dtype())
     made = library.Nifti1Image(stored_as, image.affine, image.header)

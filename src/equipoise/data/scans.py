@@ -51,7 +51,8 @@ class Scan:
 
     def values_of(self, i: int) -> Floats:
         """Those of one slice [H, W]."""
-        return (self.stored[i] * self.slope + self.intercept).astype(np.float32)
+        found: Floats = (self.stored[i] * self.slope + self.intercept).astype(np.float32)
+        return found
 
 
 def shown(values: Floats, window: Window) -> Floats:
