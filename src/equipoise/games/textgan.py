@@ -148,7 +148,8 @@ class TextGAN:
         if not self.knobs.imitation:
             return 0.0
         nats = surprise(self.G, *real)
-        return self.knobs.imitation * nats.sum() / self.shared(len(nats))
+        loss: Tensor = self.knobs.imitation * nats.sum() / self.shared(len(nats))
+        return loss
 
     def baseline(self, reward: Tensor, said: Tensor) -> Tensor:
         """The mean reward of all other sentences that say something at a place: what does not depend on a token leaves
