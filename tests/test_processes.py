@@ -50,6 +50,11 @@ NORM_FREE = {
     "cycle": ("cyclegan", ["knobs.loss=least-squares", "pool=40", "nets.d_norm=none"]),
     "styles": ("stylize", ["nets.contrast=8", "nets.d_norm=none"]),
     "reacgan": ("reacgan", []),
+    "imitation": ("text-mle", []),
+    "gumbel": ("text-relgan", ["nets.d_views=4", "speech.imitates=0", "knobs.imitation=0.5"]),
+    "policy": ("text-seqgan", ["speech.imitates=0", "knobs.loss=nonsaturating"]),
+    "restyle": ("text-restyle", []),
+    "aligned": ("text-aligned", ["knobs.loss=nonsaturating"]),
     "everything drawn": (
         "digits",
         [

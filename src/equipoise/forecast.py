@@ -185,7 +185,7 @@ def for_steps(looks: Looks, time_s: float, warn: Warn) -> float:
         return SHARE_OF_TIME * time_s
     warn(
         f"its samples will be looked at for about {duration(least)}, whatever the length of the run.\n"
-        "For more steps in this time, lower evaluate.n and guardian.n, or set evaluate.metrics=[] and guardian.mode=off."
+        "For more steps, lower evaluate.n and guardian.n, or set evaluate.metrics=[] and guardian.mode=off."
     )
     return max(SHARE_OF_TIME * time_s - least, time_s / 2)
 

@@ -36,6 +36,8 @@ def speaking(config: TrainConfig) -> None:
             f"data.kind={config.data.kind} and nets.kind={config.nets.kind}: sentences need nets.kind=language or "
             "restyler, and these need sentences; take a recipe whose name begins with text"
         )
+    if not isinstance(config.nets, Language) and (config.knobs.imitation or config.knobs.temperature != 1):
+        raise ValueError("knobs.imitation and knobs.temperature are of nets.kind=language: set them to 0 and to 1")
     if not isinstance(config.data, Sentences):
         return
     restyles = isinstance(config.nets, Restyler)

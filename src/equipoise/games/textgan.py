@@ -149,15 +149,16 @@ class TextGAN:
         if not self.knobs.imitation:
             return 0.0
         nats = surprise(self.G, *real)
-        return self.knobs.imitation * nats.sum() / self.shared(len(nats))
+        loss: Tensor = self.knobs.imitation * nats.sum() / self.shared(len(nats))
+        return loss
 
     def baseline(self, reward: Tensor, said: Tensor) -> Tensor:
         """The mean reward of all other sentences that say something at a place: what does not depend on a token leaves
         its slope without bias (Kool et al. 2019). 0 where there is no other. [B, L]."""
         own = torch.stack([reward * said, said])  # [2, B, L]
         self.processes.average([whole := own.sum(1)])
-        rewards, others = whole[:, None] * self.processes.count - own
-        return rewards / others.clamp(min=1)
+        rest = whole[:, None] * self.processes.count - own
+        return rest[0] / rest[1].clamp(min=1)
 
     def shared(self, count: Tensor | int) -> Tensor:
         """A count of this process as its mean over all, so that each token weighs the same in whichever it is."""

@@ -131,7 +131,7 @@ class Generator(nn.Module):
     def states(self, tokens: Tensor, y: Tensor) -> Tensor:
         """What the memory puts out before each token: `out` makes logits of it. [B, L, width]."""
         heard = torch.cat([torch.zeros_like(tokens[:, :1]), tokens[:, :-1]], 1)
-        h, _ = self.cell(self.told(heard, y), self.cell.begin(len(tokens)))
+        h: Tensor = self.cell(self.told(heard, y), self.cell.begin(len(tokens)))[0]
         return h
 
     def told(self, tokens: Tensor, y: Tensor) -> Tensor:

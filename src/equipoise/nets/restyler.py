@@ -103,7 +103,7 @@ class Generator(nn.Module):
 
     def kept(self, meant: Tensor) -> list[Tensor]:
         """What each block heeds of the sentence that was read."""
-        return [block.another.keep(meant) for block in self.blocks]  # type: ignore[union-attr]
+        return [block.another.keep(meant) for block in self.blocks]  # type: ignore[operator, union-attr]
 
     def read_along(self, x: Tensor, y: Tensor, written: Tensor) -> Tensor:
         """Logits [B, T, V] of each word of `written` [B, T] after those before it, where x is told in the style y."""
