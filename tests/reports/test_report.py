@@ -98,6 +98,7 @@ def everything():
         judged(5, 30.0), judged(5, 35.0, net="generator"), {"kind": "best", "step": 5, "seen": 640, "value": 30.0},
         judged(10, 20.0), judged(10, 25.0, net="generator"), {"kind": "best", "step": 10, "seen": 1280, "value": 20.0},
         judged(15, 28.0), finding(15), {"kind": "checkpoint", "step": 15, "seen": 1920},
+        {"kind": "look", "step": 15, "seen": 1920, "signals": {}, "shares": [0.5, 0.5], "ill": []},
         {"kind": "change", "step": 16, "seen": 2048, "reason": f"less {HOSTILE}", "knobs": {"r1": 0.5}},
         {"kind": "rolled_back", "step": 17, "seen": 2176, "to": HOSTILE},
         signals(20, d_grad_norm="nan", g_grad_norm="inf"),
