@@ -150,13 +150,18 @@ def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def documented(name: str, thing: Any) -> str:
-    signature = str(inspect.signature(thing)).replace("equipoise.", "")
+    signature = signed(thing)
     text = f"### {name}\n\n```python\n{name}{signature}\n```\n\n{indented(inspect.getdoc(thing) or '')}"
     methods = inspect.getmembers(thing, inspect.isfunction) if inspect.isclass(thing) else []
     for each, method in methods:
         if not each.startswith("_") and inspect.getdoc(method) and method.__qualname__.startswith(name):
-            text += f"\n\n`.{each}{inspect.signature(method)}`: {indented(inspect.getdoc(method) or '')}"
+            text += f"\n\n`.{each}{signed(method)}`: {indented(inspect.getdoc(method) or '')}"
     return text
+
+
+def signed(thing: Any) -> str:
+    """Annotations are strings in the source of all modules: here they are not."""
+    return re.sub(r"(: |-> )'([^']+)'", r"\1\2", str(inspect.signature(thing)))
 
 
 def indented(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import closing
 
 import pytest
 
@@ -35,7 +36,8 @@ def figure(value):
 
 @pytest.fixture
 def record(tmp_path):
-    return Log(tmp_path / "events.jsonl")
+    with closing(Log(tmp_path / "events.jsonl")) as log:
+        yield log
 
 
 def test_signals_figures_and_looks_are_sent_by_name_over_seen(record):

@@ -9,6 +9,7 @@ from html import escape
 
 from PIL import Image
 
+DENSE = 8  # how many times smaller than its pixels a PNG of samples may be
 QUALITY = 85  # of pictures that are too large as PNG
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
@@ -40,9 +41,11 @@ def document(title: str, body: Iterable[str], style: str = "") -> str:
 def embedded(picture: Image.Image, told: str, most: int | None = None) -> str:
     """A picture as an element, with its description as plain text. One whose PNG has more than `most` bytes loses what
     the eye misses least: it becomes WebP, and smaller until it fits."""
-    file = encoded(picture, "PNG", optimize=True)
-    if most is None or len(file) <= most:
-        return element(file, "png", told)
+    raw = picture.width * picture.height * len(picture.getbands())
+    if most is None or raw <= DENSE * most:  # of others the slow attempt is in vain
+        file = encoded(picture, "PNG", optimize=True)
+        if most is None or len(file) <= most:
+            return element(file, "png", told)
     while len(file := encoded(picture, "WEBP", quality=QUALITY)) > most and min(picture.size) > 1:
         picture = picture.reduce(2)
     return element(file, "webp", told)

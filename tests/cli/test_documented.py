@@ -52,10 +52,10 @@ class Command:
 
 def fenced(page: Path) -> Iterator[Command]:
     """The commands in the code blocks of a page; a line may hold several, and may go on in the next."""
-    blocks = re.findall(r"^```(?:bash|console|sh)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
-    for block in blocks:
+    blocks = re.findall(r"^ *```(\w*)\n(.*?)^ *```", page.read_text(encoding="utf-8"), re.S | re.M)
+    for block in (text for language, text in blocks if language in ("", "bash", "console", "sh")):
         for line in block.replace("\\\n", " ").splitlines():
-            for part in re.split(r"\s{2,}(?=equipoise )", line.removeprefix("$ ")):
+            for part in re.split(r"\s{2,}(?=equipoise )", line.strip().removeprefix("$ ")):
                 command = re.sub(r"^([A-Z_]+=\S+ )+", "", part)  # variables of the environment before it
                 if command.startswith("equipoise "):
                     yield Command(tuple(shlex.split(uncommented(command))[1:]), f"{page.relative_to(ROOT)}: {part}")

@@ -54,9 +54,9 @@ def test_changes_are_numbered_in_the_curves_and_told_in_words(recorded):
     run = recorded("run", events=[ILL, CHANGE, WELL, back])
     page = report(run)
     assert "Modes that are drawn" in page
-    assert "<b>1</b>" in page
+    assert '<span class="count">1</span>' in page
     assert "total collapse: noise (instance_noise=0.1)" in page
-    assert "<b>2</b>" in page
+    assert '<span class="count">2</span>' in page
     assert "divergence: other data (back to step 8)" in page
     marks = looks.marks(looks.modes("", [ILL, WELL]), [CHANGE, back])
     assert [(mark.x, mark.name) for mark in marks] == [(1.024, "1"), (2.048, "2")]

@@ -53,7 +53,7 @@ h1 { margin-bottom: .2rem; } th, .number { white-space: nowrap; } small { color:
 .grids figure { margin: 0; } .grids img { image-rendering: auto; } figcaption { max-width: none; }
 code, pre { font-size: .85rem; overflow-wrap: anywhere; white-space: pre-wrap; } summary { cursor: pointer; }
 .acts { list-style: none; padding: 0; margin: 1rem 0; } .acts > li { border-left: 3px solid var(--line);
-  padding: 0 0 1rem 1.2rem; margin-left: .8rem; position: relative; } .acts b:first-child { position: absolute;
+  padding: 0 0 1rem 1.2rem; margin-left: .8rem; position: relative; } .acts .count { position: absolute;
   left: -.85rem; width: 1.5rem; height: 1.5rem; line-height: 1.5rem; border-radius: 50%; text-align: center;
   background: var(--ink); color: var(--paper); font-size: .8rem; } .acts dl { display: grid; margin: .2rem 0 0;
   grid-template-columns: max-content 1fr; gap: .1rem .8rem; font-size: .9rem; } .acts dt { color: var(--dim); }
@@ -240,7 +240,7 @@ def act_of(act: Act) -> str:
         "undone": undone(act),
     }
     told = "".join(f"<dt>{name}</dt><dd>{escape(words)}</dd>" for name, words in rows.items() if words)
-    return f"<b>{act.number}</b><strong>{story.kimg(act.seen)}</strong><dl>{told}</dl>"
+    return f'<span class="count">{act.number}</span><strong>{story.kimg(act.seen)}</strong><dl>{told}</dl>'
 
 
 def undone(act: Act) -> str:
