@@ -143,5 +143,6 @@ def test_runs_are_listed_and_one_that_is_broken_does_no_harm(recorded):
 
 
 def test_the_page_imports_no_torch():
-    code = "import sys, equipoise.dashboard.server, equipoise.cli.watch, equipoise.cli.following; print('torch' in sys.modules)"
+    faces = "equipoise.dashboard.server, equipoise.cli.watch, equipoise.cli.following"
+    code = f"import sys, {faces}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
