@@ -40,7 +40,8 @@ RING = [
 SCRIPTS = [
     "<script>window.hit=1</script>", "<img src=x onerror=window.hit=1>", "\"><svg onload=window.hit=1>",
     "' onmouseover='window.hit=1", "javascript:window.hit=1", "{{constructor.constructor('window.hit=1')()}}",
-    "${window.hit=1}", "<iframe srcdoc='<script>parent.hit=1<|script>'>", "`-window.hit=1-`", "\\u003cscript>window.hit=1",
+    "${window.hit=1}", "<iframe srcdoc='<script>parent.hit=1<|script>'>", "`-window.hit=1-`",
+    "\\u003cscript>window.hit=1",
 ]  # fmt: skip
 
 
