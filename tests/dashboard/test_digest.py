@@ -10,9 +10,10 @@ import pytest
 
 from equipoise.dashboard.digest import Digest
 from equipoise.dashboard.library import Library
-from equipoise.dashboard.shown import paces, shown
+from equipoise.dashboard.shown import shown
 from equipoise.dashboard.tail import PIECE, Tail
 from equipoise.reports import diagnosis, story
+from equipoise.reports.pace import paces
 from equipoise.reports.verdict import verdict
 
 FINDING = {
