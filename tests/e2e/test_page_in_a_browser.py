@@ -220,7 +220,9 @@ def test_it_is_readable_at_any_width(wide: int, theme: str, browser: Any, addres
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     opened(page, address)
+    page.locator("#panel-balance").scroll_into_view_if_needed()  # charts are drawn when they are seen
     page.locator("#panel-balance canvas").first.wait_for()
+    page.evaluate("scrollTo(0, 0)")
     assert page.evaluate("document.documentElement.scrollWidth") <= wide, "nothing lies beside the page"
     acts = page.locator("#acts button:visible, #acts select:visible")
     small = [name for name, box in zip(acts.all_inner_texts(), [a.bounding_box() for a in acts.all()], strict=True)

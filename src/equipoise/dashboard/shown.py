@@ -149,7 +149,7 @@ def act(row: Row, before: Mapping[str, Any], digest: Digest) -> dict[str, Any]:
 
 def asked(row: Row) -> dict[str, Any]:
     what = {"guardian": f"guardian: {row.get('mode')}", "step": f"play {row.get('rounds')} rounds",
-            "fork": f"fork from step {row.get('checkpoint')}"}.get(row["do"], row["do"])  # fmt: skip
+            "fork": f"fork from step {row.get('checkpoint')}", "resume": "go on"}.get(row["do"], row["do"])  # fmt: skip
     if row["do"] == "set":
         what = ", ".join(f"{name} → {short(value)}" for name, value in row["knobs"].items())
     refused = f"refused: {row['refused']}" if "refused" in row else ""

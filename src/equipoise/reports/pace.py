@@ -38,7 +38,8 @@ def left(clock: Sequence[Row], steps: float) -> Left | None:
 
 def paces(clock: Sequence[Row]) -> list[float]:
     """Seconds a step between the checkpoints of the last sitting."""
-    found, step, seconds = [], 0, 0.0
+    found: list[float] = []
+    step, seconds = 0, 0.0
     for row in clock:
         if row["kind"] in ("started", "resumed"):
             found, step, seconds = [], row.get("step", 0), 0.0
