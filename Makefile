@@ -34,7 +34,7 @@ test: install
 e2e: install
 	$(BIN)/python -c 'import playwright' 2>/dev/null || \
 		$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[e2e]'
-	command -v chromium chromium-browser google-chrome >/dev/null || { [ "$$(id -u)" = 0 ] && \
+	command -v chromium || command -v chromium-browser || command -v google-chrome || { [ "$$(id -u)" = 0 ] && \
 		apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 		{ echo 'no Chromium, and it may not be installed here: the page is not tried in a browser'; exit 0; }
 	$(BIN)/pytest -q -rs tests/e2e

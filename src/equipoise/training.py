@@ -131,7 +131,7 @@ class Run(Generic[G]):
     batches: Batches
     plan: Plan
     folder: RunFolder
-    draw: Callable[[Game], Picture]  # the samples of the fixed latents
+    draw: Callable[[Any], Picture]  # the samples of the fixed latents
     reals: Picture | None  # held-out reals, shown alike; None: the samples stand alone
     judge: Judge
     controller: Controller

@@ -10,9 +10,10 @@ import pytest
 
 from equipoise.dashboard.digest import Digest
 from equipoise.dashboard.library import Library
-from equipoise.dashboard.shown import paces, shown
+from equipoise.dashboard.shown import shown
 from equipoise.dashboard.tail import PIECE, Tail
 from equipoise.reports import diagnosis, story
+from equipoise.reports.pace import paces
 from equipoise.reports.verdict import verdict
 
 FINDING = {
@@ -143,5 +144,6 @@ def test_runs_are_listed_and_one_that_is_broken_does_no_harm(recorded):
 
 
 def test_the_page_imports_no_torch():
-    code = "import sys, equipoise.dashboard.server, equipoise.cli.watch, equipoise.cli.following; print('torch' in sys.modules)"
+    faces = "equipoise.dashboard.server, equipoise.cli.watch, equipoise.cli.following"
+    code = f"import sys, {faces}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

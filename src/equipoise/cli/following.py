@@ -60,7 +60,12 @@ def drawn(digest: Digest) -> Group:
     events = [f"  {each['seen'] / 1000:.3g} kimg  {each['cause']}: {each['act']}" for each in told["timeline"][-4:]]
     said = [one for each in told["answers"][1:] for one in each["said"]]
     words = [f"  {one['words']} {one['command']}".rstrip() for one in said]
-    parts = [Text(f"{told['name']}  ({told['recipe']})", "bold"), head, Text("; ".join(filter(None, facts))), table]
+    parts: list[Text | Table] = [
+        Text(f"{told['name']}  ({told['recipe']})", "bold"),
+        head,
+        Text("; ".join(filter(None, facts))),
+        table,
+    ]
     return Group(*parts, Text("\n".join([*events, *words])))
 
 

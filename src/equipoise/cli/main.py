@@ -95,8 +95,7 @@ def train(
     if profile:
         act.profile(recipe, changes, out, as_json=as_json)
     else:
-        beside = {"replay": replay, "page": dashboard}
-        act.train(recipe, changes, out, time, dry_run=dry_run, as_json=as_json, **beside)
+        act.train(recipe, changes, out, time, dry_run=dry_run, as_json=as_json, replay=replay, page=dashboard)
 
 
 @app.command()

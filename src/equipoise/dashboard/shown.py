@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 from equipoise.dashboard import panels
 from equipoise.dashboard.digest import Digest
 from equipoise.figures import Row
 from equipoise.knobs import Knobs
+from equipoise.reports import pace
 from equipoise.reports import story as stories
 from equipoise.reports.story import Story
 from equipoise.reports.verdict import verdict
-from equipoise.words import duration, number, sentence
+from equipoise.words import number, sentence
 
-PACES = 20  # intervals that the time left is told by
 SHOWN_KNOBS = (  # those that one turns by hand, first
     "g_lr", "d_lr", "r1", "r2", "gp", "d_steps", "g_steps", "augment_p", "instance_noise", "clip_norm",
     "ema_halflife_kimg",
@@ -78,36 +78,13 @@ def thinned(steps: Sequence[int], most: int = 500) -> list[int]:
 
 
 def left(story: Story) -> dict[str, Any]:
-    """The time that is left by the speeds between checkpoints: the middle one, and a range that 4 of 5 lie in."""
     step, seen = story.reached
     if story.state not in ("running", "paused") or not seen:
         return {"words": ""}
-    images, per_step = story.config.images - seen, seen / max(step, 1)
-    found = paces(story.clock)
-    if not found:
+    found = pace.left(story.clock, step * (story.config.images / seen - 1))
+    if found is None:
         return {"words": "the time left is known after the first checkpoint"}
-    all_of_it = [pace / per_step * images for pace in found[-PACES:]]
-    middle = median(all_of_it)
-    if len(all_of_it) < 3:
-        return {"seconds": middle, "words": f"about {duration(middle)} left"}
-    ends = quantiles(all_of_it, n=10, method="inclusive")
-    low, high = ends[0], ends[-1]
-    return {
-        "seconds": middle, "low": low, "high": high,
-        "words": f"about {duration(middle)} left ({duration(low)} to {duration(high)})",
-    }  # fmt: skip
-
-
-def paces(clock: Sequence[Row]) -> list[float]:
-    """Seconds a step between the checkpoints of the last sitting."""
-    found, before = [], (0, 0.0)
-    for row in clock:
-        if row["kind"] in ("started", "resumed"):
-            found, before = [], (row.get("step", 0), 0.0)
-        elif row["kind"] == "speed" and row["step"] > before[0]:
-            found.append((row["seconds"] - before[1]) / (row["step"] - before[0]))
-            before = row["step"], row["seconds"]
-    return found
+    return {**found._asdict(), "words": f"{found.words} left"}
 
 
 def last_checkpoint(story: Story, digest: Digest) -> dict[str, Any] | None:
@@ -172,7 +149,7 @@ def act(row: Row, before: Mapping[str, Any], digest: Digest) -> dict[str, Any]:
 
 def asked(row: Row) -> dict[str, Any]:
     what = {"guardian": f"guardian: {row.get('mode')}", "step": f"play {row.get('rounds')} rounds",
-            "fork": f"fork from step {row.get('checkpoint')}"}.get(row["do"], row["do"])  # fmt: skip
+            "fork": f"fork from step {row.get('checkpoint')}", "resume": "go on"}.get(row["do"], row["do"])  # fmt: skip
     if row["do"] == "set":
         what = ", ".join(f"{name} → {short(value)}" for name, value in row["knobs"].items())
     refused = f"refused: {row['refused']}" if "refused" in row else ""

@@ -28,7 +28,8 @@ def principal(real: Tensor) -> Tensor:
     centred = real - real.mean(0)
     directions = torch.linalg.svd(centred, full_matrices=False).Vh[:2].T
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
-    return directions * largest.sign()
+    signed: Tensor = directions * largest.sign()
+    return signed
 
 
 def charted(real: Tensor, fake: Tensor, directions: Tensor) -> dict[str, Any]:

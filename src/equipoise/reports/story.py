@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from equipoise.config import Data, Degrade, Domains, Pairs, Pictures, TrainConfig, read
 from equipoise.figures import Measured, Row, final, history, meaning
 from equipoise.recipes import RECIPES
-from equipoise.reports import verdict
+from equipoise.reports import pace, verdict
 from equipoise.reports.looks import over
 from equipoise.reports.settings import assignments, departures
 from equipoise.runs import folder
@@ -144,12 +144,13 @@ def what_will_happen(story: Story) -> str:
 
 
 def left(story: Story) -> str:
-    """The time that is left, at the speed so far."""
+    """The time that is left, at the speeds so far."""
     step, seen = story.reached
-    pace = [row["ms_per_step"] for row in story.clock if "ms_per_step" in row]
-    if not (pace and seen):
-        return ""
-    return f", and needs about {duration(pace[-1] / 1000 * step * (story.config.images / seen - 1))} more"
+    steps = step * (story.config.images / seen - 1) if seen else 0.0
+    if found := pace.left(story.clock, steps):
+        return f", and needs {found.words} more"
+    each = [row["ms_per_step"] for row in story.clock if "ms_per_step" in row]
+    return f", and needs about {duration(each[-1] / 1000 * steps)} more" if each and steps else ""
 
 
 def trend(story: Story) -> list[str]:

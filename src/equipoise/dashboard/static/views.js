@@ -35,7 +35,8 @@ function field(context, { n, logits }, width, height) {  // row by row from belo
   logits.forEach((value, i) => {
     context.globalAlpha = 0.55 * (value - least) / range;
     const column = i % n, row = Math.floor(i / n);
-    context.fillRect(column * width / n, (n - 1 - row) * height / n, width / n + 1, height / n + 1);
+    const x = Math.round(column * width / n), y = Math.round((n - 1 - row) * height / n);  // no two overlap
+    context.fillRect(x, y, Math.round((column + 1) * width / n) - x, Math.round((n - row) * height / n) - y);
   });
   context.globalAlpha = 1;
 }
