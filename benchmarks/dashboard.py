@@ -99,7 +99,7 @@ def stream_bytes(here: str) -> int:
     where = urlsplit(here)
     connection = HTTPConnection(where.hostname or "", where.port or 80, timeout=60)
     connection.request("GET", f"{where.path}/live")
-    answer, total, got = connection.getresponse(), 0, set()
+    answer, total, got = connection.getresponse(), 0, set[bytes]()
     while len(got) < 2:
         line = answer.readline()
         total += len(line)
