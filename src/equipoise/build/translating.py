@@ -92,7 +92,8 @@ def others(y: Tensor, styles: int) -> Tensor:
 
 def restyling_drawn(form: Form, part: Source, device: torch.device) -> Callable[[Game], Lines]:
     """A function that writes a few sentences of a part, and below each what became of it."""
-    assert (vocabulary := form.vocabulary) is not None
+    vocabulary = form.vocabulary
+    assert vocabulary is not None
     x, y, _ = dealt_of("restyle", form, mixed(part, CASES))
     asked, said = others(y, form.classes), vocabulary.lines(x)
 
