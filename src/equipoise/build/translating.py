@@ -92,12 +92,13 @@ def others(y: Tensor, styles: int) -> Tensor:
 
 def restyling_drawn(form: Form, part: Source, device: torch.device) -> Callable[[Game], Lines]:
     """A function that writes a few sentences of a part, and below each what became of it."""
-    assert form.vocabulary is not None
+    vocabulary = form.vocabulary
+    assert vocabulary is not None, "rules.speaking pairs these nets with sentences"
     x, y, _ = dealt_of("restyle", form, mixed(part, CASES))
-    asked, said = others(y, form.classes), form.vocabulary.lines(x)
+    asked, said = others(y, form.classes), vocabulary.lines(x)
 
     def drawn(game: Game) -> Lines:
-        made = form.vocabulary.lines(game.sampler(x.to(device), asked.to(device)))
+        made = vocabulary.lines(game.sampler(x.to(device), asked.to(device)))
         rows = zip(y.tolist(), said, asked.tolist(), made, strict=True)
         return Lines([
             line for own, one, other, told in rows
