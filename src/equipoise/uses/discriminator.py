@@ -19,6 +19,7 @@ from equipoise.config import (
     Nets,
     RecordNets,
     ResNet,
+    Restyler,
     StyleGAN2,
     TrainConfig,
     Translation,
@@ -136,7 +137,7 @@ def company(nets: Nets) -> int:
             return nets.group - 1
         case RecordNets():
             return BATCH - 1  # it sees the mean of its batch
-        case R3GAN() | ResNet() | FastGAN() | Translation() | Language():
+        case R3GAN() | ResNet() | FastGAN() | Translation() | Language() | Restyler():
             return 0
         case other:
             assert_never(other)
