@@ -93,7 +93,7 @@ def others(y: Tensor, styles: int) -> Tensor:
 def restyling_drawn(form: Form, part: Source, device: torch.device) -> Callable[[Game], Lines]:
     """A function that writes a few sentences of a part, and below each what became of it."""
     vocabulary = form.vocabulary
-    assert vocabulary is not None
+    assert vocabulary is not None, "rules.speaking pairs these nets with sentences"
     x, y, _ = dealt_of("restyle", form, mixed(part, CASES))
     asked, said = others(y, form.classes), vocabulary.lines(x)
 
