@@ -73,9 +73,8 @@ class Toured:
     def kept(self) -> bool:
         """Whether all that was promised was seen."""
         collapse = any(symptom in COLLAPSE for symptom in self.named)
-        return (
-            self.covered == self.mended == 8 and self.broken < 8 and collapse and self.same_bits and self.digits == 10
-        )
+        rescued = collapse and self.broken <= LEFT and self.mended >= SAVED
+        return self.covered == 8 and rescued and self.digits == 10 and self.same_bits
 
 
 def demo(
