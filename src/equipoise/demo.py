@@ -44,7 +44,7 @@ DIGITS = ("kimg=150", *BY_PIXELS)
 BROKEN = "stacked-digits-ns"  # a game without a penalty, which collapses
 STACKS = 10_000  # samples whose modes are counted
 WATCHED = (
-    "guardian.every_kimg=3.2", "record.every_kimg=3.2", "samples.every_kimg=16", "save.every_kimg=160", *BY_PIXELS,
+    "guardian.every_kimg=3.2", "record.every_kimg=3.2", "samples.every_kimg=3.2", "save.every_kimg=16", *BY_PIXELS,
 )  # fmt: skip
 SHORT_KIMG = 80  # what the tour plays of it: by then 84 modes or more in 20 seeds (T3 of results/guardian.jsonl)
 EVERY_KIMG = 6.4  # looks of the rescue
