@@ -44,7 +44,7 @@ DIGITS = ("kimg=150", *BY_PIXELS)
 BROKEN = "stacked-digits-ns"  # a game without a penalty, which collapses
 STACKS = 10_000  # samples whose modes are counted
 WATCHED = (
-    "guardian.every_kimg=3.2", "record.every_kimg=3.2", "samples.every_kimg=16", "save.every_kimg=160", *BY_PIXELS,
+    "guardian.every_kimg=3.2", "record.every_kimg=3.2", "samples.every_kimg=3.2", "save.every_kimg=16", *BY_PIXELS,
 )  # fmt: skip
 SHORT_KIMG = 80  # what the tour plays of it: by then 84 modes or more in 20 seeds (T3 of results/guardian.jsonl)
 EVERY_KIMG = 6.4  # looks of the rescue
@@ -73,9 +73,8 @@ class Toured:
     def kept(self) -> bool:
         """Whether all that was promised was seen."""
         collapse = any(symptom in COLLAPSE for symptom in self.named)
-        return (
-            self.covered == self.mended == 8 and self.broken < 8 and collapse and self.same_bits and self.digits == 10
-        )
+        rescued = collapse and self.broken <= LEFT and self.mended >= SAVED
+        return self.covered == 8 and rescued and self.digits == 10 and self.same_bits
 
 
 def demo(
