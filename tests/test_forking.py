@@ -21,7 +21,7 @@ def test_a_fork_is_the_same_run_and_with_another_knob_another(tiny, tmp_path):
     other = fork(run, step, requests=[Set(id="f", who="fork", knobs={"d_lr": 0.0})])
     assert other.path == tmp_path / f"run_from-{step}"
     launch.resume(other.path)
-    assert [row["knobs"] for row in folder.rows(other.events) if row["kind"] == "change"] == [{"d_lr": 0.0}]
+    assert {"d_lr": 0.0} in [row["knobs"] for row in folder.rows(other.events) if row["kind"] == "change"]
     assert differences(final_state(run.path)["game.D"], final_state(other.path)["game.D"])
 
 
