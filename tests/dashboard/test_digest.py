@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from equipoise.cli.following import follow, sparkline
 from equipoise.dashboard.digest import Digest
 from equipoise.dashboard.library import Library
 from equipoise.dashboard.shown import shown
@@ -147,3 +148,13 @@ def test_the_page_imports_no_torch():
     faces = "equipoise.dashboard.server, equipoise.cli.watch, equipoise.cli.following"
     code = f"import sys, {faces}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_terminal_is_told_the_same(recorded, capsys):
+    run = recorded("run", events=[*signals(50), FINDING, look(45, ["total collapse"])])
+    follow(run, 1.0, once=True)
+    told = capsys.readouterr().out
+    assert "! collapsing" in told
+    assert "▁▁▁▂▂" in told
+    assert sparkline([0.0] * 100 + [1.0] * 100, 4) == "▁▁██"
+    assert sparkline([3.0, 3.0]) == "▁▁"
