@@ -97,11 +97,11 @@ def opened(names: Sequence[LoggerName], run: RunFolder, config: Mapping[str, Any
 def one(name: LoggerName, run: RunFolder, config: Mapping[str, Any]) -> Logger:
     match name:
         case "tensorboard":
-            from lightning_fabric.loggers import TensorBoardLogger
+            from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
             return TensorBoardLogger(run.logs, name=name)
         case "csv":
-            from lightning_fabric.loggers import CSVLogger
+            from lightning_fabric.loggers.csv_logs import CSVLogger
 
             return CSVLogger(run.logs, name=name, flush_logs_every_n_steps=1)
         case "wandb":
