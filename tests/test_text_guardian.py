@@ -66,6 +66,7 @@ def collapsing(monkeypatch):
     monkeypatch.setattr(TextGAN, "rewards", rewarded)
 
 
+@pytest.mark.slow
 def test_a_collapse_is_named_and_brought_back(file, tmp_path, monkeypatch):
     collapsing(monkeypatch)
     left = played(file, tmp_path / "left", "watch")
