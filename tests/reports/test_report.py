@@ -107,7 +107,7 @@ def everything():
 
 
 SECTIONS = ["Figures", "Figures over time", "Samples over time", "Modes, and nearest training images",
-            "What was changed, and what came of it", "Signals of the game", "What happened", "Settings",
+            "What the guardian saw", "What was changed, and what came of it", "Signals of the game", "What happened", "Settings",
             "How to repeat it"]  # fmt: skip
 
 
