@@ -107,8 +107,8 @@ def everything():
 
 
 SECTIONS = ["Figures", "Figures over time", "Samples over time", "Modes, and nearest training images",
-            "What was changed, and what came of it", "Signals of the game", "What happened", "Settings",
-            "How to repeat it"]  # fmt: skip
+            "What the guardian saw", "What was changed, and what came of it", "Signals of the game",
+            "What happened", "Settings", "How to repeat it"]  # fmt: skip
 
 
 @pytest.fixture
