@@ -169,11 +169,11 @@ def test_a_folder_becomes_a_folder_in_which_nothing_is_written_twice(trained, tm
     (tmp_path / "photos").mkdir()
     for name in ("a.png", "a.bmp", "b.png"):
         Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "photos" / name)
-    translate(trained("cut").path, Path("photos"), None, None, None, False, "last")
+    translate(trained("cut").path, Path("photos"), None, None, None, False, None, "last")
     assert sorted(path.name for path in Path("translated").iterdir()) == ["a.png", "b.png"]
     told = " ".join(capsys.readouterr().err.split())
     assert "a.png: translated/a.png is the translation of another" in told and "2 translated" in told
-    translate(trained("cut").path, Path("photos/b.png"), None, None, None, False, "last")
+    translate(trained("cut").path, Path("photos/b.png"), None, None, None, False, None, "last")
     assert Path("translated.png").is_file()
 
 

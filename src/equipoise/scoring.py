@@ -45,7 +45,7 @@ from equipoise.streams import Stream
 
 SAMPLES = 10_000
 DEFAULT = tuple(  # the others take minutes, or a partner, or are asked for by name
-    name for name in FAMILIES if name not in (*OF_PIXELS, *OF_TEXT, "privacy", "records")
+    name for name in FAMILIES if name not in (*OF_PIXELS, *OF_TEXT, "style", "privacy", "records")
 )
 
 

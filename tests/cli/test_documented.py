@@ -58,7 +58,15 @@ def fenced(page: Path) -> Iterator[Command]:
             for part in re.split(r"\s{2,}(?=equipoise )", line.strip().removeprefix("$ ")):
                 command = re.sub(r"^([A-Z_]+=\S+ )+", "", part)  # variables of the environment before it
                 if command.startswith("equipoise "):
-                    yield Command(tuple(shlex.split(uncommented(command))[1:]), f"{page.relative_to(ROOT)}: {part}")
+                    yield Command(
+                        before_redirection(shlex.split(uncommented(command))[1:]), f"{page.relative_to(ROOT)}: {part}"
+                    )
+
+
+def before_redirection(words: list[str]) -> tuple[str, ...]:
+    """Without what the shell keeps for itself: < in.txt > out.txt."""
+    ends = [i for i, word in enumerate(words) if word in ("<", ">")]
+    return tuple(words[: ends[0]] if ends else words)
 
 
 def uncommented(line: str) -> str:
@@ -109,14 +117,14 @@ TABLE: list[tuple[str, How]] = [  # the first that matches the whole command cou
     (r"train .*", Configured()),
     (r"resume \S+", Run()),
     (r"sample runs/\S+ -n \d+( -o \S+)?( --checkpoint best| --seed \d+)*", Run()),
-    (r"sample .*--(class|truncation|temperature|begin).*|sample runs/a -n 20|sample runs/a -n 5000 .*", OTHER),
+    (r"sample .*--(class|truncation|temperature|begin|bits).*|sample runs/a -n 20|sample runs/a -n 5000 .*", OTHER),
     (r"walk runs/a -o walk\.gif", Run()),
     (r"project .*", Parsed("searches for a minute; tests/uses/test_inversion.py does with fewer steps")),
     (r"directions .*--method sefa", OTHER),
     (r"judge runs/a photos/", Run()),
     (r"export runs/a --to safetensors .*", Run()),
     (r"export .*--to onnx.*", EXTRA),
-    (r"translate .*|lesion .*", OTHER),
+    (r"translate .*|lesion .*|restyle .*", OTHER),
     (r"evaluate runs/\S+", Run()),
     (r"evaluate (samples/|samples\.npz|features\.npy) --against (photos/|real\.npy)", Run()),
     (r"evaluate .*mnist\.npz.*", Parsed("MNIST is not shipped; tests/cli/test_evaluate.py has other parts of sets")),
@@ -182,7 +190,7 @@ def test_trainings_that_are_not_run_have_a_config(command):
     if given["time"]:
         assert seconds(given["time"]) > 0
     assert recipe in RECIPES
-    own = [text for text in given["settings"] or [] if not text.startswith(("data.", "freeze_d"))]
+    own = [text for text in given["settings"] or [] if not text.startswith(("data.", "freeze_d", "given."))]
     configured(recipe, settings=own)
 
 

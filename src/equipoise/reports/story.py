@@ -215,8 +215,12 @@ def asked(story: Story) -> str:
 
 
 def nets(config: TrainConfig) -> str:
-    return {"mlp": "an MLP", "dcgan": "a DCGAN", "r3gan": "an R3GAN", "resnet": "a ResNet", "stylegan2": "a StyleGAN2",
-            "fastgan": "a FastGAN", "translation": "a translator", "records": "a medGAN"}[config.nets.kind]  # fmt: skip
+    kind = config.nets.cell if config.nets.kind == "language" else config.nets.kind
+    return {
+        "mlp": "an MLP", "dcgan": "a DCGAN", "r3gan": "an R3GAN", "resnet": "a ResNet", "stylegan2": "a StyleGAN2",
+        "fastgan": "a FastGAN", "translation": "a translator", "records": "a medGAN", "lstm": "an LSTM",
+        "relational": "a relational memory", "transformer": "a transformer", "restyler": "a restyler",
+    }[kind]  # fmt: skip
 
 
 def data(source: Data) -> str:
