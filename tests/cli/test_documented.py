@@ -114,6 +114,7 @@ TABLE: list[tuple[str, How]] = [  # the first that matches the whole command cou
     (r"train .*--dry-run.*", Run()),
     (STEPS, Run()),
     (r"train dcgan --data photos/( --time \S+)?", Run()),
+    (r"train .*given\.path=.*", Parsed("needs weights that do not come with it; tests/encoders/test_perception.py")),
     (r"train .*", Configured()),
     (r"resume \S+", Run()),
     (r"sample runs/\S+ -n \d+( -o \S+)?( --checkpoint best| --seed \d+)*", Run()),
