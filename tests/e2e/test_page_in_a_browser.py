@@ -128,9 +128,17 @@ def page(browser: Any, address: str) -> Iterator[Any]:
 def until(page: Any, holds: str) -> None:
     """Waits; not by Playwright's own way, which the page's policy forbids as it should: it evaluates text."""
     began = time.monotonic()
-    while not page.evaluate(holds):
+    while not is_so(page, holds):
         assert time.monotonic() - began < PATIENCE_MS / 1000, holds
         page.wait_for_timeout(100)
+
+
+def is_so(page: Any, holds: str) -> bool:
+    """False, too, while the browser goes from one page to another, or what is asked about is not there yet."""
+    try:
+        return bool(page.evaluate(holds))
+    except playwright.Error:
+        return False
 
 
 def opened(page: Any, address: str) -> None:
