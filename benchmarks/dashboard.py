@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 from record import Record
 
 from equipoise.config import override
-from equipoise.dashboard.library import key_of
+from equipoise.dashboard.catalogue import key_of
 from equipoise.recipes import recipe
 from equipoise.runs.folder import RunFolder, rows
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from equipoise.cli.following import follow, sparkline
+from equipoise.dashboard.catalogue import Catalogue
 from equipoise.dashboard.digest import Digest
-from equipoise.dashboard.library import Library
 from equipoise.dashboard.shown import shown
 from equipoise.dashboard.tail import PIECE, Tail
 from equipoise.reports import diagnosis, story
@@ -139,7 +139,7 @@ def test_runs_are_listed_and_one_that_is_broken_does_no_harm(recorded):
     good = recorded("good", events=[*signals(50), FINDING, look(45, ["total collapse"])])
     bad = recorded("bad")
     bad.config.write_text('{"recipe": "digits", "kimg": "x", "seed": 0}')
-    lines = {line["name"]: line for line in Library(good.path.parent).told()}
+    lines = {line["name"]: line for line in Catalogue(good.path.parent).told()}
     assert (lines["good"]["word"], lines["good"]["mood"]) == ("collapsing", "bad")
     assert lines["bad"]["state"] == "unreadable"
 

@@ -14,8 +14,8 @@ import pytest
 import uvicorn
 from test_digest import signals
 
+from equipoise.dashboard.catalogue import key_of
 from equipoise.dashboard.guards import MOST
-from equipoise.dashboard.library import key_of
 from equipoise.dashboard.server import app, bound
 from equipoise.runs.folder import RunFolder
 

@@ -8,12 +8,12 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import uvicorn
-from fastapi import Body, FastAPI, HTTPException, Query, Request
+from fastapi import APIRouter, Body, FastAPI, HTTPException, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -21,9 +21,9 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.middleware.gzip import GZipMiddleware
 
 from equipoise.dashboard import panels
+from equipoise.dashboard.catalogue import Catalogue, shown_name
 from equipoise.dashboard.digest import Digest
 from equipoise.dashboard.guards import App, Guarded
-from equipoise.dashboard.library import Library, shown_name
 from equipoise.dashboard.shown import shown
 from equipoise.errors import ConfigError, EquipoiseError, MachineError
 from equipoise.requests import REQUEST, Fork, ask, reason
@@ -48,46 +48,60 @@ class Sent(NamedTuple):
 
 def app(home: Path, hosts: list[str], token: str) -> App:
     """The page of the runs below `home`, or of the run `home`."""
-    library, streams = Library(home), asyncio.Semaphore(STREAMS)
+    catalogue = Catalogue(home)
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     api.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    api.add_exception_handler(ConfigError, answered(404))
+    api.add_exception_handler(EquipoiseError, answered(409))
+    for routes in (pages(catalogue, home), live(catalogue), pictures(catalogue)):
+        api.include_router(routes)
+    api.add_middleware(GZipMiddleware, minimum_size=1000)
+    return Guarded(api, hosts, token)
+
+
+def answered(status: int) -> Callable[[Request, Exception], Response]:
+    return lambda request, error: JSONResponse({"error": str(error)}, status)
+
+
+def pages(catalogue: Catalogue, home: Path) -> APIRouter:
+    """What is read: the list, a comparison, a run."""
+    routes = APIRouter()
     templates = Environment(loader=PackageLoader("equipoise.dashboard"), autoescape=select_autoescape(default=True))
     templates.policies["json.dumps_kwargs"] = {"sort_keys": False}
 
     def page(template: str, **facts: Any) -> HTMLResponse:
         return HTMLResponse(templates.get_template(template).render(**facts))
 
-    @api.exception_handler(ConfigError)
-    def unknown(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, 404)
-
-    @api.exception_handler(EquipoiseError)
-    def failed(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, 409)
-
-    @api.get("/")
+    @routes.get("/")
     def index() -> Response:
-        runs = library.runs()
+        runs = catalogue.runs()
         if len(runs) == 1 and next(iter(runs.values())).path == home:
             return RedirectResponse(f"/runs/{next(iter(runs))}")
         return page("runs.html", home=home.name or str(home))
 
-    @api.get("/api/runs")
+    @routes.get("/api/runs")
     def listed() -> Any:
-        return {"runs": library.told()}
+        return {"runs": catalogue.told()}
 
-    @api.get("/api/compare")
+    @routes.get("/api/compare")
     def compared(run: Annotated[list[str], Query(max_length=20)]) -> Any:
-        return library.compared(run)
+        return catalogue.compared(run)
 
-    @api.get("/runs/{key}")
+    @routes.get("/runs/{key}")
     def one(key: str) -> Response:
-        run = library.find(key)
-        return page("run.html", key=key, name=shown_name(run), panels=panels.told(), several=len(library.runs()) > 1)
+        run, several = catalogue.find(key), len(catalogue.runs()) > 1
+        return page("run.html", key=key, name=shown_name(run), panels=panels.told(), several=several)
 
-    @api.get("/runs/{key}/live")
-    async def live(key: str, request: Request) -> Response:
-        digest = await run_in_threadpool(library.digest, key)
+    return routes
+
+
+def live(catalogue: Catalogue) -> APIRouter:
+    """What goes to and fro while a run plays."""
+    routes, streams = APIRouter(), asyncio.Semaphore(STREAMS)
+
+    @routes.get("/runs/{key}/live")
+    async def stream(key: str) -> Response:
+        digest = await run_in_threadpool(catalogue.digest, key)
         if streams.locked():
             raise HTTPException(503, "too many pages are open.")
 
@@ -98,31 +112,36 @@ def app(home: Path, hosts: list[str], token: str) -> App:
 
         return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
-    @api.get("/runs/{key}/samples/{step}/{net}")
-    def samples(key: str, step: int, net: str) -> Response:
-        run = library.find(key)
-        name = "real" if net == "real" else f"{PICTURES.get(net, 'step')}-{step:09d}"
-        return drawn(run.samples / f"{name}.png")
-
-    @api.get("/runs/{key}/missing/{step}")
-    def missing(key: str, step: int) -> Response:
-        return drawn(library.find(key).missing_modes(step))
-
-    @api.get("/runs/{key}/bins")
-    def bins(key: str) -> Response:
-        return drawn(library.find(key).bins)
-
-    @api.get("/runs/{key}/view")
-    def view(key: str) -> Response:
-        return drawn(library.find(key).view)
-
-    @api.post("/runs/{key}/ask")
+    @routes.post("/runs/{key}/ask")
     def asked(key: str, wish: Annotated[dict[str, Any], Body()]) -> Any:
-        run = library.find(key)
+        run = catalogue.find(key)
         return {"id": forked(run, wish) if wish.get("do") == "fork" else passed_on(run, wish)}
 
-    api.add_middleware(GZipMiddleware, minimum_size=1000)
-    return Guarded(api, hosts, token)
+    return routes
+
+
+def pictures(catalogue: Catalogue) -> APIRouter:
+    """What a run has drawn."""
+    routes = APIRouter()
+
+    @routes.get("/runs/{key}/samples/{step}/{net}")
+    def samples(key: str, step: int, net: str) -> Response:
+        name = "real" if net == "real" else f"{PICTURES.get(net, 'step')}-{step:09d}"
+        return drawn(catalogue.find(key).samples / f"{name}.png")
+
+    @routes.get("/runs/{key}/missing/{step}")
+    def missing(key: str, step: int) -> Response:
+        return drawn(catalogue.find(key).missing_modes(step))
+
+    @routes.get("/runs/{key}/bins")
+    def bins(key: str) -> Response:
+        return drawn(catalogue.find(key).bins)
+
+    @routes.get("/runs/{key}/view")
+    def view(key: str) -> Response:
+        return drawn(catalogue.find(key).view)
+
+    return routes
 
 
 async def told(digest: Digest) -> AsyncIterator[str]:

@@ -21,7 +21,7 @@ from equipoise.words import interval, number, sentence
 OPEN = 8  # digests that are kept, those that were asked for last
 
 
-class Library:
+class Catalogue:
     """`home` holds runs, or is one itself. Runs go by a key that is made of their name, whatever stands in it."""
 
     def __init__(self, home: Path):
