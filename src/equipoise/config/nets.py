@@ -173,7 +173,23 @@ class Translation(Section):
         return self
 
 
-class Language(Section):
+class OfSentences(Section):
+    """What the nets of sentences have in common: no norms between samples, and the weights that torch begins with."""
+
+    @property
+    def g_norm(self) -> Norm:
+        return "none"
+
+    @property
+    def d_norm(self) -> Norm:
+        return "none"
+
+    @property
+    def init(self) -> Init:
+        return "torch"
+
+
+class Language(OfSentences):
     """Nets of sentences: G says token after token, D reads them by convolutions."""
 
     kind: Literal["language"] = "language"
@@ -189,18 +205,6 @@ class Language(Section):
     d_filters: int = Field(100, ge=1)  # of each width, 2 to 5 tokens
     conditioning: Literal["none", "projection"] = "none"
 
-    @property
-    def g_norm(self) -> Norm:
-        return "none"
-
-    @property
-    def d_norm(self) -> Norm:
-        return "none"
-
-    @property
-    def init(self) -> Init:
-        return "torch"
-
     @model_validator(mode="after")
     def parts_fit(self) -> Language:
         if self.g_width % self.heads and self.cell != "lstm":
@@ -212,7 +216,7 @@ class Language(Section):
         return self
 
 
-class Restyler(Section):
+class Restyler(OfSentences):
     """Nets that tell a sentence in another style. `transformer`: the Style Transformer, whose D reads words; `aligned`:
     the cross-aligned autoencoder, whose D looks at the states in which G tells."""
 
@@ -234,18 +238,6 @@ class Restyler(Section):
     def conditioning(self) -> Literal["none"]:
         """It is told styles, whatever else."""
         return "none"
-
-    @property
-    def g_norm(self) -> Norm:
-        return "none"
-
-    @property
-    def d_norm(self) -> Norm:
-        return "none"
-
-    @property
-    def init(self) -> Init:
-        return "torch"
 
     @model_validator(mode="after")
     def parts_fit(self) -> Restyler:
