@@ -27,5 +27,7 @@ def two_styles() -> Path:
             for who in ("the", "this", "our", "my") for place in ("place", "food", "staff", "room", "bar")
             for word in words
         ]  # fmt: skip
-        (folder / f"{style}.txt").write_text("\n".join(lines * 2), encoding="utf-8")
+        aside = folder / f".{style}-{os.getpid()}"  # another process of the tests may be reading
+        aside.write_text("\n".join(lines * 2), encoding="utf-8")
+        aside.replace(folder / f"{style}.txt")
     return folder

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from equipoise.processes import ALONE, Processes, together
 from equipoise.recipes import recipe
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import rows
+from forked import end_of, forked
 from made_up import OF_TEXT, two_styles
 
 CPU = torch.device("cpu")
@@ -110,16 +112,15 @@ def play_beside(case: str, steps: int, rank: int, meeting: Path) -> None:
 
 
 def two(case: str, steps: int, meeting: Path) -> list[dict[str, list[torch.Tensor]]]:
-    command = [sys.executable, __file__, case, str(steps)]
-    both = [subprocess.Popen([*command, str(rank), str(meeting)]) for rank in range(2)]
-    assert [process.wait(120) for process in both] == [0, 0]
+    both = [forked(partial(play_beside, case, steps, rank, meeting)) for rank in range(2)]
+    assert [end_of(process) for process in both] == [0, 0]
     return [torch.load(meeting / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 @pytest.mark.parametrize("case", NORM_FREE)
 def test_two_processes_stay_equal_to_the_bit_and_take_the_first_step_of_one(case, lesions_file, tmp_path):
     shutil.copy(lesions_file, tmp_path / "lesions.npz")
-    first, second = two(case, 50, tmp_path)
+    first, second = two(case, 20, tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(first["weights"], second["weights"], strict=True))
     alone = played(case, 1, ALONE, tmp_path)
     apart = [(a - b).abs().max().item() for a, b in zip(first["gradients"], alone["gradients"], strict=True)]
@@ -222,10 +223,10 @@ def test_a_killed_process_ends_all_and_leaves_a_checkpoint_to_go_on_from(victim,
 
 
 def test_a_run_of_two_stops_politely_and_resumes_to_the_bits_of_one_not_stopped(tiny, tmp_path):
-    whole, whole_run = training(tiny, tmp_path, 1000, devices=2)
+    whole, whole_run = training(tiny, tmp_path, 500, devices=2)
     assert whole.wait(120) == 0
     (tmp_path / "again").mkdir()
-    process, run = training(tiny, tmp_path / "again", 1000, devices=2)
+    process, run = training(tiny, tmp_path / "again", 500, devices=2)
     wait_for_checkpoints(process, run, 1)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
@@ -243,7 +244,3 @@ def test_one_process_speaks_for_all(tiny, tmp_path):
     assert told.count("2 x cpu") == told.count("finished") == 1
     assert read(run / "config.json").machine.devices == 2
     assert json.loads((run / "lock").read_text())["pid"] == process.pid
-
-
-if __name__ == "__main__":
-    play_beside(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))

@@ -28,6 +28,7 @@ from equipoise.onlookers import Onlookers
 from equipoise.progress import Reporter
 from equipoise.runs import checkpoint, events
 from equipoise.runs.folder import RunFolder
+from forked import end_of, forked
 
 
 class Cut(Exception):
@@ -119,29 +120,40 @@ def assert_equal_runs(a: Path, b: Path) -> None:
     assert files_that_differ(a, b) == []
 
 
-def killed_in_mid_run(config: TrainConfig, run: Path) -> None:
-    """Trains in another process, which is sent SIGKILL after its second checkpoint."""
-    file = run.with_suffix(".yaml")
-    write(config, file)
-    command = [sys.executable, "-m", "equipoise.cli.main", "train", "--config", str(file), "--out", str(run)]
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+def killed_at(images: int) -> launch.Watch:
+    """Ends the process, as the power's failing would, once `images` were seen."""
+
+    def reporter(seen: int, signals: Mapping[str, float], news: str = "") -> None:
+        if seen >= images:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return watched_by(reporter)
+
+
+def test_a_killed_and_resumed_run_equals_one_never_killed(recipe_name, tiny, tmp_path):
+    config = tiny(recipe_name, steps=24)
+    launch.start(config, tmp_path / "whole")
+    # two steps after its fourth checkpoint; it may have played two updates of D at the time
+    process = forked(lambda: launch.start(config, tmp_path / "killed", watch=killed_at(8 * 18)))
+    assert end_of(process) == -signal.SIGKILL
+    launch.resume(tmp_path / "killed")
+    assert_equal_runs(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_command_killed_at_any_moment_goes_on_to_the_same_bits(tiny, tmp_path):
+    config, run = tiny("digits", steps=360), tmp_path / "killed"
+    launch.start(config, tmp_path / "whole")
+    write(config, tmp_path / "config.yaml")
+    command = [sys.executable, "-m", "equipoise.cli.main", "train", "--config", str(tmp_path / "config.yaml")]
+    process = subprocess.Popen([*command, "--out", str(run)], stderr=subprocess.DEVNULL)
     while len(list((run / "checkpoints").glob("step-*"))) < 2:
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-
-
-QUICK = ("mlp", "dcgan", "records")  # nets whose steps take a millisecond or two: more of them, to be killed among
-
-
-def test_a_killed_and_resumed_run_equals_one_never_killed(recipe_name, tiny, tmp_path):
-    config = tiny(recipe_name, steps=360 if tiny(recipe_name).nets.kind in QUICK else 90)
-    launch.start(config, tmp_path / "whole")
-    killed_in_mid_run(config, tmp_path / "killed")
-    assert not (tmp_path / "killed" / "model.safetensors").exists(), "the run was over before it was killed"
-    launch.resume(tmp_path / "killed")
-    assert_equal_runs(tmp_path / "whole", tmp_path / "killed")
+    assert not (run / "model.safetensors").exists(), "the run was over before it was killed"
+    launch.resume(run)
+    assert_equal_runs(tmp_path / "whole", run)
 
 
 @pytest.mark.parametrize("cut", [8, 80, 240, 472], ids=["step 1", "at a checkpoint", "half way", "near the end"])
@@ -219,7 +231,7 @@ def test_losing_any_registered_entry_is_noticed(name, tiny, tmp_path):
     controller = LOSSES[name]
     # cut between two looks, and after one that found something
     watched = ["guardian.every_kimg=0.1", "guardian.mode=on"] if controller is guardian else []
-    config = tiny(name, *watched, *SLIM.get(name, []))
+    config = tiny(name, *watched, *SLIM.get(name, []), steps=60 if controller is guardian else 32)
     launch.start(config, tmp_path / "whole", controller=controller())
     _, state, manifest = interrupted(config, tmp_path / "cut", controller)
     (tmp_path / "fresh").mkdir()
