@@ -45,6 +45,18 @@ def test_a_day_with_a_trained_generator(equipoise, run):
     assert Path("sampler.py").exists() and Path("generator.safetensors").exists()
 
 
+def test_samples_of_16_bits_are_those_of_8_in_finer_levels(equipoise, run):
+    assert equipoise("sample", "run", "-n", "3", "-o", "coarse.npy")[0] == 0
+    code, _, told = equipoise("sample", "run", "-n", "3", "--bits", "16", "-o", "fine.npz")
+    assert (code, "no data.window was given" in told, "not for diagnosis" in told) == (0, True, True)
+    with np.load("fine.npz", allow_pickle=False) as held:
+        fine = held["x"]
+    assert fine.dtype == np.uint16
+    coarse = np.load("coarse.npy", allow_pickle=False)[..., 0]
+    assert np.abs(fine / 65535 - coarse / 255).max() <= 0.51 / 255
+    assert len(np.unique(fine)) > len(np.unique(coarse)), "in more levels than a byte has"
+
+
 def test_names_in_capitals_mean_the_same_files(equipoise, run):
     assert equipoise("sample", "run", "-n", "2", "-o", "grid.PNG")[0] == 0
     assert equipoise("sample", "run", "-n", "2", "-o", "two.NPZ")[0] == 0
@@ -137,6 +149,8 @@ def test_fine_tuning_from_the_command_line(equipoise, run):
         (["export", "run", "-o", "sampler.py"], 2, ["another with -o"]),
         (["sample", "run", "--mix", "2"], 2, ["nets.kind=mlp has none"]),
         (["sample", "run", "--mix", "2", "--truncation", "0.5"], 2, ["--mix and --truncation"]),
+        (["sample", "run", "--bits", "12"], 2, ["samples have 8 bits or 16"]),
+        (["sample", "run", "--bits", "16", "--latent", "a.npz"], 2, ["--bits 16 does not go together with --latent"]),
         (["sample", "run", "--latent", "nowhere.npz"], 5, ["nowhere.npz"]),
         (["sample", "run", "--latent", "a.npz", "-n", "64"], 2, ["-n would change nothing beside --latent"]),
         (["sample", "run", "--latent", "a.npz", "--seed", "0", "--class", "0"], 2, ["--class and --seed would"]),
