@@ -158,3 +158,10 @@ def test_a_terminal_is_told_the_same(recorded, capsys):
     assert "▁▁▁▂▂" in told
     assert sparkline([0.0] * 100 + [1.0] * 100, 4) == "▁▁██"
     assert sparkline([3.0, 3.0]) == "▁▁"
+
+
+def test_rows_of_another_shape_are_passed_over(recorded):
+    odd = [{"kind": "calibration"}, {"kind": "finding"}, {"kind": "look", "seen": "?", "signals": {}, "shares": []}]
+    digest = read_all(recorded("run", events=[*odd, *signals(2), look(2)]))
+    assert sorted(row["kind"] for row in digest.rows) == ["look", "signals"]
+    assert digest.looks.last("vendi") == 1

@@ -143,12 +143,19 @@ def event(answer: Any) -> tuple[str, Any]:
 
 
 def test_runs_compare_or_the_page_says_why_not(recorded):
-    one, two = (recorded(name, f"seed={i}", events=signals(3)) for i, name in enumerate(("one", "two")))
+    events = [{**row, "d_accuracy": row["d_loss"]} for row in signals(3)]
+    one, two = (recorded(name, f"seed={i}", events=events[: 3 - i]) for i, name in enumerate(("one", "two")))
     with served(one.path.parent) as port:
         query = "&".join(f"run={key_of(run.path)}" for run in (one, two))
         status, _, body = asked(port, "GET", f"/api/compare?{query}")
         assert status == 200
-        assert "no final figures" in json.loads(body)["error"]
+        found = json.loads(body)
+        assert "no final figures" in found["error"]
+        charts = {chart["title"]: chart["lines"] for chart in found["charts"]}
+        assert charts.keys() == {"How often D is right", "Losses"}, "what only one of them has is not compared"
+        first, second = charts["How often D is right"]
+        assert (first["name"], first["x"], first["y"]) == ("one", [0.1, 0.2, 0.3], [0.3333, 0.6667, 1.0])
+        assert (second["name"], second["x"], second["y"]) == ("two", [0.1, 0.2], [0.3333, 0.6667])
 
 
 def test_a_run_that_does_not_play_is_not_asked(recorded):

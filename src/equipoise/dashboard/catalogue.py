@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from equipoise.dashboard import panels
 from equipoise.dashboard.digest import Digest
 from equipoise.errors import ConfigError, EquipoiseError
 from equipoise.figures import meaning
@@ -76,13 +77,15 @@ class Catalogue:
         return found
 
     def compared(self, keys: Sequence[str]) -> dict[str, Any]:
-        """The final figures of runs, by settings, as `equipoise compare` tells them; or why they do not compare."""
+        """The final figures of runs, by settings, as `equipoise compare` tells them, or why they do not compare; and
+        charts of the first OPEN of them over one another."""
         runs = self.runs()
-        chosen = [runs[key] for key in dict.fromkeys(keys) if key in runs]
+        chosen = {key: runs[key] for key in dict.fromkeys(keys) if key in runs}
+        charts = panels.overlaid({shown_name(runs[key]): self.whole(key) for key in list(chosen)[:OPEN]})
         try:
-            found = comparison.compare(chosen)
+            found = comparison.compare(list(chosen.values()))
         except EquipoiseError as error:
-            return {"error": str(error)}
+            return {"error": str(error), "charts": charts}
         rows = []
         for name, each in found.figures.items():
             title, better, _ = meaning(name)
@@ -91,7 +94,15 @@ class Catalogue:
                 cell["verdict"] = apart.verdict
             rows.append({"name": sentence(title), "better": better, "cells": cells})
         arms = [{"name": arm.name, "seeds": ", ".join(map(str, arm.runs))} for arm in found.arms]
-        return {"arms": arms, "rows": rows, "notes": [sentence(note) for note in found.notes]}
+        return {"arms": arms, "rows": rows, "notes": [sentence(note) for note in found.notes],
+                "charts": charts}  # fmt: skip
+
+    def whole(self, key: str) -> Digest:
+        """Of all that the run has written so far."""
+        digest = self.digest(key)
+        while digest.refresh():
+            pass
+        return digest
 
 
 def line(key: str, run: RunFolder) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import from_json
@@ -86,16 +87,18 @@ class Digest:
                 self.steps.add([row["seen"] / 1000 for row in signals], signals)
 
     def keep(self, row: Row) -> None:
-        self.count += 1
+        """A row of another shape than ours is passed over, as a line that is none."""
         kind = str(row.get("kind"))
-        self.kept.setdefault(kind, deque(maxlen=FEWER.get(kind, KEPT))).append((self.count, row))
-        match kind:
-            case "finding":
-                self.newest[row["symptom"]] = (self.count, row)
-            case "calibration":
-                self.calibration = Calibration.from_json({k: v for k, v in row.items() if k != "kind"})
-            case "look" if self.curves:
-                self.looks.add([row["seen"] / 1000], [{**row["signals"], **self.derived(row)}])
+        with suppress(KeyError, TypeError, ValueError):
+            match kind:
+                case "finding":
+                    self.newest[row["symptom"]] = (self.count + 1, row)
+                case "calibration":
+                    self.calibration = Calibration.from_json({k: v for k, v in row.items() if k != "kind"})
+                case "look" if self.curves:
+                    self.looks.add([row["seen"] / 1000], [{**row["signals"], **self.derived(row)}])
+            self.count += 1
+            self.kept.setdefault(kind, deque(maxlen=FEWER.get(kind, KEPT))).append((self.count, row))
 
     def derived(self, row: Row) -> dict[str, float]:
         """Of a look: how far samples fall short of reals, and how many bins they fill."""

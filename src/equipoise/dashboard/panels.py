@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from equipoise.figures import Figure, Measured, meaning
+from equipoise.dashboard.digest import Digest
+from equipoise.figures import Figure, Measured, history, meaning
 from equipoise.words import sentence
 
 Source = Literal["steps", "looks", "figures"]
@@ -124,6 +126,35 @@ def figures(measured: list[Measured], most: int = 300) -> list[dict[str, Any]]:
         told = "; ".join(words for words in (about, f"{better} is better" if better else "") if words)
         found.append({"key": name, "title": sentence(title), "about": sentence(told), "lines": lines})
     return found
+
+
+def overlaid(runs: Mapping[str, Digest]) -> list[dict[str, Any]]:
+    """Charts of several runs by name, a line each: what was measured of G's average, and the first curve of the charts
+    of balance, diversity and quality. A chart that only one of them has shows nothing beside it, and is left out."""
+    histories = {name: [one for one in history(digest.rows) if of_average(one)] for name, digest in runs.items()}
+    found: list[dict[str, Any]] = []
+    for figure in dict.fromkeys(name for all_of in histories.values() for one in all_of for name in one.figures):
+        title, better, about = meaning(figure)
+        told = "; ".join(words for words in (about, f"{better} is better" if better else "") if words)
+        points = {run: [(one.seen or 0, one.figures[figure]) for one in all_of if figure in one.figures]
+                  for run, all_of in histories.items()}  # fmt: skip
+        lines = [{"name": run, **line(those)} for run, those in points.items() if those]
+        found.append({"title": sentence(title), "about": sentence(told), "lines": lines})
+    for chart in (chart for panel in PANELS[:3] for chart in panel.charts):
+        key, called = next(iter(chart.curves.items()))
+        lines = []
+        for run, digest in runs.items():
+            given = (digest.steps if chart.source == "steps" else digest.looks).told([key])
+            if curve := given["curves"].get(key):
+                mean, low, high = curve if len(curve) == 3 else (curve[0],) * 3
+                lines.append({"name": run, "x": given["x"], "y": mean, "low": low, "high": high})
+        told = f"{sentence(called)}. {chart.about}"
+        found.append({"title": chart.title, "about": told, "lines": lines, "log": chart.log, "chance": chart.chance})
+    return [chart for chart in found if len(chart["lines"]) > 1]
+
+
+def of_average(one: Measured) -> bool:
+    return one.seen is not None and one.part == "validation" and one.net == "average"
 
 
 def line(points: list[tuple[int, Figure]]) -> dict[str, Any]:

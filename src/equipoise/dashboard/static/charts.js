@@ -2,6 +2,7 @@
 import { colour, element, number } from "./common.js";
 
 const HIGH = 190, DASHES = [[], [7, 4], [2, 4], [9, 3, 2, 3]];
+const dash = (i) => (i + Math.floor(i / 4)) % 4;  // sixteen lines that differ
 const sync = uPlot.sync("time");
 export const time = { max: 1, marks: [] };  // of all charts; marks: {x, label, kind}
 const all = new Set();
@@ -62,6 +63,12 @@ export class Chart {
     if (this.seen) this.draw();
   }
 
+  lay(lines) {  // lines of {x, y, low, high}, each over an x of its own
+    const x = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
+    const placed = (line, values) => { const at = new Map(line.x.map((each, i) => [each, values[i]])); return x.map((each) => at.get(each) ?? null); };
+    this.set(x, lines.map((line) => [placed(line, line.y), placed(line, line.low), placed(line, line.high)]));
+  }
+
   draw() {
     this.stale = false;
     if (!this.data || this.box.hidden) return;
@@ -74,7 +81,7 @@ export class Chart {
     const series = [{}], bands = [];
     this.names.forEach((name, i) => {
       const stroke = colour(`--c${i % 4}`);
-      series.push({ stroke, width: 2, dash: DASHES[i % 4], spanGaps: true, points: { show: this.data[0].length < 40, size: 5 } });
+      series.push({ stroke, width: 2, dash: DASHES[dash(i)], spanGaps: true, points: { show: this.data[0].length < 40, size: 5 } });
       for (let k = 0; k < 2; k++) series.push({ stroke: "transparent", width: 0, spanGaps: true, points: { show: false } });
       bands.push({ series: [3 * i + 3, 3 * i + 2], fill: `${stroke}33` });
     });
@@ -100,8 +107,13 @@ export class Chart {
     this.legend.replaceChildren(...this.names.map((name, i) => {
       const column = this.data[3 * i + 1];
       const value = place == null ? column.findLast((each) => each != null) : column[place];
-      return this.there[i] && element("span", { class: `k${i % 4}` }, element("i", { class: `k${i % 4}` }), element("span", {}, `${name} `), element("b", {}, number(value)));
+      return this.there[i] && element("span", { class: `k${i % 4}` }, element("i", { class: `k${i % 4} d${dash(i)}` }), element("span", {}, `${name} `), element("b", {}, number(value)));
     }).filter(Boolean));
+  }
+
+  static clear() {  // other runs are chosen
+    for (const chart of all) if (chart.plot) chart.plot.destroy();
+    all.clear();
   }
 
   static redraw() {  // another theme, or other marks

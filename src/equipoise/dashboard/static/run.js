@@ -60,9 +60,7 @@ function drawFigures() {  // those with an interval, one chart each
       const names = figure.lines.map((line) => line.name);
       figures.set(figure.key, new Chart(figures.place, { title: figure.title, about: figure.about, names }));
     }
-    const x = [...new Set(figure.lines.flatMap((line) => line.x))].sort((a, b) => a - b);
-    const placed = (line, values) => { const at = new Map(line.x.map((each, i) => [each, values[i]])); return x.map((each) => at.get(each) ?? null); };
-    figures.get(figure.key).set(x, figure.lines.map((line) => [placed(line, line.y), placed(line, line.low), placed(line, line.high)]));
+    figures.get(figure.key).lay(figure.lines);
   }
 }
 

@@ -1,4 +1,5 @@
 // Many runs: listed, searched, compared.
+import { Chart, time } from "./charts.js";
 import { element, token } from "./common.js";
 
 const body = document.querySelector("#runs tbody"), search = document.getElementById("search");
@@ -42,10 +43,18 @@ async function read() {
   setTimeout(read, document.hidden ? 15000 : 3000);
 }
 
+function drawCharts(place, told) {  // runs over one another
+  Chart.clear();
+  place.replaceChildren();
+  time.max = Math.max(1, ...told.flatMap((chart) => chart.lines.flatMap((line) => line.x)));
+  for (const chart of told) new Chart(place, { ...chart, names: chart.lines.map((line) => line.name) }).lay(chart.lines);
+}
+
 async function compare() {
   const found = await (await fetch(`/api/compare?${[...chosen].map((key) => `run=${key}`).join("&")}`)).json();
   const section = document.getElementById("compared"), place = section.querySelector(".scroll");
   section.hidden = false;
+  drawCharts(section.querySelector(".charts"), found.charts);
   section.querySelector("ul").replaceChildren(...(found.notes || []).map((note) => element("li", {}, note)));
   if (found.error) return place.replaceChildren(element("p", {}, found.error));
   const head = found.arms.map((arm) => element("th", {}, arm.name, element("br"), element("span", { class: "dim" }, `seeds ${arm.seeds}`)));
