@@ -22,6 +22,8 @@ def test_fit_sample_save_load(images, tmp_path):
     samples = gan.sample(5, seed=3)
     assert (samples.dtype, samples.shape) == (np.uint8, (5, 16, 16, 3))
     gan.save(tmp_path / "cats.safetensors")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "cats.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode, "it is to be shared"
     again = GAN.load(tmp_path / "cats.safetensors")
     assert np.array_equal(again.sample(5, seed=3), samples)
     assert np.array_equal(GAN.load(tmp_path / "run").sample(5, seed=3), samples)

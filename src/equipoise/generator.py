@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -145,8 +146,16 @@ class TrainedGenerator:
         try:
             weights = {name: tensor.contiguous() for name, tensor in self.G.state_dict().items()}
             save_file(weights | dict(constants), path, metadata={"equipoise": json.dumps(about)})
+            shared(path)
         except (OSError, SafetensorError) as error:
             raise StorageError(f"cannot write {path}: {error}.") from error
+
+
+def shared(path: Path) -> None:
+    """To be read by whom a new file may be read by: safetensors writes for its owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
 
 
 def from_file(path: Path) -> TrainedGenerator:
