@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from equipoise import build, launch
+from equipoise import build, forecast, launch
 from equipoise.config import TrainConfig, override
 from equipoise.generator import TrainedGenerator
 from equipoise.recipes import recipe
@@ -23,6 +23,7 @@ from equipoise.runs.folder import RunFolder
 from made_up import OF_TEXT, two_styles
 
 torch.set_num_threads(1)
+forecast.REHEARSAL_S = 0.02  # hundreds of short runs are not planned by it: none of their bits depends on its clock
 
 if "EQUIPOISE_CACHE" not in os.environ:  # one for all processes of the tests, and none of the user's own
     os.environ["EQUIPOISE_CACHE"] = tempfile.mkdtemp(prefix="equipoise-tests-")

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -156,15 +157,26 @@ def test_a_command_killed_at_any_moment_goes_on_to_the_same_bits(tiny, tmp_path)
     assert_equal_runs(tmp_path / "whole", run)
 
 
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory) -> Callable[[str], Path]:
+    """Runs that nothing happened to, by recipe."""
+
+    @cache
+    def played(name: str) -> Path:
+        path: Path = tmp_path_factory.mktemp("whole") / name
+        launch.start(tiny(name), path)
+        return path
+
+    return played
+
+
 @pytest.mark.parametrize("cut", [8, 80, 240, 472], ids=["step 1", "at a checkpoint", "half way", "near the end"])
 @pytest.mark.parametrize("name", ["stacked-digits", "dcgan"])
-def test_any_cut_point_gives_the_same_run(name, cut, tiny, tmp_path):
-    config = tiny(name)
-    launch.start(config, tmp_path / "whole")
+def test_any_cut_point_gives_the_same_run(name, cut, tiny, tmp_path, whole):
     with pytest.raises(Cut):
-        launch.start(config, tmp_path / "cut", watch=cut_at(cut))
+        launch.start(tiny(name), tmp_path / "cut", watch=cut_at(cut))
     launch.resume(tmp_path / "cut")
-    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+    assert_equal_runs(whole(name), tmp_path / "cut")
 
 
 @pytest.mark.parametrize("name", ["r3gan-xs", "dcgan"])
@@ -188,16 +200,14 @@ def test_a_cut_at_the_edge_of_an_epoch_gives_the_same_run(tiny, tmp_path):
     assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_a_run_stopped_by_a_signal_is_saved_and_resumes_to_the_same_bits(tiny, tmp_path):
-    config = tiny("stacked-digits")
-    launch.start(config, tmp_path / "whole")
+def test_a_run_stopped_by_a_signal_is_saved_and_resumes_to_the_same_bits(tiny, tmp_path, whole):
     with pytest.raises(Stopped) as stopped:
-        launch.start(config, tmp_path / "stopped", watch=stop_at(8 * 33))
+        launch.start(tiny("stacked-digits"), tmp_path / "stopped", watch=stop_at(8 * 33))
     assert stopped.value.exit_code == 143
     assert "equipoise resume" in str(stopped.value)
     assert checkpoint.latest(tmp_path / "stopped" / "checkpoints")[0].name == "step-000000034"
     launch.resume(tmp_path / "stopped")
-    assert_equal_runs(tmp_path / "whole", tmp_path / "stopped")
+    assert_equal_runs(whole("stacked-digits"), tmp_path / "stopped")
 
 
 def interrupted(
