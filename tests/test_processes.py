@@ -23,8 +23,9 @@ from equipoise.config import TrainConfig, override, read, write
 from equipoise.errors import ConfigError, MachineError
 from equipoise.processes import ALONE, Processes, together
 from equipoise.recipes import recipe
+from equipoise.requests import Guard, Pause, Resume, Set, Step, ask
 from equipoise.runs import checkpoint
-from equipoise.runs.folder import rows
+from equipoise.runs.folder import RunFolder, rows
 from forked import end_of, forked
 from made_up import OF_TEXT, two_styles
 
@@ -244,3 +245,22 @@ def test_one_process_speaks_for_all(tiny, tmp_path):
     assert told.count("2 x cpu") == told.count("finished") == 1
     assert read(run / "config.json").machine.devices == 2
     assert json.loads((run / "lock").read_text())["pid"] == process.pid
+
+
+def test_what_is_asked_of_two_processes_is_done_by_both(tiny, tmp_path):
+    process, run = training(tiny, tmp_path, 400, devices=2)
+    wait_for_checkpoints(process, run, 1)
+    wishes = [
+        Pause(id="a", who="page"), Guard(id="b", who="page", mode="on"), Set(id="c", who="page", knobs={"d_lr": 0.0}),
+        Step(id="d", who="page", rounds=3), Resume(id="e", who="page"),
+    ]  # fmt: skip
+    for wish in wishes:
+        ask(RunFolder(run).requests, wish)
+    assert process.wait(120) == 0, (tmp_path / "told").read_text()
+    asked = [row for row in rows(run / "events.jsonl") if row["kind"] == "request"]
+    assert [row["do"] for row in asked] == [wish.do for wish in wishes]
+    refused = {row["do"]: row["refused"] for row in asked if "refused" in row}
+    assert refused.keys() == {"guardian"} and "train with --guardian on" in refused["guardian"]
+    moved = [row for row in rows(run / "events.jsonl") if row["kind"] == "signals" and row["seen"] > asked[-1]["seen"]]
+    assert len(moved) > 2
+    assert {row["d_update_ratio"] for row in moved[1:]} == {0.0}, "a mean over both, neither of which moves D"
