@@ -50,7 +50,7 @@ class Classifier(nn.Module):
         return logits
 
     @torch.no_grad()
-    def classify(self, x: Tensor, chunk: int = 2000) -> Tensor:
+    def classify(self, x: Tensor, chunk: int = 500) -> Tensor:
         """The most likely class of each image [B]."""
         return torch.cat([self(part).argmax(1) for part in torch.split(x, chunk)])
 
