@@ -2,7 +2,8 @@
 
 Tasks, each with its success defined before the runs; see `TASKS`. Arms: `off` (watched, nothing is changed), `on`,
 `yoked` (the changes of another seed's `on` run, at its times), `random` (as many, of any kind, at any time),
-`always-on` (relativistic, R1, R2, DiffAugment from the start); on T7 `rollback-only`, too; on T2 and T3 `on` with a
+`always-on` (relativistic, R1, R2, DiffAugment from the start); on T7 `rollback-only`, too, and `crossed` (the changes
+of a run with another fault, which asks for the diagnosis; thought of after `yoked` was seen); on T2 and T3 `on` with a
 part of its ladder: only what is found in samples or only what is found in the game is treated, no pairing, no going
 back. All arms of a seed begin with the same weights and play the same number of real images, what is played again after
 going back included.
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -65,6 +66,7 @@ BATCH = 500  # samples drawn at a time
 ARMS = ("off", "on", "yoked", "random", "always-on")
 ABLATED = 6  # seeds of each ablation
 FAR = 1e9  # the distance of a generator that is no longer finite
+T = TypeVar("T")
 
 
 Endpoint = dict[str, float]
@@ -281,7 +283,7 @@ TASKS: Mapping[str, Task] = {
     ),
     **{
         f"T7 {fault}": Task(
-            injected, of_images, PATIENT, close(1.5), "distance", 6, (*ARMS, "rollback-only"), fault,
+            injected, of_images, PATIENT, close(1.5), "distance", 6, (*ARMS, "rollback-only", "crossed"), fault,
             first=300 if fault == "NaN in a gradient" else 200,
         )
         for fault in FAULTS
@@ -362,7 +364,7 @@ def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Sequence[
 
 def controller(arm: str, config: TrainConfig, onlookers: Onlookers, changes: Sequence[Row]) -> Controller | None:
     """`changes` are those of the pair."""
-    if arm == "yoked":
+    if arm in ("yoked", "crossed"):
         return Yoked(changes)
     if arm == "random":
         begun = sum("undone" not in row["reason"] for row in changes)
@@ -382,7 +384,7 @@ class Job(NamedTuple):
 
 def plan(first: int | None, seeds: int) -> Iterator[Job]:
     """`on` and `off` of all seeds first, because the other arms need them."""
-    for stage in (("on", "off"), ("always-on", "random", "yoked", "rollback-only"), tuple(ABLATIONS)):
+    for stage in (("on", "off"), ("always-on", "random", "yoked", "rollback-only", "crossed"), tuple(ABLATIONS)):
         for name, task in TASKS.items():
             count = seeds or (ABLATED if stage == tuple(ABLATIONS) else task.seeds)
             for seed in range(count):
@@ -391,9 +393,20 @@ def plan(first: int | None, seeds: int) -> Iterator[Job]:
 
 
 def pair_of(job: Job, jobs: Sequence[Job]) -> Job:
-    """The `on` run of the next seed, in a circle."""
-    seeds = sorted({other.seed for other in jobs if other.task == job.task and other.arm == "on"})
-    return job._replace(seed=seeds[(seeds.index(job.seed) + 1) % len(seeds)], arm="on")
+    """The `on` run of the next seed, in a circle; for `crossed` of the next fault, and the seed in the same place."""
+    seeds = seeds_of(job.task, jobs)
+    if job.arm != "crossed":
+        return job._replace(seed=following(job.seed, seeds), arm="on")
+    other = following(job.task, sorted(name for name, task in TASKS.items() if task.fault))
+    return Job(other, seeds_of(other, jobs)[seeds.index(job.seed)], "on")
+
+
+def seeds_of(task: str, jobs: Sequence[Job]) -> list[int]:
+    return sorted({job.seed for job in jobs if job.task == task and job.arm == "on"})
+
+
+def following(one: T, circle: Sequence[T]) -> T:
+    return circle[(circle.index(one) + 1) % len(circle)]
 
 
 def known(job: Job, rows: Mapping[Job, Row]) -> Row | None:
@@ -431,7 +444,7 @@ def main() -> None:
         if job not in rows:
             found = None if given.play_all else known(job, rows)
             pair = rows.get(pair_of(job, jobs))
-            if job.arm in ("yoked", "random") and pair is None:
+            if job.arm in ("yoked", "crossed", "random") and pair is None:
                 print(f"{job}: its pair was not played yet", flush=True)
                 continue
             found = found or prepared(job, given.shared, given.work, pair["changes"] if pair else (), judges)

@@ -99,7 +99,7 @@ def grouped(found: Mapping[str, Runs]) -> dict[str, list[str]]:
     return dict(groups)
 
 
-OTHERS = ("off", "random", "yoked", "patience", "patience, of both", "always-on", "rollback-only")
+OTHERS = ("off", "random", "yoked", "patience", "patience, of both", "always-on", "rollback-only", "crossed")
 
 
 def ends(task: Task, runs: Runs, other: str) -> list[tuple[Endpoint, Endpoint, Endpoint]]:
@@ -131,7 +131,7 @@ def pairs(found: Mapping[str, Runs], names: Sequence[str], other: str) -> list[t
 
 
 def successes(found: Mapping[str, Runs]) -> None:
-    arms = ("off", "on", "yoked", "random", "always-on", "rollback-only", *ABLATIONS)
+    arms = ("off", "on", "yoked", "random", "always-on", "rollback-only", "crossed", *ABLATIONS)
 
     def line(name: str) -> str:
         task, runs = TASKS[name], found[name]
