@@ -158,6 +158,16 @@ def test_runs_compare_or_the_page_says_why_not(recorded):
         assert (second["name"], second["x"], second["y"]) == ("two", [0.1, 0.2], [0.3333, 0.6667])
 
 
+def test_a_run_that_cannot_be_read_is_told_in_a_comparison(recorded):
+    one, two = (recorded(name, events=signals(3)) for name in ("one", "two"))
+    two.config.write_text(json.dumps(json.loads(two.config.read_text()) | {"batch": "many"}))
+    with served(one.path.parent) as port:
+        query = "&".join(f"run={key_of(run.path)}" for run in (one, two))
+        status, _, body = asked(port, "GET", f"/api/compare?{query}")
+        assert (status, json.loads(body)["charts"]) == (200, [])
+        assert "batch" in json.loads(body)["error"]
+
+
 def test_a_run_that_does_not_play_is_not_asked(recorded):
     run: RunFolder = recorded("run", events=signals(3))
     with served(run.path.parent) as port:

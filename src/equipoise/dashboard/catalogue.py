@@ -81,8 +81,9 @@ class Catalogue:
         charts of the first OPEN of them over one another."""
         runs = self.runs()
         chosen = {key: runs[key] for key in dict.fromkeys(keys) if key in runs}
-        charts = panels.overlaid({shown_name(runs[key]): self.whole(key) for key in list(chosen)[:OPEN]})
+        charts: list[dict[str, Any]] = []
         try:
+            charts = panels.overlaid([(shown_name(runs[key]), self.whole(key)) for key in list(chosen)[:OPEN]])
             found = comparison.compare(list(chosen.values()))
         except EquipoiseError as error:
             return {"error": str(error), "charts": charts}
@@ -99,17 +100,17 @@ class Catalogue:
 
     def whole(self, key: str) -> Digest:
         """Of all that the run has written so far."""
-        digest = self.digest(key)
-        while digest.refresh():
-            pass
-        return digest
+        return caught_up(self.digest(key))
+
+
+def caught_up(digest: Digest) -> Digest:
+    while digest.refresh():
+        pass
+    return digest
 
 
 def line(key: str, run: RunFolder) -> dict[str, Any]:
-    digest = Digest(run, curves=False)
-    while digest.refresh():
-        pass
-    story = digest.story()
+    story = caught_up(Digest(run, curves=False)).story()
     answer = verdict(story.events)
     newest = story.final or next((one for one in reversed(story.measured) if one.net == "average"), None)
     name, figure = next(iter(newest.figures.items())) if newest and newest.figures else ("", None)

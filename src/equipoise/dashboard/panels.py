@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -118,32 +118,28 @@ def figures(measured: list[Measured], most: int = 300) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     own = [one for one in measured if one.seen is not None and one.part == "validation"]
     for name in dict.fromkeys(name for one in own for name in one.figures):
-        title, better, about = meaning(name)
         lines = []
         for net in dict.fromkeys(one.net for one in own):
             points = [(one.seen or 0, one.figures[name]) for one in own if one.net == net and name in one.figures]
             lines.append({"name": called(net), **line(points[:: 1 + len(points) // most])})
-        told = "; ".join(words for words in (about, f"{better} is better" if better else "") if words)
-        found.append({"key": name, "title": sentence(title), "about": sentence(told), "lines": lines})
+        found.append({"key": name, **named(name), "lines": lines})
     return found
 
 
-def overlaid(runs: Mapping[str, Digest]) -> list[dict[str, Any]]:
-    """Charts of several runs by name, a line each: what was measured of G's average, and the first curve of the charts
+def overlaid(runs: Sequence[tuple[str, Digest]]) -> list[dict[str, Any]]:
+    """Charts of several (name, run), a line each: what was measured of G's average, and the first curve of the charts
     of balance, diversity and quality. A chart that only one of them has shows nothing beside it, and is left out."""
-    histories = {name: [one for one in history(digest.rows) if of_average(one)] for name, digest in runs.items()}
+    histories = [(name, [one for one in history(digest.rows) if of_average(one)]) for name, digest in runs]
     found: list[dict[str, Any]] = []
-    for figure in dict.fromkeys(name for all_of in histories.values() for one in all_of for name in one.figures):
-        title, better, about = meaning(figure)
-        told = "; ".join(words for words in (about, f"{better} is better" if better else "") if words)
-        points = {run: [(one.seen or 0, one.figures[figure]) for one in all_of if figure in one.figures]
-                  for run, all_of in histories.items()}  # fmt: skip
-        lines = [{"name": run, **line(those)} for run, those in points.items() if those]
-        found.append({"title": sentence(title), "about": sentence(told), "lines": lines})
+    for figure in dict.fromkeys(name for _, measured in histories for one in measured for name in one.figures):
+        points = [(run, [(one.seen or 0, one.figures[figure]) for one in measured if figure in one.figures])
+                  for run, measured in histories]  # fmt: skip
+        lines = [{"name": run, **line(those)} for run, those in points if those]
+        found.append({**named(figure), "lines": lines})
     for chart in (chart for panel in PANELS[:3] for chart in panel.charts):
         key, called = next(iter(chart.curves.items()))
         lines = []
-        for run, digest in runs.items():
+        for run, digest in runs:
             given = (digest.steps if chart.source == "steps" else digest.looks).told([key])
             if curve := given["curves"].get(key):
                 mean, low, high = curve if len(curve) == 3 else (curve[0],) * 3
@@ -151,6 +147,12 @@ def overlaid(runs: Mapping[str, Digest]) -> list[dict[str, Any]]:
         told = f"{sentence(called)}. {chart.about}"
         found.append({"title": chart.title, "about": told, "lines": lines, "log": chart.log, "chance": chart.chance})
     return [chart for chart in found if len(chart["lines"]) > 1]
+
+
+def named(figure: str) -> dict[str, str]:
+    title, better, about = meaning(figure)
+    told = "; ".join(words for words in (about, f"{better} is better" if better else "") if words)
+    return {"title": sentence(title), "about": sentence(told)}
 
 
 def of_average(one: Measured) -> bool:
