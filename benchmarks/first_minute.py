@@ -50,16 +50,16 @@ def toured(seed: int) -> dict[str, Any]:
 
 
 def resident(pid: int) -> int:
-    """kB of a process and its children now; pages that they share count for each (Linux)."""
+    """kB that a process and its children hold now; pages that they share, as the libraries, count once (Linux)."""
     return sum(held(each) for each in (pid, *children(pid)))
 
 
 def held(pid: int) -> int:
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:  # it is gone
         return 0
-    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")), 0)
+    return next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
 
 
 def children(pid: int) -> list[int]:

@@ -11,7 +11,9 @@ going back included.
 Endpoints are taken by nets that the guardian never uses: for digits the digits' judge, for images a classifier of
 another seed. At each of LOOKS looks both the endpoint and the Frechet distance in the features of a third classifier
 are noted; by the latter FID-patience chooses its checkpoint of `off` (it stops after three looks above 1.25 times the
-best).
+best). A judge is trained where the runs are played, and another kind of processor rounds otherwise: the same seed's net
+saw the same pictures at half the Frechet distance there. So no task that is judged by distances is played on two kinds
+of processors for one record; a second one has its own (--record), with all arms that are compared.
 
 Seeds 0 to 9 are for development: the thresholds, the ladder and the tasks were chosen on them (T2: 0 to 3, 100, 101;
 T3: 0, 1; T4: 0 to 2; T5: 0; T7: 100 to 104, on which it was seen that a run which is ill for most of its time forgot
@@ -38,7 +40,7 @@ from arms import ABLATIONS, LADDERS, AtRandom, Yoked, always_on
 from detection import HINGE
 from injection import FAULTS, SETTINGS, planted_at
 from judge import Judge
-from record import Record
+from record import Record, hardware
 from torch import Tensor, nn
 
 from equipoise import build, configuring, launch
@@ -442,6 +444,7 @@ def main() -> None:
             continue
         rows = {Job(**row["key"]): row for row in record.rows()}
         if job not in rows:
+            one_kind_of_processor(job.task, rows)
             found = None if given.play_all else known(job, rows)
             pair = rows.get(pair_of(job, jobs))
             if job.arm in ("yoked", "crossed", "random") and pair is None:
@@ -451,6 +454,17 @@ def main() -> None:
             record.append(job.key, **found)
             told = {"end": found["end"], "ended": found["ended"], "changes": len(found["changes"])}
             print(json.dumps(job.key | told), f"{found['seconds'] or math.nan:.0f} s", flush=True)
+
+
+def one_kind_of_processor(task: str, rows: Mapping[Job, Row]) -> None:
+    """Raises SystemExit where distances would be compared that do not compare."""
+    others = {row["hardware"] for job, row in rows.items() if job.task == task} - {hardware()}
+    if others and TASKS[task].value == "distance":
+        raise SystemExit(
+            f"{task} was played on {', '.join(sorted(others))}, and this is {hardware()}:\n"
+            "distances by judges of two kinds of processors do not compare.\n"
+            "Name another --record, and play all arms there."
+        )
 
 
 def prepared(job: Job, shared: Path, work: Path, changes: Sequence[Row], judges: dict[str, Judges]) -> Row:

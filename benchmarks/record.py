@@ -33,17 +33,20 @@ class Record:
         return any(row["key"] == dict(key) for row in self.rows())
 
     def append(self, key: Mapping[str, Any], **figures: Any) -> Row:
-        env = environment()
         row = {
             "key": dict(key), **figures,
-            "date": datetime.now().isoformat(timespec="minutes"), "commit": commit(),
-            "hardware": f"{env['processor']}, {env['cores']} cores, {env['cpu_capability']}",
-            "torch": env["packages"]["torch"],
+            "date": datetime.now().isoformat(timespec="minutes"), "commit": commit(), "hardware": hardware(),
+            "torch": environment()["packages"]["torch"],
         }  # fmt: skip
         RESULTS.mkdir(exist_ok=True)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         return row
+
+
+def hardware() -> str:
+    env = environment()
+    return f"{env['processor']}, {env['cores']} cores, {env['cpu_capability']}"
 
 
 def commit() -> str:

@@ -14,7 +14,7 @@ from equipoise.runs.folder import RunFolder
 
 
 def test_the_tour_trains_breaks_kills_counts_and_says_what_to_do_next(tmp_path, monkeypatch):
-    monkeypatch.setattr(tour, "PINNED", ["kimg=1.28", "guardian.n=60", *tour.PINNED])
+    monkeypatch.setattr(tour, "RING", [*tour.RING, "kimg=1.28", "guardian.n=60"])
     monkeypatch.setattr(tour, "DIGITS", [*tour.DIGITS, "kimg=1.28", "guardian.n=60"])
     monkeypatch.setattr(tour, "SHORT_KIMG", 1.28)
     monkeypatch.setattr(tour, "WATCHED", [*tour.WATCHED, "guardian.n=60"])

@@ -10,17 +10,19 @@ import sys
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from PIL import Image
 
 from equipoise import charts, generator, launch
 from equipoise.build import splits
-from equipoise.config import Digits, TrainConfig, override
+from equipoise.config import Digits, TrainConfig, override, write
 from equipoise.data.source import scaled
 from equipoise.data.toy import ring
 from equipoise.encoders.classifier import Classifier, accuracy, trained_classifier
@@ -40,7 +42,8 @@ PINNED = (  # on one thread the same counts each time; nobody judges, which woul
     "machine.threads=1", "machine.device=cpu", "machine.precision=fp32", "evaluate.metrics=[]",
 )  # fmt: skip
 BY_PIXELS = ("guardian.features=pixels", "guardian.n=300", *PINNED)  # no net has to learn first
-DIGITS = ("kimg=150", *BY_PIXELS)
+RING = ("kimg=224", *PINNED)
+DIGITS = ("kimg=112", *BY_PIXELS)
 BROKEN = "stacked-digits-ns"  # a game without a penalty, which collapses
 STACKS = 10_000  # samples whose modes are counted
 WATCHED = (
@@ -88,7 +91,7 @@ def demo(
         StorageError: when runs/ cannot be written.
     """
     say("1. A ring of eight narrow modes: does the generator find all of them?")
-    run = launch.start(seeded("ring", seed, *PINNED), place(home, "ring"), watch=watch)
+    run = launch.start(seeded("ring", seed, *RING), place(home, "ring"), watch=watch)
     covered, words = ring_verdict(run)
     say(words)
     say("2. Such a run is killed in the middle (SIGKILL), and resumed.")
@@ -235,11 +238,15 @@ def digits_verdict(run: RunFolder, judge: Classifier) -> tuple[int, str]:
 
 
 def killed_and_resumed(config: TrainConfig, home: Path | None) -> tuple[bool, str]:
-    """Plays a run whole, and again in a process that is killed, resumes that one, and compares: whether all is the
+    """Plays a run whole, and beside it in a process that is killed, resumes that one, and compares: whether all is the
     same to the bit, and what was seen."""
-    whole = launch.start(config, place(home, "whole"))
     killed = RunFolder(place(home, "killed"))
-    step = killed_at(whole.config, killed)
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as beside:
+        path = Path(folder) / "config.json"
+        write(config, path)
+        found = beside.submit(killed_at, path, killed)
+        whole = launch.start(config, place(home, "whole"))
+        step = found.result()
     launch.resume(killed.path)
     same = whole.events.read_bytes() == killed.events.read_bytes()
     digests = [hashlib.sha256(run.model.read_bytes()).hexdigest()[:16] for run in (whole, killed)]

@@ -82,7 +82,7 @@ class Ground:
         """The training samples, in their order, as they are or changed: each by its distance to the others."""
         here, train = centred(features, self.train)
         near = torch.cat([
-            distance.scatter(1, torch.arange(rows.start, rows.stop)[:, None], torch.inf).amin(1)
+            distance.scatter_(1, torch.arange(rows.start, rows.stop)[:, None], torch.inf).amin(1)
             for rows, distance in squared_distances(here, train)
         ])  # fmt: skip
         off, cell = nearest(features, self.bins.centres)
