@@ -25,7 +25,7 @@ def acgan() -> TrainConfig:
     """
     return TrainConfig(
         recipe="acgan",
-        kimg=150,
+        kimg=400,
         batch=128,
         data=Digits(),
         nets=MLP(z_dim=64, g_widths=(256, 256), d_widths=(256, 256), conditioning="auxiliary"),
