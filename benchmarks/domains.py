@@ -54,6 +54,10 @@ class Domains:
         self.given = {"A": (scaled(a), labels[:n]), "B": (scaled(b), labels[n : 2 * n])}
         held = {"A": test[2 * n : 3 * n].expand(-1, 3, -1, -1), "B": painted(test[3 * n : 4 * n], seed=3)}
         self.real = {name: scaled(part) for name, part in held.items()}
+        self.other = {
+            "A": scaled(test[4 * n : 5 * n].expand(-1, 3, -1, -1)),
+            "B": scaled(painted(test[4 * n :], seed=4)),
+        }
         self.held_labels = {"A": labels[2 * n : 3 * n], "B": labels[3 * n : 4 * n]}
         self.paths = {name: work / f"{name}.npz" for name in "AB"}
         for name, path in self.paths.items():
@@ -93,11 +97,11 @@ class Judges:
         }  # fmt: skip
 
     def controls(self, target: str) -> dict[str, dict[str, float]]:
-        source, real = "AB".replace(target, ""), self.domains.real[target]
+        source, other = "AB".replace(target, ""), self.domains.other[target]
         return {
             "untranslated": self.figures(target, self.domains.given[source][0]),
-            "one good picture": self.figures(target, real[:1].expand(TESTS, -1, -1, -1)),
-            "reals of other digits": self.figures(target, real),
+            "one good picture": self.figures(target, other[:1].expand(TESTS, -1, -1, -1)),
+            "reals of other digits": self.figures(target, other),
         }
 
 

@@ -63,13 +63,16 @@ def arms(weights: Path | None) -> dict[str, Arm]:
 
 
 def pairs(mri: Path, work: Path) -> Path:
-    """Pre-contrast and FLAIR, with the patient of each slice."""
+    """Pre-contrast and FLAIR, with the patient of each slice. Where a patient has no pre-contrast series, the set has
+    FLAIR in its place: these patients are left out."""
     path = work / "pre_flair.npz"
     if not path.exists():
         with np.load(mri, allow_pickle=False) as raw:
-            x, patient = raw["images"], raw["patient"]
+            x, patient = raw["images"], raw["patient"].reshape(-1)
+        same = (x[..., 0] == x[..., 1]).all((1, 2)) & x[..., 1].any((1, 2))
+        kept = ~np.isin(patient, np.unique(patient[same]))
         work.mkdir(parents=True, exist_ok=True)
-        np.savez(path, a=x[..., 0], b=x[..., 1], group=patient)
+        np.savez(path, a=x[kept, ..., 0], b=x[kept, ..., 1], group=patient[kept])
     return path
 
 
@@ -110,9 +113,9 @@ def patients(given: Tensor, path: Path) -> list[str]:
 
 
 def inside_psnr(made: Tensor, true: Tensor, head: Tensor) -> Tensor:
-    """In dB, of 255 levels. [N]."""
+    """In dB, of 255 levels. [N]; NaN where there is no head."""
     off = ((made - true) / 2).square() * head
-    return -10 * torch.log10(off.flatten(1).sum(1) / head.flatten(1).sum(1).clamp(min=1)).clamp(min=1e-10)
+    return -10 * torch.log10((off.flatten(1).sum(1) / head.flatten(1).sum(1)).clamp(min=1e-10))
 
 
 def inside_ssim(made: Tensor, true: Tensor, head: Tensor) -> Tensor:

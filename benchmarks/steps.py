@@ -44,7 +44,7 @@ CASES: dict[str, tuple[str, int, int, list[str]]] = {  # recipe, side of picture
     "small-diffaugment": ("small-diffaugment", 32, 32, []),
     "sngan": ("sngan", 32, 16, []),
     "sagan": ("sagan", 64, 4, []),
-    "biggan": ("biggan", 64, 4, []),
+    "biggan": ("biggan", 64, 4, ["nets.attention=32"]),
     "fastgan": ("fastgan", 64, 8, []),
     "stylegan2 without R1": ("stylegan2", 32, 16, ["knobs.r1=0"]),
     "stylegan2 with R1": ("stylegan2", 32, 16, ["knobs.r1_every=1"]),

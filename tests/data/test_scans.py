@@ -12,7 +12,7 @@ from equipoise import build, configuring
 from equipoise.cli import lesion, translation
 from equipoise.config import Arrays, Scans, Translation
 from equipoise.data import dicom
-from equipoise.data.scans import Window, measured, scans_at, shown, write
+from equipoise.data.scans import Window, measured, scans_at, shown, window_of, write
 from equipoise.data.source import Part
 from equipoise.errors import ConfigError, DataError
 from equipoise.generator import TrainedGenerator, from_file, write_levels
@@ -93,6 +93,48 @@ def test_there_and_back_keeps_spacing_window_bits_and_patient_and_says_synthetic
     assert after.SyntheticData == "YES" and "SYNTHETIC" in after.SeriesDescription and "DERIVED" in after.ImageType
     assert after.SeriesInstanceUID != before.SeriesInstanceUID and after.SOPInstanceUID != before.SOPInstanceUID
     assert "SyntheticData" not in before
+
+
+@pytest.mark.parametrize(
+    "key", ["PixelSpacing", "PatientID", "RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth",
+            "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness", "InstanceNumber", "SeriesInstanceUID"]
+)  # fmt: skip
+def test_an_element_that_is_empty_is_one_that_is_missing(tmp_path, key):
+    """As of series that were made anonymous."""
+    for i in range(2):
+        slice_at(tmp_path / f"{i}.dcm", "1", i, np.full((16, 16), i), **{key: None})
+    if key in ("PixelSpacing", "PatientID"):
+        with pytest.raises(DataError, match="how large its pixels are|PatientID is empty"):
+            scans_at(tmp_path)
+        return
+    (scan,) = scans_at(tmp_path)
+    assert scan.patient == "1" and len(scan.stored) == 2
+    assert (scan.slope, scan.intercept) == (1, 0 if key == "RescaleIntercept" else -1024)
+    assert (scan.window is None) == key.startswith("Window")
+
+
+def test_a_negative_is_shown_the_other_way_round_and_stored_as_it_was(tmp_path):
+    """MONOCHROME1, PS3.3 C.7.6.3.1.2: the least value is white."""
+    levels = np.arange(256, dtype=np.int16).reshape(16, 16) + 1000
+    slice_at(tmp_path / "a", "1", 0, levels)
+    slice_at(tmp_path / "b", "2", 0, levels, PhotometricInterpretation="MONOCHROME1")
+    positive, negative = scans_at(tmp_path)
+    for asked in (Window(-24, 231), None):
+        ours, theirs = (window_of(scan, asked, (0, 100)) for scan in (positive, negative))
+        seen = shown(negative.values(), theirs)
+        assert np.allclose(seen, -shown(positive.values(), ours), atol=1e-6)
+        assert (measured(seen, negative, theirs) == levels).all()
+    slice_at(tmp_path / "c", "2", 1, levels)
+    with pytest.raises(DataError, match="photometric"):
+        scans_at(tmp_path)
+
+
+def test_a_volume_with_holes_is_refused_and_told(tmp_path):
+    values = np.random.default_rng(0).normal(size=(6, 5, 4)).astype(np.float32)
+    values[0, 0, :3] = np.nan
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "sub-01.nii")
+    with pytest.raises(DataError, match=r"sub-01.nii holds 3 of 120 values that are no numbers"):
+        scans_at(tmp_path)
 
 
 def test_nifti_slices_are_axial_with_the_front_above(tmp_path):

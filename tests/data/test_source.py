@@ -1,10 +1,14 @@
 """Sources and splits: nothing is lost, nothing is shown twice, and the same samples are held out every time."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
 
-from equipoise.data.source import InMemory, Part, everything, near, scaled, split, to_uint8
+from equipoise.data.degraded import degraded, greyed
+from equipoise.data.sides import Coloured, Side
+from equipoise.data.source import InMemory, Part, everything, near, parted_by_group, scaled, split, to_uint8, whose
 from equipoise.errors import DataError
 
 PARTS = ("train", "validation", "test")
@@ -62,6 +66,18 @@ def test_too_few_samples_cannot_be_split(n):
 
 def test_all_parts_have_the_classes_of_the_whole():
     assert [part.classes for part in parts(split(numbered(10), torch.arange(10)))] == [10, 10, 10]
+
+
+def test_whose_a_sample_is_is_known_in_any_form_of_it():
+    patients = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+    pictures = InMemory(torch.zeros(8, 3, 16, 16, dtype=torch.uint8), torch.zeros(8), classes=2)
+    splits = parted_by_group(pictures, patients)
+    for part in parts(splits):
+        own = patients[part.indices]
+        spoilt = degraded(replace(splits, train=part), lambda x, at: greyed(x), "grey").train
+        for form in (part, Side(part, slice(1)), Coloured(Side(part, slice(1))), spoilt, Side(spoilt, slice(1))):
+            assert set(whose(form).tolist()) == set(own.tolist())
+    assert whose(Side(pictures, slice(1))) is None
 
 
 def test_a_source_knows_its_shape_and_classes():

@@ -105,6 +105,18 @@ def test_each_rule_finds_the_mask_that_breaks_it_and_no_other():
         list(broken(MaskRules(area_mm2=(0, 10)), round_one))
 
 
+def test_an_organ_counts_slice_by_slice():
+    mask, organ = np.zeros((3, 32, 32), bool), np.zeros((3, 32, 32), bool)
+    mask[1], organ[1] = disc(32, (16, 16), 5), disc(32, (16, 16), 12)
+    inside = MaskRules(inside=1)
+    lesions.require_rules(inside, mask, "m", organ, None)
+    lesions.require_rules(inside, mask, "m", organ[1:2], None)  # one for all slices
+    with pytest.raises(DataError, match="slice 1 of the mask m breaks the rules: 0% of it lie inside"):
+        lesions.require_rules(inside, mask, "m", organ.take([1, 0, 2], 0), None)
+    with pytest.raises(DataError, match="the organ has 2 x 32 x 32 pixels"):
+        lesions.require_rules(inside, mask, "m", organ[:2], None)
+
+
 def test_rules_are_read_from_a_file_and_a_wrong_name_is_told(tmp_path):
     (tmp_path / "r.yaml").write_text("area_mm2: [4, 400]\nparts: 1\n")
     assert rules_at(tmp_path / "r.yaml") == MaskRules(area_mm2=(4, 400), parts=1)

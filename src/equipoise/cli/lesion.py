@@ -23,7 +23,6 @@ from equipoise.data.scans import Scan, scans_at, write
 from equipoise.errors import ConfigError, DataError
 from equipoise.generator import TrainedGenerator
 from equipoise.uses import lesions, translating, walks
-from equipoise.uses.mask_rules import Mask
 
 FPS = 4  # stages a second
 NOTE = "Synthetic: not for diagnosis."
@@ -48,7 +47,7 @@ def add(
         raise ConfigError("--window is for scans, and a picture is as it is shown: leave it out.")
     picture, where = translating.one(scan), lesions.mask_at(mask)
     lesions.require_mask(where, (1, *picture.x.shape[1:]), mask.name)
-    lesions.require_rules(asked, where, mask.name, lesions.mask_at(organ)[0] if organ else None, None)
+    lesions.require_rules(asked, where, mask.name, lesions.mask_at(organ) if organ else None, None)
     target = out or Path("lesion.png")
     if target.resolve() == scan.resolve():
         raise ConfigError(f"-o {target} is the original, which would be overwritten: name another place.")
@@ -62,13 +61,15 @@ def into_scan(
     window: tuple[float, float] | None,
 ) -> None:  # fmt: skip
     scan, where = scan_of(scans_at(path), path), lesions.mask_at(mask)
-    fitting(scan, where, mask, rules, lesions.mask_at(organ)[0] if organ else None)
+    fitting(scan, where, mask, rules, lesions.mask_at(organ) if organ else None)
     seen = seen_by(scan, path, window)
     place = write(scan, lesions.in_scan(trained, scan, where, seen, screen.track), out)
     screen.say(f"{len(scan.stored)} slices of {scan.patient}: {place}. {NOTE}")
 
 
-def fitting(scan: Scan, mask: NDArray[np.bool_], path: Path, rules: MaskRules, organ: Mask | None = None) -> None:
+def fitting(
+    scan: Scan, mask: NDArray[np.bool_], path: Path, rules: MaskRules, organ: NDArray[np.bool_] | None = None
+) -> None:  # fmt: skip
     """Raises DataError for a mask that does not lie over the scan, or that breaks the rules."""
     lesions.require_mask(mask, scan.stored.shape, path.name)
     lesions.require_rules(rules, mask, path.name, organ, scan.spacing[1] * scan.spacing[2])

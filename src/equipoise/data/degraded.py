@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from equipoise.data.batches import Vary
-from equipoise.data.source import InMemory, Part, Shape, Source, Splits
+from equipoise.data.source import InMemory, Part, Shape, Source, Splits, View
 from equipoise.errors import DataError
 from equipoise.processes import ALONE, Processes
 from equipoise.streams import Stream
@@ -142,7 +142,7 @@ def greying(x: Tensor, places: Tensor) -> Tensor:
     return greyed(x)
 
 
-class Degraded:
+class Degraded(View):
     """Samples [Ca + C, H, W] of a source of pictures [C, H, W]: each spoilt, by the same draws whenever it is taken,
     and as it is. `name` stands for the way.
 
@@ -151,16 +151,11 @@ class Degraded:
     """
 
     def __init__(self, source: Source, spoil: Spoil, name: str):
-        self.source, self.spoil, self.name, self.classes = unlabelled(source), spoil, name, 0
+        super().__init__(unlabelled(source))
+        self.spoil, self.name, self.classes = spoil, name, 0
         channels, *size = source.shape
         self.given = spoil(torch.zeros(1, *source.shape), torch.zeros(1, dtype=torch.long)).shape[1]
         self.shape: Shape = (self.given + channels, *size)
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def expect(self, indices: Tensor) -> None:
-        self.source.expect(indices)
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         x, y = self.source.take(indices)
@@ -172,17 +167,12 @@ class Degraded:
         yield from self.source.identity(indices)
 
 
-class Unlabelled:
+class Unlabelled(View):
     """The samples of a source, without their classes: pairs have none."""
 
     def __init__(self, source: Source):
-        self.source, self.shape, self.classes = source, source.shape, 0
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def expect(self, indices: Tensor) -> None:
-        self.source.expect(indices)
+        super().__init__(source)
+        self.shape, self.classes = source.shape, 0
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         x, y = self.source.take(indices)
@@ -197,8 +187,8 @@ def unlabelled(source: Source) -> Source:
     match source:
         case InMemory(x=x):
             return InMemory(x)
-        case Part(source=whole, indices=indices):
-            return Part(unlabelled(whole), indices)
+        case Part(source=whole, indices=indices, groups=groups):
+            return Part(unlabelled(whole), indices, groups)
         case _:
             return source if not source.classes else Unlabelled(source)
 
@@ -213,8 +203,8 @@ def degraded(splits: Splits, spoil: Spoil, name: str) -> Splits:
 def spoilt(source: Source, spoil: Spoil, name: str) -> Source:
     """By the places in the whole of which it is a part, so that a sample is spoilt in one way in any part."""
     match source:
-        case Part(source=whole, indices=indices):
-            return Part(Degraded(whole, spoil, name), indices)
+        case Part(source=whole, indices=indices, groups=groups):
+            return Part(Degraded(whole, spoil, name), indices, groups)
         case _:
             return Degraded(source, spoil, name)
 
@@ -224,8 +214,8 @@ def unspoilt(source: Source) -> Source:
     match source:
         case Degraded(source=pictures):
             return pictures
-        case Part(source=Degraded(source=pictures), indices=indices):
-            return Part(pictures, indices)
+        case Part(source=Degraded(source=pictures), indices=indices, groups=groups):
+            return Part(pictures, indices, groups)
         case _:
             return source
 

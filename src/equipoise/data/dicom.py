@@ -36,7 +36,7 @@ def series(files: Iterable[Path], home: Path) -> list[Scan]:
     together: dict[str, list[tuple[Path, Any]]] = {}
     for file in found:
         header = opened(file)
-        together.setdefault(str(header.get("SeriesInstanceUID", file.parent)), []).append((file, header))
+        together.setdefault(str(held(header, "SeriesInstanceUID", file.parent)), []).append((file, header))
     return [scan(slices, home) for slices in together.values()]
 
 
@@ -57,6 +57,12 @@ def opened(path: Path) -> Any:
     return header
 
 
+def held(header: Any, key: str, usual: Any) -> Any:
+    """An element of a header, or the usual value where it is missing or empty, as in many that were made anonymous."""
+    found = header.get(key)
+    return usual if found is None or found == "" or (not isinstance(found, str) and np.size(found) == 0) else found
+
+
 def scan(slices: Sequence[tuple[Path, Any]], home: Path) -> Scan:
     """One series, from whatever order its files have."""
     slices = sorted(slices, key=lambda each: (place(each[1]), str(each[0])))
@@ -64,7 +70,7 @@ def scan(slices: Sequence[tuple[Path, Any]], home: Path) -> Scan:
     name = path.name if path == home or len(slices) == 1 else str(path.parent)
     headers = [header for _, header in slices]
     spacing = spacing_of(name, headers)
-    patient = str(first.get("PatientID", "")).strip()
+    patient = str(held(first, "PatientID", "")).strip()
     if not patient:
         raise DataError(
             f"{name} does not say whose it is (PatientID is empty).\n"
@@ -73,7 +79,8 @@ def scan(slices: Sequence[tuple[Path, Any]], home: Path) -> Scan:
     require_alike(name, headers)
     return Scan(
         name, patient, np.stack([pixels(file, header) for file, header in slices]), spacing,
-        float(first.get("RescaleSlope", 1)), float(first.get("RescaleIntercept", 0)), window(first), headers,
+        float(held(first, "RescaleSlope", 1)), float(held(first, "RescaleIntercept", 0)), window(first), headers,
+        negative=held(first, "PhotometricInterpretation", "") == "MONOCHROME1",
     )  # fmt: skip
 
 
@@ -90,38 +97,41 @@ def pixels(path: Path, header: Any) -> NDArray[Any]:
 
 def place(header: Any) -> float:
     """mm along the normal of the slices, or the number of the slice where no place is given."""
-    if "ImagePositionPatient" not in header or "ImageOrientationPatient" not in header:
-        return float(header.get("InstanceNumber", 0) or 0)
-    row, column = np.array(header.ImageOrientationPatient, float).reshape(2, 3)
-    return float(np.cross(row, column) @ np.array(header.ImagePositionPatient, float))
+    position, orientation = (held(header, f"Image{what}Patient", None) for what in ("Position", "Orientation"))
+    if position is None or orientation is None:
+        return float(held(header, "InstanceNumber", 0))
+    row, column = np.array(orientation, float).reshape(2, 3)
+    return float(np.cross(row, column) @ np.array(position, float))
 
 
 def spacing_of(name: str, headers: Sequence[Any]) -> tuple[float, float, float]:
     """mm. Raises DataError where a slice has none, or another one than the rest."""
-    rows, columns = require_spacing(name, [1, *headers[0].get("PixelSpacing", [])])[1:]
+    rows, columns = require_spacing(name, [1, *held(headers[0], "PixelSpacing", [])])[1:]
     for header in headers[1:]:
-        other = require_spacing(name, [1, *header.get("PixelSpacing", [])])[1:]
+        other = require_spacing(name, [1, *held(header, "PixelSpacing", [])])[1:]
         if not np.allclose(other, (rows, columns), rtol=SAME):
             raise DataError(
                 f"the slices of {name} have mixed spacings: {rows:g} x {columns:g} mm and {other[0]:g} x {other[1]:g} "
                 "mm.\nThey are no single scan: put each series into a folder, with a SeriesInstanceUID of its own."
             )
     gaps = np.diff([place(header) for header in headers])
-    between = float(np.median(gaps)) if len(gaps) and "ImagePositionPatient" in headers[0] else 0.0
-    return between or float(headers[0].get("SliceThickness", 0) or 0) or 1.0, rows, columns
+    placed = held(headers[0], "ImagePositionPatient", None) is not None
+    between = float(np.median(gaps)) if len(gaps) and placed else 0.0
+    return between or float(held(headers[0], "SliceThickness", 0)) or 1.0, rows, columns
 
 
 def require_alike(name: str, headers: Sequence[Any]) -> None:
     """Raises DataError where slices differ in what one scan has in common."""
     for key, what in (("Rows", "heights"), ("Columns", "widths"), ("PatientID", "patients"),
-                      ("RescaleSlope", "rescale slopes"), ("RescaleIntercept", "rescale intercepts")):  # fmt: skip
-        if len(kinds := {str(header.get(key, "")) for header in headers}) > 1:
+                      ("RescaleSlope", "rescale slopes"), ("RescaleIntercept", "rescale intercepts"),
+                      ("PhotometricInterpretation", "photometric interpretations")):  # fmt: skip
+        if len(kinds := {str(held(header, key, "")) for header in headers}) > 1:
             raise DataError(f"the slices of {name} differ in their {what}: {', '.join(sorted(kinds)[:3])}.")
 
 
 def window(header: Any) -> Window | None:
     """The first one that the file offers, which is the usual one."""
-    centre, width = (np.atleast_1d(header.get(key, [])) for key in ("WindowCenter", "WindowWidth"))
+    centre, width = (np.atleast_1d(held(header, key, [])) for key in ("WindowCenter", "WindowWidth"))
     if not len(centre) or not len(width) or float(width[0]) <= 1:
         return None
     return Window.centred(float(centre[0]), float(width[0]))

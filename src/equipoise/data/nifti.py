@@ -24,7 +24,7 @@ def scan(path: Path, home: Path) -> Scan:
     """Axial slices from the feet up, the patient's front above, right side on the left, as radiologists see them.
 
     Raises:
-        DataError: for a file that cannot be read, is no volume, or does not say how large its pixels are.
+        DataError: for a file that cannot be read, is no volume, holds NaN, or does not say how large its pixels are.
         MachineError: when nibabel is missing.
     """
     try:
@@ -43,6 +43,11 @@ def scan(path: Path, home: Path) -> Scan:
         right, front, up = (float(mm) for mm in upright.header.get_zooms()[:3])
     except (OSError, EOFError, ValueError, ImageFileError) as error:
         raise DataError(f"{path} cannot be read as NIfTI: {' '.join(str(error).split())[:80]}.") from error
+    if holes := int(values.size - np.isfinite(values).sum()):
+        raise DataError(
+            f"{name(path, home)} holds {holes:,} of {values.size:,} values that are no numbers (NaN, infinite).\n"
+            "Often that is what lies outside the body: set it to the value of air, or of black, first."
+        )
     slices = np.ascontiguousarray(values.transpose(2, 1, 0)[:, ::-1, ::-1])
     return Scan(name(path, home), patient(path, home), slices, (up, front, right), volume=image)
 

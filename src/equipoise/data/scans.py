@@ -44,6 +44,7 @@ class Scan:
     window: Window | None = None  # as the file asks to be shown
     headers: Sequence[Any] = ()  # of DICOM, one a slice
     volume: Any = None  # of NIfTI: the image as it was opened, which knows how its axes lie
+    negative: bool = False  # stored with the least value white, as some X-rays are (DICOM's MONOCHROME1)
 
     def values(self) -> Floats:
         """[D, H, W] in the scan's own unit."""
@@ -72,13 +73,17 @@ def measured(x: Floats, scan: Scan, window: Window) -> NDArray[Any]:
 
 
 def window_of(scan: Scan, window: Window | None, percentiles: tuple[float, float]) -> Window:
-    """What was asked for; otherwise from one percentile of the whole scan to another, as units of MRI mean nothing.
+    """What was asked for; otherwise from one percentile of the whole scan to another, as units of MRI mean nothing. Of
+    a negative the other way round: what is black has the largest values.
 
     Raises:
         DataError: for a scan of one value only.
     """
-    if window is not None:
-        return window
+    black, white = window or of_percentiles(scan, percentiles)
+    return Window(white, black) if scan.negative else Window(black, white)
+
+
+def of_percentiles(scan: Scan, percentiles: tuple[float, float]) -> Window:
     black, white = np.percentile(scan.values(), percentiles).tolist()
     if not white > black:
         raise DataError(

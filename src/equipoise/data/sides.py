@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equipoise.data import source as alone
 from equipoise.data.batches import Vary
-from equipoise.data.source import InMemory, Part, Shape, Source
+from equipoise.data.source import InMemory, Part, Shape, Source, View
 from equipoise.errors import DataError
 from equipoise.streams import Stream
 
@@ -85,20 +85,15 @@ class Unpaired:
         return self._order.argsort()[in_b]
 
 
-class Side:
+class Side(View):
     """One domain of such a set: some of its channels. It is told from the whole and from the other domain, so that what
     was seen in one is never remembered for another."""
 
     def __init__(self, source: Source, channels: slice):
-        self.source, self.classes = source, source.classes
+        super().__init__(source)
+        self.classes = source.classes
         self.channels = slice(*channels.indices(source.shape[0]))
         self.shape: Shape = (len(range(source.shape[0])[self.channels]), *source.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def expect(self, indices: Tensor) -> None:
-        self.source.expect(indices)
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         x, y = self.source.take(indices)
@@ -109,18 +104,13 @@ class Side:
         yield from self.source.identity(indices)
 
 
-class Coloured:
+class Coloured(View):
     """Grey pictures with three equal channels."""
 
     def __init__(self, source: Source):
-        self.source, self.classes = source, source.classes
+        super().__init__(source)
+        self.classes = source.classes
         self.shape: Shape = (3, *source.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def expect(self, indices: Tensor) -> None:
-        self.source.expect(indices)
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         x, y = self.source.take(indices)

@@ -92,6 +92,19 @@ class InMemory:
         return InMemory(self.x.to(device), self.y.to(device), self.classes)
 
 
+class View:
+    """All samples of a source, each in its place, in another form."""
+
+    def __init__(self, source: Source):
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def expect(self, indices: Tensor) -> None:
+        self.source.expect(indices)
+
+
 class Part:
     """Some samples of a source, in an order of their own: a view, not a copy. `groups` says whose each sample of the
     source is, [len(source)], where that is known."""
@@ -210,6 +223,8 @@ def whose(source: Source) -> Tensor | None:
         case Part(source=whole, indices=indices):
             inner = whose(whole)
             return None if inner is None else inner[indices]
+        case View(source=whole):
+            return whose(whole)
         case _:
             return None
 

@@ -17,7 +17,7 @@ from equipoise.games.terms import Term
 from equipoise.streams import Stream
 
 if TYPE_CHECKING:
-    from equipoise.games.gan import GAN, Call, Hand
+    from equipoise.games.gan import GAN, Hand
 
 PLACES = 256  # of each picture, at most (Park et al. 2020, arXiv:2007.15651, appendix)
 TEMPERATURE = 0.07
@@ -46,14 +46,14 @@ def of_G(game: GAN, hand: Hand) -> Iterator[Term]:
     if knobs.nce_identity:
         same = game.made(hand.real, hand.y, graph=True)
         yield Term("nce_identity", knobs.nce_identity, contrast(game, same, hand.real))
-    if knobs.features:
-        of_fake, of_real = hidden(game, hand.fake, hand, "fake"), hidden(game, hand.real, hand, "real")
-        matched = correspondences.feature_matching(of_fake, [f.detach() for f in of_real])
-        yield Term("features", knobs.features, matched.mean())
-    if knobs.style:
-        of_fake, of_real = hidden(game, hand.fake, hand, "fake"), hidden(game, hand.real, hand, "real")
-        styled = correspondences.style_statistics(of_fake, [f.detach() for f in of_real])
-        yield Term("style", knobs.style, styled.mean())
+    if knobs.features or knobs.style:
+        of_fake = hidden(game, hand.fake, hand)
+        with torch.no_grad():
+            of_real = hidden(game, hand.real, hand)
+        if knobs.features:
+            yield Term("features", knobs.features, correspondences.feature_matching(of_fake, of_real).mean())
+        if knobs.style:
+            yield Term("style", knobs.style, correspondences.style_statistics(of_fake, of_real).mean())
     if knobs.content or knobs.given_style:
         yield from perceived(game, hand)
 
@@ -92,8 +92,8 @@ def places_of(game: GAN, rows: int, columns: int) -> Tensor:
     return (corner + within) / torch.tensor([rows, columns])
 
 
-def hidden(game: GAN, x: Tensor, hand: Hand, call: Call) -> list[Tensor]:
-    """D's hidden maps."""
-    x, y = game.shown(x, hand.y, call)
+def hidden(game: GAN, x: Tensor, hand: Hand) -> list[Tensor]:
+    """D's hidden maps; of a fake and of its real under the same augmentation, or they would differ by that alone."""
+    x, y = game.shown(x, hand.y, "fake")
     with game.precision():
         return [f.float() for f in cast(Featured, game.D).features(x, y)]

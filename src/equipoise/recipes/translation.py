@@ -38,7 +38,8 @@ def pix2pix() -> TrainConfig:
 
 def cyclegan() -> TrainConfig:
     """Zhu et al. 2017 (arXiv:1703.10593): two residual generators, least squares, a cycle of weight 10, identity of
-    half of that, a pool of 50 fakes; Adam 2e-4 (.5, .999), the rate sinking over the second half.
+    half of that, a pool of 50 fakes; Adam 2e-4 (.5, .999), the rate sinking over the second half. The paper halves D's
+    loss alone, so G's half of `losses.least_squares` counts twice.
 
     Not measured.
     """
@@ -51,7 +52,9 @@ def cyclegan() -> TrainConfig:
         play="cycle",
         pool=50,
         optim=ADAM,
-        knobs=Knobs(loss="least-squares", g_lr=2e-4, d_lr=2e-4, cycle=10.0, identity=5.0, ema_halflife_kimg=1.0),
+        knobs=Knobs(
+            loss="least-squares", adversarial=2.0, g_lr=2e-4, d_lr=2e-4, cycle=10.0, identity=5.0, ema_halflife_kimg=1.0
+        ),
         schedules=dict(SINKING),
         evaluate=UNPAIRED,
     )
@@ -59,7 +62,7 @@ def cyclegan() -> TrainConfig:
 
 def cut() -> TrainConfig:
     """Park et al. 2020 (arXiv:2007.15651): one generator, whose patches are told by those that they were made from; the
-    same of what it makes of the other domain's own pictures; least squares, Adam 2e-4 (.5, .999).
+    same of what it makes of the other domain's own pictures; least squares as `cyclegan` has it, Adam 2e-4 (.5, .999).
 
     Not measured.
     """
@@ -71,7 +74,15 @@ def cut() -> TrainConfig:
         nets=Translation(blocks=6, contrast=256, init="xavier"),
         play="domains",
         optim=ADAM,
-        knobs=Knobs(loss="least-squares", g_lr=2e-4, d_lr=2e-4, nce=1.0, nce_identity=1.0, ema_halflife_kimg=1.0),
+        knobs=Knobs(
+            loss="least-squares",
+            adversarial=2.0,
+            g_lr=2e-4,
+            d_lr=2e-4,
+            nce=1.0,
+            nce_identity=1.0,
+            ema_halflife_kimg=1.0,
+        ),
         schedules=dict(SINKING),
         evaluate=UNPAIRED,
     )

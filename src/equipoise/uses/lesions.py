@@ -67,11 +67,16 @@ def require_mask(mask: NDArray[np.bool_], shape: Sequence[int], name: str) -> No
 
 
 def require_rules(
-    rules: MaskRules, mask: NDArray[np.bool_], name: str, organ: Mask | None, pixel_mm2: float | None
+    rules: MaskRules, mask: NDArray[np.bool_], name: str, organ: NDArray[np.bool_] | None, pixel_mm2: float | None
 ) -> None:  # fmt: skip
-    """Raises DataError for a mask that an expert would not take for a lesion's."""
+    """Raises DataError for a mask [D, H, W] that an expert would not take for a lesion's, and for an organ that is
+    neither of the same size nor one slice [1, H, W] for all."""
+    if organ is not None and organ.shape not in (mask.shape, (1, *mask.shape[1:])):
+        sizes = [" x ".join(map(str, sides)) for sides in (organ.shape, mask.shape)]
+        raise DataError(f"the organ has {sizes[0]} pixels (slices, rows, columns), and the mask {name} {sizes[1]}.")
     for i, one in enumerate(mask):
-        if one.any() and (why := list(broken(rules, one, organ, pixel_mm2))):
+        inside = None if organ is None else organ[i if len(organ) > 1 else 0]
+        if one.any() and (why := list(broken(rules, one, inside, pixel_mm2))):
             where = f"slice {i} of the mask {name}" if len(mask) > 1 else f"the mask {name}"
             raise DataError(f"{where} breaks the rules: {'; '.join(why)}.")
 
