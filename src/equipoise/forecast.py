@@ -276,7 +276,7 @@ def against_D(config: c.TrainConfig) -> c.TrainConfig:
     """Of sentences, the part in which G plays against D, if there is one: its rounds take longest."""
     if config.speech.imitates == 1:
         return config
-    return config.model_copy(update={"speech": config.speech.model_copy(update={"imitates": 0.0})})
+    return config.model_copy(update={"speech": config.speech.model_copy(update={"imitates": 0.0, "alone": 0.0})})
 
 
 def judging_s(onlookers: Onlookers) -> float:

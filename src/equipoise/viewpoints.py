@@ -148,12 +148,14 @@ class Viewpoint:
     def setting(self) -> Setting:
         """What a remedy must know of the game."""
         apart2, deviation = spread(self.reals.train)
-        nets = self.config.nets
+        nets, speech = self.config.nets, self.config.speech
+        speaks = self.form.vocabulary is not None
         return Setting(
             start=self.config.knobs, images=self.form.is_images,
             batch_norm=not isinstance(nets, c.R3GAN) and nets.d_norm == "batch",
             apart2=apart2, deviation=deviation,
-            imitates=round(self.config.speech.imitates * self.config.images) if self.form.vocabulary else None,
+            imitates=round(speech.imitates * self.config.images) if speaks else None,
+            plays=not speaks or speech.imitates < 1, soft=speaks and speech.imitates < 1 and speech.against == "gumbel",
             shares=self.shares,
         )  # fmt: skip
 

@@ -104,7 +104,7 @@ def test_an_element_that_is_empty_is_one_that_is_missing(tmp_path, key):
     for i in range(2):
         slice_at(tmp_path / f"{i}.dcm", "1", i, np.full((16, 16), i), **{key: None})
     if key in ("PixelSpacing", "PatientID"):
-        with pytest.raises(DataError, match="how large its pixels are|PatientID is empty"):
+        with pytest.raises(DataError, match=r"how large its pixels are|PatientID is empty"):
             scans_at(tmp_path)
         return
     (scan,) = scans_at(tmp_path)

@@ -65,14 +65,18 @@ def test_half_of_all_said_again_needs_no_better_time_before():
 def test_pictures_and_sentences_have_their_own_ladders():
     setting = Setting(Knobs(), images=False, batch_norm=False, apart2=1.0, deviation=1.0)
     assert ladder_of(setting) is LADDER and ladder_of(replace(setting, imitates=0)) is LADDER_OF_TEXT
-    colder = REMEDIES["colder"].turn(Case(Knobs(), setting, ()))
+    assert REMEDIES["colder"].turn(Case(Knobs(), setting, ())) is None, "by rewards there are no soft words"
+    imitates = replace(setting, plays=False)
+    assert REMEDIES["imitating"].turn(Case(Knobs(), imitates, ())) is None, "it does nothing else"
+    assert REMEDIES["imitating"].turn(Case(Knobs(), setting, ())).imitation > 0
+    colder = REMEDIES["colder"].turn(Case(Knobs(), replace(setting, soft=True), ()))
     assert colder.temperature == pytest.approx(1 / FIRMER)
     assert REMEDIES["imitating"].turn(Case(Knobs(imitation=2.0), setting, ())) is None
 
 
 def treated(imitates, history):
     """All changes, as a loop makes them."""
-    setting = Setting(Knobs(), False, False, 1.0, 1.0, imitates=imitates)
+    setting = Setting(Knobs(), False, False, 1.0, 1.0, imitates=imitates, soft=True)
     watch = Watch(of_sentences(), burn_in=0)
     treatment = Treatment(setting, watch, SEEN * len(history), LADDER_OF_TEXT)
     knobs, changes = Knobs(), []

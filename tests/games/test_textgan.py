@@ -114,6 +114,59 @@ def test_rewards_tell_the_token_that_decides():
     assert_close(played.rewards(fake, torch.zeros(2, dtype=torch.long)).round(), torch.tensor([[1.0] * 4, [0.0] * 4]))
 
 
+def test_a_sentence_that_is_over_has_its_own_reward_and_the_others_that_of_their_completions():
+    """D counts 3s: behind the end nothing can be added, before it whatever the average of G says."""
+
+    class CountsThrees(nn.Module):
+        def forward(self, x, y):
+            return (x == 3).sum(1).float()
+
+    played = game("policy")
+    played.D = CountsThrees()
+    fake, y = torch.tensor([[3, 0, 0, 0], [1, 3, 2, 0], [0, 0, 0, 0]]), torch.zeros(3, dtype=torch.long)
+    found = played.rewards(fake, y)
+    assert_close(found[0, 1:], torch.full((3,), 1.0).sigmoid())
+    assert_close(found[2], torch.full((4,), 0.0).sigmoid())
+    again, told = game("policy"), []
+    for t in range(1, LENGTH):
+        whole = [again.ema.net(again.noise(3), y, fake[:, :t]) for _ in range(2)]
+        told.append(torch.stack([played.D(x, y).sigmoid() for x in whole]).mean(0))
+    assert_close(found[:, :-1], torch.stack(told, 1))
+
+
+def test_D_learns_alone_before_G_moves():
+    played, reals = game("policy", imitates=BATCH), batches()
+    played.alone = 2 * BATCH
+    before = [p.clone() for p in (*played.G.parameters(), *played.D.parameters())]
+    moved = []
+    for _ in range(4):
+        signals = played.step(reals)
+        now = [p.clone() for p in (*played.G.parameters(), *played.D.parameters())]
+        of_G = len(list(played.G.parameters()))
+        moved.append(tuple(any(not torch.equal(*pair) for pair in zip(now[part], before[part], strict=True))
+                           for part in (slice(of_G), slice(of_G, None))))  # fmt: skip
+        before = now
+    assert moved == [(True, False), (False, True), (False, True), (True, True)]
+    assert "g_loss" in signals
+
+
+def test_G_imitates_as_many_times_as_fast_as_it_is_told():
+    steps = {}
+    for haste in (1.0, 10.0):
+        played = game(imitates=10**6)
+        played.g_opt, played.haste = optim.SGD(played.G.parameters(), 0.01), haste
+        before = next(played.G.parameters()).clone()
+        played.step(batches())
+        steps[haste] = (next(played.G.parameters()) - before).detach()
+    assert_close(steps[10.0], 10 * steps[1.0], rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.parametrize("views", [2, 4])
+def test_many_views_reward_by_their_mean(views):
+    played = game("policy", D=Discriminator(WORDS, LENGTH, embedding=8, views=views, filters=3, hidden=5))
+    assert played.step(batches())["reward"].isfinite()
+
+
 def test_the_slope_of_the_reward_has_no_bias():
     """All pairs of one-word sentences by their chances: the mean slope is that of the mean reward. With a baseline that
     includes the sentence itself it is half of it."""

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from equipoise import init
-from equipoise.nets.language import Discriminator, Generator, at_place
+from equipoise.nets.language import Discriminator, Generator, at_place, strongest
 
 WORDS, LENGTH = 7, 5
 CELLS = ("lstm", "relational", "transformer")
@@ -97,6 +97,19 @@ def test_d_reads_tokens_and_certain_chances_alike(views):
     assert of_tokens.shape == ((6,) if views == 1 else (6, views))
     assert_close(of_tokens, D(torch.nn.functional.one_hot(tokens, WORDS).float(), y))
     assert (of_tokens - D(tokens, 1 - y)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("views", [1, 4])
+def test_the_strongest_answers_are_those_of_the_convolution(views):
+    D = made(Discriminator(WORDS, LENGTH, embedding=8, views=views, filters=3, hidden=5))
+    seen = torch.randn(6, LENGTH, 8, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    for layer in D.filters:
+        apart = seen.unflatten(2, (-1, D.size)).transpose(1, 2)
+        ours, theirs = strongest(apart, layer), layer(seen[:, None]).relu().amax(2).transpose(1, 2)
+        assert_close(ours, theirs)
+        for a, b in zip(*(torch.autograd.grad(x.square().sum(), [seen, layer.weight]) for x in (ours, theirs)),
+                        strict=True):  # fmt: skip
+            assert_close(a, b)
 
 
 def test_weights_are_a_function_of_the_seed():

@@ -125,6 +125,8 @@ def of_sentences(
         against=config.speech.against,
         beta=config.speech.beta,
         rollouts=config.speech.rollouts,
+        alone=round(config.speech.alone * config.images),
+        haste=config.speech.haste,
         processes=processes,
     )
 

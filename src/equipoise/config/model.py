@@ -176,6 +176,8 @@ class Speech(Section):
     """How G learns sentences: see `games.textgan`; of it, restyling knows beta alone."""
 
     imitates: float = Field(1.0, ge=0, le=1)  # part of the run in which G imitates; the rest it plays against D
+    haste: float = Field(1.0, gt=0)  # of G's learning rate while it imitates: so many times knobs.g_lr
+    alone: float = Field(0.0, ge=0, le=1)  # part of the run, behind imitation, in which D learns and G waits
     against: Literal["gumbel", "policy"] = "gumbel"  # how it learns from D: RelGAN's way, or SeqGAN's
     beta: float = Field(100.0, ge=1)  # inverse temperature of soft words at the end; it begins with 1
     rollouts: int = Field(16, ge=1)  # of policy: completions of a sentence that is begun

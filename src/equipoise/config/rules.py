@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from equipoise.config.data import ColouredDigits, Domains, MadeUpRecords, Records, Sentences
 from equipoise.config.nets import DCGAN, MLP, R3GAN, Language, RecordNets, ResNet, Restyler, StyleGAN2, Translation
+from equipoise.knobs import Knobs
 
 if TYPE_CHECKING:
     from equipoise.config.model import TrainConfig
@@ -29,6 +30,34 @@ def mixing(config: TrainConfig, nets: MLP | DCGAN) -> None:
         )
 
 
+HEARD = {
+    "loss", "ls_targets", "g_lr", "d_lr", "beta2", "d_steps", "g_steps", "clip_norm", "clip_value", "ema_halflife_kimg",
+    "ema_ramp", "accumulate",
+}  # fmt: skip
+OF_SPEECH, OF_RESTYLING = {"imitation", "temperature"}, {"adversarial", "cycle", "identity"}
+
+
+def other(knobs: Knobs, usual: Knobs, name: str) -> bool:
+    return bool(getattr(knobs, name) != getattr(usual, name))
+
+
+def against_D(config: TrainConfig) -> None:
+    """Of G that speaks: how it learns from D."""
+    speech = config.speech
+    if speech.imitates == 1 or not isinstance(config.nets, Language):
+        return
+    if speech.imitates + speech.alone >= 1:
+        raise ValueError(
+            f"speech.imitates={speech.imitates:g} and speech.alone={speech.alone:g} leave G no time to play against D: "
+            "less of either"
+        )
+    if speech.against == "policy" and config.knobs.loss == "relativistic":
+        raise ValueError(
+            "speech.against=policy rewards G by D's probability of real, and under knobs.loss=relativistic a logit "
+            "alone means nothing: take nonsaturating"
+        )
+
+
 def speaking(config: TrainConfig) -> None:
     """Of sentences, which have nets and a game of their own."""
     if isinstance(config.data, Sentences) != isinstance(config.nets, Language | Restyler):
@@ -41,6 +70,18 @@ def speaking(config: TrainConfig) -> None:
     if not isinstance(config.data, Sentences):
         return
     restyles = isinstance(config.nets, Restyler)
+    heard = HEARD | (OF_RESTYLING if restyles else OF_SPEECH)
+    usual = Knobs(loss=config.knobs.loss)
+    if deaf := [name for name in Knobs.model_fields if name not in heard and other(config.knobs, usual, name)]:
+        raise ValueError(
+            f"{', '.join(f'knobs.{name}' for name in deaf)} would change nothing of sentences: leave it out"
+        )
+    if config.knobs.loss == "wasserstein":
+        raise ValueError(
+            "knobs.loss=wasserstein needs a D that is held back, and nothing holds that of sentences: take "
+            "nonsaturating, hinge or relativistic"
+        )
+    against_D(config)
     if isinstance(config.nets, Language) and config.data.length != config.nets.z_dim:
         raise ValueError(
             f"data.length={config.data.length} and nets.z_dim={config.nets.z_dim} are the same number, that of the "

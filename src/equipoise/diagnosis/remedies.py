@@ -36,6 +36,8 @@ class Setting:
     apart2: float  # mean squared distance of two reals
     deviation: float  # of reals about their mean, of one number of a sample
     imitates: int | None = None  # of sentences: so many G imitates before it plays; None of anything else
+    plays: bool = True  # it plays at all: a language model imitates to its end
+    soft: bool = False  # of sentences: D is told soft words, which have a temperature
     shares: Sequence[float] = ()  # of reals in each bin; none where whoever deals them out knows of no bins
 
 
@@ -118,12 +120,16 @@ def balanced(case: Case) -> Knobs | None:
 
 
 def imitating(case: Case) -> Knobs | None:
-    """What G no longer says costs it likelihood."""
+    """What G no longer says costs it likelihood. Who imitates to the end pays that already."""
+    if not case.setting.plays:
+        return None
     return turned(case.knobs, imitation=max(case.knobs.imitation, IMITATION))
 
 
 def colder(case: Case) -> Knobs | None:
     """Sharper soft words, with which RelGAN kept more variety (Nie et al. 2019, section 4.4)."""
+    if not case.setting.soft:
+        return None
     least = COLDEST * case.setting.start.temperature
     now = case.knobs.temperature
     return turned(case.knobs, temperature=min(now, max(COLDER * now, least)))

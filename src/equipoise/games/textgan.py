@@ -71,12 +71,15 @@ class TextGAN:
     against: Against = "gumbel"
     beta: float = 1.0  # of Gumbel-softmax at the end of the run: the inverse of its temperature
     rollouts: int = 16  # that a sentence which is begun is completed by
+    alone: int = 0  # real sentences behind those of imitation, in which D learns and G waits
+    haste: float = 1.0  # how many times as fast G learns while it imitates
     processes: Processes = ALONE
     seen: int = 0
     drawn: int = 0
 
     def step(self, reals: Iterator[Batch]) -> Signals:
-        """One round: `d_steps` updates of G that imitates; or as many of D, and then `g_steps` of G."""
+        """One round: `d_steps` updates of G that imitates; or as many of D, and then, once D was alone for long enough,
+        `g_steps` of G."""
         before, knobs = self.seen, self.knobs
         signals = self.imitate(reals) if self.seen < self.imitates else self.compete(reals)
         self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
@@ -84,7 +87,7 @@ class TextGAN:
 
     def imitate(self, reals: Iterator[Batch]) -> Signals:
         """Maximum likelihood."""
-        set_pace(self.g_opt, self.knobs.g_lr, self.knobs.beta2)
+        set_pace(self.g_opt, self.haste * self.knobs.g_lr, self.knobs.beta2)
         lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for _ in range(self.knobs.d_steps):
             self.count(real := next(reals))
@@ -94,11 +97,13 @@ class TextGAN:
         return detached(g_loss=done.loss, nll=done.loss, g_grad_norm=done.norm, g_nonfinite=lost)
 
     def compete(self, reals: Iterator[Batch]) -> Signals:
-        signals: Signals = {}
+        signals, waits = dict[str, Tensor](), self.seen < self.imitates + self.alone
         lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for _ in range(self.knobs.d_steps):
             signals = self.update_D(next(reals))
             lost = lost + signals["d_nonfinite"]
+        if waits:
+            return signals | {"d_nonfinite": lost}
         update = self.update_G if self.against == "gumbel" else self.update_G_by_policy
         for _ in range(self.knobs.g_steps):
             signals |= update(next(reals))
@@ -169,17 +174,29 @@ class TextGAN:
 
     @torch.no_grad()
     def rewards(self, fake: Tensor, y: Tensor) -> Tensor:
-        """D's probability of real, of each sentence as far as it goes, over its completions by the average of G.
-        [B, L]."""
-        found = []
+        """D's probability of real, of each sentence as far as it goes, over its completions by the average of G; of one
+        that is over, its own. [B, L]."""
+        found = self.reality(fake, y)[:, None].repeat(1, fake.shape[1])
         for t in range(1, fake.shape[1]):
-            whole = (self.ema.net(self.noise(len(y)), y, fake[:, :t]) for _ in range(self.rollouts))
-            found.append(torch.stack([self.D(each, y).sigmoid() for each in whole]).mean(0))
-        return torch.stack([*found, self.D(fake, y).sigmoid()], 1)
+            z = torch.stack(
+                [self.noise(len(y)) for _ in range(self.rollouts)]
+            )  # for all, so that any process can share
+            on = (fake[:, :t] != 0).all(1).nonzero()[:, 0]  # those that go on
+            if len(on):
+                told, begun = y[on].repeat(self.rollouts), fake[on, :t].repeat(self.rollouts, 1)
+                whole = self.ema.net(z[:, on].flatten(0, 1), told, begun)
+                found[on, t - 1] = self.reality(whole, told).unflatten(0, (self.rollouts, -1)).mean(0)
+        return found
+
+    def reality(self, x: Tensor, y: Tensor) -> Tensor:
+        """D's probability that sentences are real; of several views their mean. [B]."""
+        chances: Tensor = self.D(x, y).sigmoid()
+        return chances if chances.ndim == 1 else chances.mean(1)
 
     def soft(self, y: Tensor) -> Tensor:
         """Fakes with a slope, the sharper the later: RelGAN, section 2.2, beta^(part of the run)."""
-        part = (self.seen - self.imitates) / max(1, self.sentences - self.imitates)
+        begun = self.imitates + self.alone
+        part = (self.seen - begun) / max(1, self.sentences - begun)
         beta = self.beta ** min(max(part, 0.0), 1.0) / self.knobs.temperature
         fake: Tensor = self.G.soft(self.gumbel(len(y)), y, beta)
         return fake
@@ -189,11 +206,13 @@ class TextGAN:
         return self.draw(n, lambda shape, g: torch.randn(shape, generator=g, device=g.device), self.G.length)
 
     def gumbel(self, n: int) -> Tensor:
-        """-log of exponential numbers. [n, length, words]."""
-        return self.draw(
-            n, lambda shape, g: -torch.empty(shape, device=g.device).exponential_(generator=g).log(),
-            self.G.length, self.G.words,
-        )  # fmt: skip
+        """-log(-log u) of uniform u. [n, length, words]."""
+
+        def make(shape: tuple[int, ...], g: torch.Generator) -> Tensor:
+            u = torch.rand(shape, generator=g, device=g.device)
+            return u.clamp_(min=1e-20).log_().neg_().log_().neg_()
+
+        return self.draw(n, make, self.G.length, self.G.words)
 
     def draw(self, n: int, make: Any, *shape: int) -> Tensor:
         """Of the whole batch, of which this process keeps its part."""

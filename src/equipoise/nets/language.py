@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import linear, one_hot, pad
 
 from equipoise.nets.transformer import Block, before
 
@@ -187,8 +187,8 @@ class Generator(nn.Module):
 
 def at_place(place: Tensor, logits: Tensor) -> Tensor:
     """The token in whose part of [0, 1] each place [B] lies, by the chances of logits [B, words]."""
-    ends = logits.double().softmax(-1).cumsum(-1)
-    return (ends < place[:, None]).sum(-1).clamp(max=logits.shape[-1] - 1)
+    ends = logits.float().softmax(-1).cumsum(-1, dtype=torch.float64)
+    return torch.searchsorted(ends, place.double()[:, None])[:, 0].clamp(max=logits.shape[-1] - 1)
 
 
 class Discriminator(nn.Module):
@@ -201,7 +201,9 @@ class Discriminator(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.size = embedding // views  # of each view
-        self.embed = nn.Linear(words, self.size * views, bias=False)
+        self.embed = nn.Embedding(
+            words, self.size * views
+        )  # N(0, 1): by a layer of so many inputs D would hear nothing
         self.of_class = nn.Embedding(classes, hidden) if classes else None
         self.filters = nn.ModuleList(
             nn.Conv2d(1, filters, (n, self.size), stride=(1, self.size)) for n in FILTER_WIDTHS if n <= length
@@ -212,12 +214,23 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Tokens [B, L], or their chances [B, L, words], and classes [B] -> logits [B], or [B, views]."""
-        seen = self.embed(x) if x.ndim == 3 else self.embed.weight.t()[x.long()]  # [B, L, views * size]
-        found = [layer(seen[:, None]).relu().amax(2) for layer in self.filters]  # [B, filters, views] each
-        h = torch.cat(found, 1).transpose(1, 2)
+        seen = x @ self.embed.weight if x.ndim == 3 else self.embed(x.long())  # [B, L, views * size]
+        apart = seen.unflatten(2, (-1, self.size)).transpose(1, 2)  # [B, views, L, size]
+        h = torch.cat([strongest(apart, layer) for layer in self.filters], 2)  # [B, views, filters of all]
         gate = self.gate(h).sigmoid()
         h = self.hidden(gate * self.carry(h).relu() + (1 - gate) * h)  # [B, views, hidden]
         logits: Tensor = self.out(h)[..., 0]
         if self.of_class is not None:
             logits = logits + (self.of_class(y)[:, None] * h).sum(-1)  # a projection: arXiv:1802.05637
         return logits[:, 0] if logits.shape[1] == 1 else logits
+
+
+def strongest(x: Tensor, layer: nn.Module) -> Tensor:
+    """What the filters of a convolution over tokens and all of their numbers answer where they answer most, behind a
+    ReLU: x [B, views, L, size] -> [B, views, filters]. As a product of matrices, which is several times as fast as a
+    convolution over one channel; the greatest is found before the bias and the ReLU, which change no order."""
+    weight: Tensor = layer.weight  # type: ignore[assignment]  # [filters, 1, n, size]
+    windows = x.unfold(2, weight.shape[2], 1).flatten(3)  # [B, views, L - n + 1, size * n]
+    answers = linear(windows, weight[:, 0].transpose(1, 2).flatten(1)).amax(2)
+    greatest: Tensor = (answers + layer.bias).relu()  # type: ignore[operator]
+    return greatest
