@@ -5,16 +5,16 @@ a sentence of style S, a tab, and what NAME made of it in the other style. Each 
 figures: accuracy (a classifier of word pairs finds the style that was asked for), self-BLEU (what was kept of the
 sentence), reference BLEU (how near to what a person wrote), and perplexity (an n-gram model of the style that was asked
 for). `copy` returns its input: a self-BLEU of 1 says nothing where the accuracy is that of the copy. `--train restyle`
-and `--train aligned` are our recipes, learned from the same sentences as classifier and models.
+and `--train aligned` are our recipes.
 
-Classifier and models learn from dev and test without the sentences that are scored: the usual training files are not
-here. So these figures compare among themselves, and not with those of papers.
+These, and classifier and models, learn from dev and test without the sentences that are scored: the usual training
+files are not here. No sentence is in what the recipes learn from and in what their judges learn from. So these figures
+compare among themselves, and not with those of papers.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from record import Record
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from text_runs import RUNS, styles, trained
+from text_runs import RUNS, lines, sentences, styles, trained
 from text_runs import STYLES as ARMS
 from torch import Tensor
 
@@ -48,16 +48,13 @@ class System:
 
     name: str
     made: tuple[Text, Text]
+    recipe: str = ""  # of ours
 
 
 def tokenised(line: str) -> list[str]:
     """People's sentences as the data has them: small letters, and signs and clitics apart."""
     line = re.sub(r"n't\b", " n't", line.lower().strip())
     return re.sub(r"('(?:s|m|re|ve|ll|d)\b|[.,!?;:()\"$])", r" \1 ", line).split()
-
-
-def lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
 
 
 def pairs(path: Path) -> tuple[Text, Text]:
@@ -81,19 +78,13 @@ def ours(arm: str, data: Path, runs: Path, most: int, given: tuple[Text, Text], 
     asked = zip(given, ("positive", "negative"), strict=True)
     told = [restyled(known, [" ".join(words) for words in text], to).lines for text, to in asked]
     negative, positive = ([line.split() for line in lines] for lines in told)
-    return System(f"text-{arm} here", (negative, positive))
+    return System(f"text-{arm} here", (negative, positive), arm)
 
 
-def learned_from(yelp: Path, scored: Sequence[Text], most: int) -> tuple[Text, Text]:
-    """Sentences of each style, none of which is scored, in an order drawn once."""
-    barred = {" ".join(sentence) for text in scored for sentence in text}
-    found = []
-    for s in STYLES:
-        known = {line.strip() for part in ("dev", "test") for line in lines(yelp / f"{part}.{s}.txt")}
-        kept = sorted(known - barred - {""})
-        random.Random(0).shuffle(kept)
-        found.append([line.split() for line in kept[: most + HELD_OUT]])
-    return found[0], found[1]
+def judges_learn_from(yelp: Path, most: int) -> tuple[Text, Text]:
+    """Sentences of each style that no recipe has seen, and none of which is scored."""
+    negative, positive = ([line.split() for line in sentences(yelp, s)[most:][: most + HELD_OUT]] for s in STYLES)
+    return negative, positive
 
 
 def classifier(train: tuple[Text, Text]) -> tuple[Pipeline, float]:
@@ -121,7 +112,7 @@ def scores(record: Record, data: Path, most: int, runs: Path, arms: Sequence[str
     given, asked = systems(yelp)
     asked += [ours(arm, data, runs, most, given, kimg) for arm in arms]
     people = tuple(pairs(yelp / f"reference.{s}.txt")[1] for s in STYLES)
-    train = learned_from(yelp, given, most)
+    train = judges_learn_from(yelp, most)
     model, right = classifier(train)
     print(f"the classifier is right on {right:.3f} of {2 * HELD_OUT:,} sentences that it did not see", flush=True)
     made = [text for system in asked for text in system.made]
@@ -129,7 +120,8 @@ def scores(record: Record, data: Path, most: int, runs: Path, arms: Sequence[str
     words = len(torch.unique(torch.cat([t.flatten() for t in tensors])))
     models = [language_model(tokens, words) for tokens in tensors[4:6]]
     for i, system in enumerate(asked):
-        if record.has(key := {"system": system.name, "learn": most}):
+        length = {"kimg": kimg or ARMS[system.recipe].kimg} if system.recipe else {}
+        if record.has(key := {"system": system.name, "learn": most, **length}):
             continue
         own = tensors[6 + 2 * i : 8 + 2 * i]
         figures = scored(system, own, tensors[:4])

@@ -1,9 +1,9 @@
 """python benchmarks/text_conditional.py DATA [--seed S] [--runs FOLDER] [--kimg K] [--record NAME]    asked sentiment.
 
 `text-conditional` learns from 20,000 Yelp sentences of either sentiment (dev and test, the usual training files are not
-here) and says 1,000 of each. The share that a classifier of word pairs takes for the sentiment that was asked for, with
-how often it is right on sentences that nobody learned from; and whether diversity is kept: self-BLEU-4 and different
-pairs of words, beside those of as many real sentences.
+here) and says 1,000 of each. The share that a classifier of word pairs, which learns from other sentences, takes for
+the sentiment that was asked for, with how often it is right on sentences that nobody learned from; and whether
+diversity is kept: self-BLEU-4 and different pairs of words, beside those of as many real sentences.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from record import Record
-from style_transfer import classifier, learned_from, systems
+from style_transfer import classifier, judges_learn_from
 from text_runs import RUNS, STYLES, styles, trained
 
 from equipoise.metrics import distinct, sentence_self_bleu
@@ -28,8 +28,7 @@ def measure(record: Record, data: Path, runs: Path, seed: int, kimg: float) -> N
     if record.has(key := {"seed": seed, "kimg": kimg, "learn": LEARN}):
         return
     known = trained(STYLES["conditional"], styles(data, runs, LEARN), runs, "conditional", seed, kimg)
-    scored, _ = systems(data / "yelp")
-    real = learned_from(data / "yelp", scored, LEARN)
+    real = judges_learn_from(data / "yelp", LEARN)
     model, right = classifier(real)
     said = [[line.split() for line in written(known, N, seed=seed, label=s)] for s in (0, 1)]
     asked = [float((model.predict(text) == s).mean()) for s, text in enumerate(said)]

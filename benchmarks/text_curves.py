@@ -1,8 +1,9 @@
 """python benchmarks/text_curves.py DATA [--arm ARM] [--kimg K] [--runs FOLDER] [--record NAME] [--draw FILE.svg]
 
 Quality against diversity: BLEU-3 of 2,000 captions against coco/test.txt over their self-BLEU-3, of each arm at several
-temperatures, and of the published systems of coco_systems as points. An arm dominates where its curve lies higher at
-equal self-BLEU (Caccia et al. 2020, arXiv:1811.02549). `--draw` makes the picture of what was measured.
+temperatures, and of the published systems of coco_systems as points, punctuation set apart in all. An arm dominates
+where its curve lies higher at equal self-BLEU (Caccia et al. 2020, arXiv:1811.02549). `--draw` makes the picture of
+what was measured.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import torch
 from record import Record
-from text_runs import CAPTIONS, RUNS, captions, trained
+from text_runs import CAPTIONS, RUNS, captions, tokenised, trained
 
 from equipoise import charts
 from equipoise.metrics import sentence_bleu, sentence_self_bleu
@@ -33,7 +34,7 @@ def measure(record: Record, arm: str, data: Path, runs: Path, kimg: float | None
     keys = [{"system": arm, "kimg": kimg or CAPTIONS[arm].kimg, "temperature": t} for t in TEMPERATURES]
     if all(record.has(key) for key in keys):
         return
-    known = trained(CAPTIONS[arm], captions(data), runs, arm, kimg=kimg)
+    known = trained(CAPTIONS[arm], captions(data, runs), runs, arm, kimg=kimg)
     for key in keys:
         if not record.has(key):
             row = record.append(key, **scored(written(known, N, temperature=float(str(key["temperature"]))), real))
@@ -45,7 +46,7 @@ def measure(record: Record, arm: str, data: Path, runs: Path, kimg: float | None
 def published(record: Record, data: Path, real: list[list[str]]) -> None:
     for path in sorted((data / "coco_systems").glob("*.txt")):
         if not record.has(key := {"system": path.stem, "kimg": None, "temperature": None}):
-            row = record.append(key, **scored(path.read_text(encoding="utf-8").splitlines(), real))
+            row = record.append(key, **scored([" ".join(words) for words in tokenised(path)], real))
             print(f"{path.stem}: BLEU-3 {row['bleu_3']}, self-BLEU-3 {row['self_bleu_3']}")
 
 
@@ -77,7 +78,7 @@ def main() -> None:
     record = Record(given.record)
     if given.draw:
         return draw(record, given.draw)
-    real = [line.split() for line in (given.data / "coco/test.txt").read_text(encoding="utf-8").splitlines()]
+    real = tokenised(given.data / "coco/test.txt")
     published(record, given.data, real)
     for arm in given.arm or CAPTIONS:
         measure(record, arm, given.data, given.runs, given.kimg, real)

@@ -2,8 +2,9 @@
 
 DATA has coco/test.txt, coco/train.txt and coco_systems/*.txt, a sentence a line. `systems`: of each system all of its
 sentences, against all captions of the test part, with the published values of BLEU beside; 2,000 of them against each
-other. The rows of captions are what a perfect generator would have. `speed`: self-BLEU-2 to 5 of 2,000 sentences,
-against the loop over nltk's `sentence_bleu`, which is played for the first ones and taken for all.
+other; punctuation is set apart in all. The rows of captions are what a perfect generator would have. `speed`: self-
+BLEU-2 to 5 of 2,000 sentences, against the loop over nltk's `sentence_bleu`, which is played for the first ones and
+taken for all.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import torch
 from record import Record
+from text_runs import tokenised as read
 
 from equipoise.metrics import distinct, repeats, sentence_bleu, sentence_self_bleu, verbatim
 from equipoise.metrics.ngrams import numbered
@@ -25,10 +27,6 @@ PUBLISHED = {
 }  # fmt: skip
 SELF, LOOPED = 2000, 20  # sentences of self-BLEU; of them, those that nltk's loop is timed on
 Text = list[list[str]]
-
-
-def read(path: Path) -> Text:
-    return [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def some(text: Text, n: int) -> Text:

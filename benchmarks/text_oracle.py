@@ -24,10 +24,10 @@ from equipoise.nets.language import Generator
 from equipoise.streams import Stream
 from equipoise.uses.writing import written
 
-# (recipe, kimg, part that imitates): within 45 minutes of one core for all, over three seeds
+# (recipe, kimg, part that imitates, part in which D then learns alone)
 ARMS = {
-    "random": ("text-mle", 0.064, 1.0), "mle": ("text-mle", 100.0, 1.0), "relgan": ("text-relgan", 120.0, 0.83),
-    "seqgan": ("text-seqgan", 116.0, 0.86),
+    "random": ("text-mle", 0.064, 1.0, 0.0), "mle": ("text-mle", 100.0, 1.0, 0.0),
+    "relgan": ("text-relgan", 120.0, 0.83, 0.0), "seqgan": ("text-seqgan", 140.0, 0.715, 0.05),
 }  # fmt: skip
 SEEDS = (0, 1, 2)
 TINY = 2.0  # kimg, to see that it runs
@@ -63,8 +63,8 @@ def trained(arm: str, task: Task, seed: int, small: bool, folder: Path) -> gener
         file.write_text("\n".join(lines))
     length = [f"data.length={task.length}", f"nets.z_dim={task.length}", f"data.words={task.words + 2}"]
     slim = ["nets.embedding=32", "nets.g_width=32", "guardian.mode=off", "evaluate.metrics=[]", "machine.threads=1"]
-    recipe, kimg, imitates = ARMS[arm]
-    brief = [f"speech.imitates={imitates}", "speech.rollouts=4"]
+    recipe, kimg, imitates, alone = ARMS[arm]
+    brief = [f"speech.imitates={imitates}", f"speech.alone={alone}", "speech.rollouts=4"]
     config: TrainConfig = configured(
         recipe, data=str(file), kimg=min(kimg, TINY) if small else kimg, seed=seed, settings=[*length, *slim, *brief]
     )
@@ -95,7 +95,7 @@ def nll_gen(task: Task, known: generator.TrainedGenerator) -> float:
 
 
 def measure(record: Record, arm: str, task: Task, seed: int, small: bool, n: int) -> None:
-    key = {"arm": arm, "seed": seed, "words": task.words}
+    key = {"arm": arm, "seed": seed, "words": task.words, "kimg": ARMS[arm][1]}
     if record.has(key):
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def measure(record: Record, arm: str, task: Task, seed: int, small: bool, n: int
         row = record.append(
             key, nll_oracle=round(nats, 3), nll_gen=round(nll_gen(task, known), 3), strange=strange, sentences=n
         )
-    base = [r["nll_oracle"] for r in record.rows() if r["key"] == key | {"arm": "mle"}]
+    base = [r["nll_oracle"] for r in record.rows() if r["key"] == key | {"arm": "mle", "kimg": ARMS["mle"][1]}]
     gap = f", {row['nll_oracle'] - base[0]:+.3f} from mle" if base else ""
     print(f"{arm:7s} seed {seed}: NLL_oracle {row['nll_oracle']:.3f}{gap}, NLL_gen {row['nll_gen']:.3f}", flush=True)
 

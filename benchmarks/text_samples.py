@@ -20,7 +20,7 @@ COUNT, LEARN = 20, 20_000
 
 def samples(arm: str, data: Path, runs: Path, kimg: float | None) -> list[str]:
     if arm in CAPTIONS:
-        return written(trained(CAPTIONS[arm], captions(data), runs, arm, kimg=kimg), COUNT, seed=0)
+        return written(trained(CAPTIONS[arm], captions(data, runs), runs, arm, kimg=kimg), COUNT, seed=0)
     known = trained(STYLES[arm], styles(data, runs, LEARN), runs, arm, kimg=kimg)
     if arm == "conditional":
         named = ("negative", "positive")
