@@ -2,9 +2,9 @@
 
 DATA has coco/test.txt, coco/train.txt and coco_systems/*.txt, a sentence a line. `systems`: of each system all of its
 sentences, against all captions of the test part, with the published values of BLEU beside; 2,000 of them against each
-other; punctuation is set apart in all. The rows of captions are what a perfect generator would have. `speed`: self-
-BLEU-2 to 5 of 2,000 sentences, against the loop over nltk's `sentence_bleu`, which is played for the first ones and
-taken for all.
+other; punctuation is set apart in all. The rows of captions are what a perfect generator would have. `speed`:
+self-BLEU-2 to 5 of 2,000 sentences, against the loop over nltk's `sentence_bleu`, which is played for the first ones
+and taken for all.
 """
 
 from __future__ import annotations
