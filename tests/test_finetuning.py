@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -112,6 +114,31 @@ def test_what_matters_to_d_alone_does_not_matter_to_a_generator_s_file(config):
     begun(config("nets.d_widths=[9]", file=True))
     with pytest.raises(ConfigError, match="d_widths"):
         begun(config("nets.d_widths=[9]"))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("hinge", ["nets.pack=2", "nets.minibatch=std"], ["minibatch=none", "pack=1"]),
+        ("acgan", ["nets.evidence=data-to-data"], ["evidence=cross-entropy"]),
+        ("stylegan2", ["nets.group=2"], ["group=4"]),
+    ],
+)
+def test_how_d_sees_a_batch_does_not_matter_to_a_generator_alone(name, settings, words, tiny):
+    nets = tiny(name).nets
+    here = override(tiny(name), settings).nets
+    alone = finetuning.Trained(nets, build.Form((1, 8, 8), 0), {}, {}, None)
+    assert finetuning.departures(alone, here) == []
+    assert finetuning.departures(replace(alone, D={}), here) == [f"--set nets.{word}" for word in words]
+
+
+def test_a_generator_alone_begins_a_game_whose_d_compares(config):
+    compares = ["nets.minibatch=std", "nets.pack=2", "loss=nonsaturating"]
+    begun(config(*compares, file=True))
+    with pytest.raises(ConfigError, match=r"--set nets\.minibatch=none"):
+        begun(config(*compares))
+    with pytest.raises(ConfigError, match="g_widths"):
+        begun(config(*compares, "nets.g_widths=[8]", file=True))
 
 
 def test_a_start_that_changed_or_went_away_is_told(small_run, config):

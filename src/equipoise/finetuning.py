@@ -20,6 +20,7 @@ from equipoise.runs.folder import RunFolder, existing
 Weights = Mapping[str, Tensor]
 
 HARMLESS = ("init", "checkpointing", "style_mixing")  # settings of nets that trained weights do not care for
+OF_D = ("group", "pack", "minibatch", "evidence")  # settings of D alone that are not called d_...
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,12 @@ def departures(found: Trained, here: c.Nets) -> list[str]:
     """The settings that make the nets `here` those whose weights were found."""
     there, ours = found.nets.model_dump(mode="json"), here.model_dump(mode="json")
     usual = ours if there["kind"] == ours["kind"] else type(found.nets)().model_dump(mode="json") | {"kind": None}
-    matters = [key for key in there if key not in HARMLESS and (found.D is not None or not key.startswith("d_"))]
+    matters = [key for key in there if key not in HARMLESS and (found.D is not None or not of_d(key))]
     return [f"--set nets.{key}={spelled(there[key])}" for key in matters if there[key] != usual[key]]
+
+
+def of_d(setting: str) -> bool:
+    return setting.startswith("d_") or setting in OF_D
 
 
 def spelled(value: Any) -> str:

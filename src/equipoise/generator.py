@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,9 @@ Levels = NDArray[np.uint16]
 
 CHUNK = 256  # latents at a time, whatever is drawn of them
 FORMAT = "equipoise-generator-1"
+ONE_PICTURE = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+ARRAYS = (".npz", ".npy")
+NUMBERED = re.compile(r"\d{6,}\.png")
 CONSTANT = "constant:"  # before the names of what a sampler needs beside the weights, and a net makes by itself
 
 
@@ -258,26 +262,72 @@ def opened(path: Path, which: str = "last", way: str = "") -> tuple[TrainedGener
 
 
 def write_samples(samples: Samples, out: Path) -> None:
-    """One picture (.png), an array under the name `x` (.npz, .npy), or a folder with a picture for each sample.
+    """One picture (.png, .jpg, ...), an array under the name `x` (.npz, .npy), or a folder with a picture for each
+    sample.
 
     Raises:
-        ConfigError: for single pictures of points.
+        ConfigError: for single pictures of points, and as `require_place`.
         StorageError: when it cannot be written.
     """
+    require_place(out, len(samples))
     try:
         match out.suffix.lower():
-            case ".png":
-                pictures.save(picture(samples), out)
             case ".npz":
                 with out.open("wb") as file:  # numpy would add its own suffix to one in capitals
                     np.savez_compressed(file, x=samples)
             case ".npy":
                 with out.open("wb") as file:
                     np.save(file, samples)
+            case suffix if suffix in ONE_PICTURE:
+                write_one(picture(samples), out)
             case _:
                 write_pictures(samples, out)
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
+
+
+def require_place(out: Path, n: int, files: Sequence[str] = (*ONE_PICTURE, *ARRAYS)) -> None:
+    """Before anything is drawn: `n` samples go into a file of a known kind, or a folder that will hold no others.
+
+    Raises:
+        ConfigError: for other names, and folders of more samples.
+        StorageError: for a folder that cannot be read.
+    """
+    if (suffix := out.suffix.lower()) in files:
+        return
+    if suffix and not out.is_dir():
+        raise ConfigError(
+            f"{out} names no kind of file for such samples: give one that ends with {', '.join(files)}, or a folder: "
+            "one that exists, or a name without an ending."
+        )
+    if others := left_over(out, n):
+        raise ConfigError(
+            f"{out} holds {len(others)} numbered samples that {n} new ones would not replace, such as {others[0]}: who "
+            "counts or scores the folder would take both for one set.\nName another folder with -o, or remove them."
+        )
+
+
+def left_over(folder: Path, n: int) -> list[str]:
+    """Pictures of an earlier call that those of this one leave there. Raises StorageError when it cannot be read."""
+    try:
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be read: {error.strerror or error}.") from error
+    return sorted(set(filter(NUMBERED.fullmatch, names)) - {numbered(i) for i in range(n)})
+
+
+def numbered(i: int) -> str:
+    return f"{i:06d}.png"
+
+
+def write_one(image: Image.Image, out: Path) -> None:
+    try:
+        pictures.save(image, out)
+    except ValueError as error:  # Pillow's, for a kind that it was built without, or cannot hold so much
+        raise ConfigError(
+            f"{out} cannot hold a picture of {image.width} x {image.height} pixels: {error}. Use .png, or ask for "
+            "fewer samples."
+        ) from error
 
 
 def in_levels(x: NDArray[np.float32]) -> Levels:
@@ -289,24 +339,36 @@ def in_levels(x: NDArray[np.float32]) -> Levels:
 
 def write_levels(levels: Levels, window: Window, out: Path) -> None:
     """Grey samples [n, H, W] of 16 bits: a NIfTI volume in the unit of the window, an array under the name `x` with
-    its `window` (.npz), or a folder of PNG files.
+    its `window` (.npz), or alone (.npy), or a folder of PNG files.
 
     Raises:
+        ConfigError: as `require_place_of_levels`.
         StorageError: when it cannot be written.
     """
+    require_place_of_levels(out, len(levels))
     if nifti.is_nifti(out):
         nifti.volume(levels, window, out)
         return
     try:
-        if out.suffix.lower() == ".npz":
-            with out.open("wb") as file:
-                np.savez_compressed(file, x=levels, window=np.array(window))
-            return
-        out.mkdir(parents=True, exist_ok=True)
-        for i, one in enumerate(levels):
-            pictures.save(Image.fromarray(one), out / f"{i:06d}.png")
+        match out.suffix.lower():
+            case ".npz":
+                with out.open("wb") as file:
+                    np.savez_compressed(file, x=levels, window=np.array(window))
+            case ".npy":
+                with out.open("wb") as file:
+                    np.save(file, levels)
+            case _:
+                out.mkdir(parents=True, exist_ok=True)
+                for i, one in enumerate(levels):
+                    pictures.save(Image.fromarray(one), out / numbered(i))
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
+
+
+def require_place_of_levels(out: Path, n: int) -> None:
+    """Raises ConfigError as `require_place`."""
+    if not nifti.is_nifti(out):
+        require_place(out, n, (*ARRAYS, ".nii", ".nii.gz"))
 
 
 def window_of_run(path: Path) -> Window | None:
@@ -334,4 +396,4 @@ def write_pictures(samples: Samples, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for i, sample in enumerate(samples):
         one = Image.fromarray(sample.squeeze(2) if sample.shape[2] == 1 else sample)
-        pictures.save(one, folder / f"{i:06d}.png")
+        pictures.save(one, folder / numbered(i))

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from equipoise import generator
 from equipoise.cli.main import app
+from equipoise.data.scans import Window
+from equipoise.errors import ConfigError
 
 
 @pytest.fixture
@@ -55,6 +58,60 @@ def test_samples_of_16_bits_are_those_of_8_in_finer_levels(equipoise, run):
     coarse = np.load("coarse.npy", allow_pickle=False)[..., 0]
     assert np.abs(fine / 65535 - coarse / 255).max() <= 0.51 / 255
     assert len(np.unique(fine)) > len(np.unique(coarse)), "in more levels than a byte has"
+
+
+@pytest.mark.parametrize(
+    "name", ["grid.jpg", "grid.jpeg", "grid.webp", "grid.gif", "grid.bmp", "grid.tif", "grid.TIFF"]
+)
+def test_samples_are_one_picture_of_any_kind(name, equipoise, run):
+    assert equipoise("sample", "run", "-n", "4", "-o", name)[0] == 0
+    assert equipoise("sample", "run", "-n", "4", "-o", "grid.png")[0] == 0
+    with Image.open(name) as image, Image.open("grid.png") as expected:
+        assert np.abs(np.asarray(image.convert("L"), float) - np.asarray(expected.convert("L"))).mean() < 8
+
+
+def test_a_picture_that_its_kind_cannot_hold_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"1 x 16384 pixels: .*fewer samples"):
+        generator.write_one(Image.new("L", (1, 16_384)), tmp_path / "grid.webp")
+
+
+def test_a_folder_is_never_of_two_sets_of_samples(equipoise, run):
+    assert equipoise("sample", "run", "-n", "3", "-o", "folder")[0] == 0
+    assert equipoise("sample", "run", "-n", "3", "--seed", "1", "-o", "folder")[0] == 0  # the same names again
+    before = {path.name: path.read_bytes() for path in Path("folder").iterdir()}
+    for bits in ("8", "16"):
+        code, _, err = equipoise("sample", "run", "-n", "2", "--bits", bits, "-o", "folder")
+        assert (code, "folder holds 1 numbered samples that 2 new ones would not replace" in err) == (2, True)
+        assert "such as 000002.png" in err and "-o" in err
+    assert {path.name: path.read_bytes() for path in Path("folder").iterdir()} == before
+    assert equipoise("sample", "run", "-n", "5", "-o", "folder")[0] == 0
+    assert len(list(Path("folder").iterdir())) == 5
+    Path("dotted.v1").mkdir()
+    Path("dotted.v1/notes.png").write_bytes(b"")  # somebody else's
+    assert equipoise("sample", "run", "-n", "1", "-o", "dotted.v1")[0] == 0
+
+
+def test_levels_go_into_an_array_alone_too(tmp_path):
+    levels = np.arange(2 * 8 * 8, dtype=np.uint16).reshape(2, 8, 8)
+    generator.write_levels(levels, Window(0, 1), tmp_path / "x.npy")
+    assert np.array_equal(np.load(tmp_path / "x.npy", allow_pickle=False), levels)
+    with pytest.raises(ConfigError, match=r"x\.png names no kind of file .*\.npz, \.npy, \.nii"):
+        generator.write_levels(levels, Window(0, 1), tmp_path / "x.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_project_looks_for_one_picture(equipoise, run):
+    assert equipoise("sample", "run", "-n", "2", "-o", "folder")[0] == 0
+    assert equipoise("sample", "run", "-n", "2", "-o", "two.npz")[0] == 0
+    for several in ("folder", "two.npz"):
+        code, _, err = equipoise("project", "run", several, "-o", "found.png")
+        assert (code, f"{several} holds 2 pictures, and project looks for one" in err) == (2, True), err
+    Path("folder/000001.png").write_bytes(b"nothing")
+    code, _, err = equipoise("project", "run", "folder", "-o", "found.png")
+    assert (code, "holds 2 pictures, of which 1 cannot be read (000001.png: " in err) == (2, True), err
+    assert not Path("found.png").exists()
+    Path("folder/000001.png").unlink()
+    assert equipoise("project", "run", "folder", "-o", "found.png")[0] == 0
 
 
 def test_names_in_capitals_mean_the_same_files(equipoise, run):
@@ -146,6 +203,9 @@ def test_fine_tuning_from_the_command_line(equipoise, run):
         (["sample", "run", "--truncation", "0"], 2, ["leaves no latents"]),
         (["sample", "run", "--truncation", "nan"], 2, ["leaves no latents"]),
         (["sample", "run/config.json"], 5, ["neither a .safetensors file nor a state_dict"]),
+        (["sample", "run", "-o", "grid.jgp"], 2, ["grid.jgp names no kind of file", ".png, .jpg", ".npz", "a folder"]),
+        (["sample", "run", "--bits", "16", "-o", "grid.png"], 2, ["grid.png names no kind of file", ".npz, .npy"]),
+        (["export", "run", "-o", "g.onnx"], 2, ["add --to onnx"]),
         (["export", "run", "-o", "sampler.py"], 2, ["another with -o"]),
         (["sample", "run", "--mix", "2"], 2, ["nets.kind=mlp has none"]),
         (["sample", "run", "--mix", "2", "--truncation", "0.5"], 2, ["--mix and --truncation"]),

@@ -67,6 +67,14 @@ def test_a_class_is_the_likeliest_unless_it_is_named():
         judged(D, pictures(1.0), lambda: InMemory(pictures(0.5), torch.tensor([0]), 2), label=1)
 
 
+def test_no_more_pictures_are_held_than_their_size_allows(monkeypatch):
+    D, sizes = known("hinge"), []
+    monkeypatch.setattr(build.Form, "at_once", 3)
+    D.D.register_forward_pre_hook(lambda net, given: sizes.append(len(given[0])))
+    assert D.logits(pictures(*map(float, range(7)))).tolist() == list(range(7))
+    assert sizes == [3, 3, 1]
+
+
 class Company(nn.Module):
     """What D makes of a sample depends on the others of its batch."""
 

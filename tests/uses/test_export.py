@@ -104,6 +104,24 @@ def test_the_sampler_of_an_onnx_file_tells_it_too(label, code, tmp_path):
     assert (tmp_path / "samples.npy").exists() == (code == 0)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("safetensors", "g.onnx", r"add --to onnx, or give it a name that ends with \.safetensors"),
+        ("onnx", "g.SafeTensors", r"add --to safetensors, or give it a name that ends with \.onnx"),
+    ],
+)
+def test_a_name_of_the_other_kind_is_refused(kind, name, words, tmp_path, untrained):
+    with pytest.raises(ConfigError, match=words):
+        exported(untrained("digits"), kind, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_names_are_the_user_s(tmp_path, untrained):
+    exported(untrained("digits"), "safetensors", tmp_path / "g.v2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["g.v2", "sampler.py"]
+
+
 def test_a_sampler_of_somebody_else_is_not_overwritten(tmp_path, untrained):
     (tmp_path / "sampler.py").write_text("mine")
     with pytest.raises(ConfigError, match="no sampler of ours"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from equipoise.build import Form
 from equipoise.errors import ConfigError
 from equipoise.uses.inversion import distances, inverted
 
@@ -19,6 +20,20 @@ def test_the_latents_of_a_sample_are_found(which, styled, untrained):
     assert sorted(shares)[1] < 0.1
     assert abs(trained.drawn(found.codes)[0].astype(int) - found.sample).max() == 0
     assert torch.equal(inverted(trained, target, seed=1, starts=4, steps=100).codes.at, found.codes.at)
+
+
+def test_no_more_samples_are_held_than_their_size_allows(untrained, monkeypatch):
+    trained, sizes = untrained("digits", "nets.conditioning=projection", classes=3), []
+    target = trained.space.samples(trained.codes(1, 77))[0]
+    asked = {"seed": 1, "starts": 4, "steps": 20}
+    whole = inverted(trained, target, **asked)
+    monkeypatch.setattr(Form, "at_once", 3)
+    trained.G.register_forward_pre_hook(lambda net, given: sizes.append(len(given[0])))
+    parts = inverted(trained, target, **asked)
+    assert max(sizes) == 3
+    assert sum(sizes) == 256 + 20 * 4 + 8 + 2  # candidates, descents, both ends of each, the two that are told
+    torch.testing.assert_close(parts.codes.at, whole.codes.at, atol=1e-3, rtol=0)
+    assert (parts.distance, parts.drawn) == pytest.approx((whole.distance, whole.drawn), rel=1e-2)
 
 
 def test_what_the_generator_cannot_draw_stays_far(untrained):

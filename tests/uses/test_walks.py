@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import time
+import weakref
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +15,17 @@ from equipoise.errors import ConfigError, MachineError
 from equipoise.uses import walks
 
 ENCODER = """#!/bin/sh
+echo $$ > "$(dirname "$0")/process"
 cat > "$(dirname "$0")/raw"
 echo "$@" > "$(dirname "$0")/arguments"
+for last; do :; done
+echo video > "$last"
+"""
+TALKING = """#!/bin/sh
+head -c 1000000 /dev/zero | tr '\\0' 'x' >&2
+echo >&2
+echo 'Unknown encoder' >&2
+exit 1
 """
 
 
@@ -51,16 +62,78 @@ def test_an_animation_has_its_pictures_and_repeats(suffix, tmp_path, untrained):
     assert abs(first - shown(trained, 0)).mean() < 8
 
 
-def test_a_video_goes_to_the_encoder(tmp_path, monkeypatch, untrained):
-    trained, encoder = untrained("digits"), tmp_path / "ffmpeg"
-    encoder.write_text(ENCODER)
-    encoder.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+@pytest.fixture
+def encoder(tmp_path, monkeypatch):
+    """Puts a program in the place of ffmpeg."""
+
+    def installed(program):
+        place = tmp_path / "ffmpeg"
+        place.write_text(program)
+        place.chmod(0o700)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    return installed
+
+
+def squares(n):
+    """Pictures that do not fit into a pipe."""
+    for i in range(n):
+        yield Image.new("RGB", (200, 200), (i, i, i))
+
+
+def test_a_video_goes_to_the_encoder(tmp_path, encoder, untrained):
+    trained = untrained("digits")
+    encoder(ENCODER)
     walks.write(walks.walk(trained, walks.stops(trained, 4, 4.0, 0, None), 5), tmp_path / "walk.mp4", fps=7)
     side = shown(trained, 0).shape[0]
     assert f"-s {side}x{side} -r 7" in (tmp_path / "arguments").read_text()
     raw = np.frombuffer((tmp_path / "raw").read_bytes(), np.uint8).reshape(5, side, side, 3)
     assert np.array_equal(raw[0, :, :, 0], shown(trained, 0))
+    assert (tmp_path / "walk.mp4").read_text() == "video\n"
+
+
+def test_a_video_is_never_held_as_a_whole(tmp_path, encoder):
+    encoder(ENCODER)
+    drawn, alive = [], []
+
+    def counted():
+        for image in squares(30):
+            drawn.append(weakref.ref(image))
+            alive.append(sum(each() is not None for each in drawn))
+            yield image
+
+    walks.write(counted(), tmp_path / "walk.mp4", fps=7)
+    assert (tmp_path / "raw").stat().st_size == 30 * 200 * 200 * 3
+    assert max(alive) <= 3  # the one that is drawn, and those that hand it on
+
+
+def test_what_the_encoder_says_is_told_however_long(tmp_path, encoder):
+    encoder(TALKING)
+    with pytest.raises(MachineError, match=r"could not write .*walk\.mp4: Unknown encoder\.$"):
+        walks.write(squares(30), tmp_path / "walk.mp4", fps=7)
+    encoder("#!/bin/sh\nexit 3\n")
+    with pytest.raises(MachineError, match="did not say why"):
+        walks.write(squares(30), tmp_path / "walk.mp4", fps=7)
+    assert [path.name for path in tmp_path.iterdir()] == ["ffmpeg"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
+def test_whoever_stops_a_video_leaves_no_encoder_and_keeps_the_one_before(error, tmp_path, encoder):
+    encoder(ENCODER)
+    (tmp_path / "walk.mp4").write_text("the one before")
+
+    def stopped():
+        yield from squares(3)
+        while not (process := tmp_path / "process").exists() or not process.read_text().endswith("\n"):
+            time.sleep(0.01)
+        raise error
+
+    with pytest.raises(error):
+        walks.write(stopped(), tmp_path / "walk.mp4", fps=7)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "process").read_text()), 0)
+    assert (tmp_path / "walk.mp4").read_text() == "the one before"
+    assert {path.name for path in tmp_path.iterdir()} <= {"ffmpeg", "process", "raw", "walk.mp4"}
 
 
 def test_a_video_without_an_encoder_is_refused_in_words(tmp_path, monkeypatch):

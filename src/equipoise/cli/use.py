@@ -10,6 +10,7 @@ from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from PIL.Image import Image
+from torch import Tensor
 
 from equipoise import generator, latents, pictures
 from equipoise.build import as_pixels
@@ -58,6 +59,7 @@ def require_unasked(beside: str, given: Mapping[str, object]) -> None:
 def sample(
     trained: TrainedGenerator, n: int, out: Path, seed: int, label: int | None, truncation: float | None
 ) -> None:  # fmt: skip
+    generator.require_place(out, n)
     generator.write_samples(trained.sample(n, seed, label, screen.track, truncation=truncation), out)
     screen.say(f"{n} samples: {out}")
 
@@ -73,6 +75,7 @@ def sample_levels(
     trained: TrainedGenerator, run: Path, n: int, out: Path, seed: int, label: int | None, truncation: float | None
 ) -> None:  # fmt: skip
     """Samples of 16 bits, in the unit of the scans where their run was told a window."""
+    generator.require_place_of_levels(out, n)
     window = generator.window_of_run(run)
     levels = trained.fine(trained.codes(n, seed, label, truncation), screen.track)
     generator.write_levels(levels, window or WITHOUT_UNIT, out)
@@ -111,6 +114,7 @@ def restyle(trained: TrainedGenerator, to: str, out: Path | None) -> None:
 
 def sample_latents(trained: TrainedGenerator, latent: Path, out: Path) -> None:
     codes = trained.kept_codes(latent)
+    generator.require_place(out, len(codes.y))
     generator.write_samples(trained.drawn(codes), out)
     screen.say(f"{len(codes.y)} samples: {out}")
 
@@ -142,7 +146,7 @@ def walk(
 def project(trained: TrainedGenerator, picture: Path, out: Path, seed: int, label: int | None) -> None:
     inversion.require_pictures(trained)
     kept = beside(out, trained.space.name)
-    target = taken_in(picture, trained.form.shape).x[0]
+    target = only_one(picture, taken_in(picture, trained.form.shape, screen.track))
     found = inversion.inverted(trained, target, seed, label, screen.track)
     written(pictures.grid(np.stack([as_pixels(target[None])[0], found.sample]), 2), out)
     latents.save(found.codes, trained.space, kept)
@@ -151,6 +155,15 @@ def project(trained: TrainedGenerator, picture: Path, out: Path, seed: int, labe
         f"{out}: {found.distance:.1f} of 255 away (root mean square), a sample{as_class}; the nearest of "
         f"{inversion.CANDIDATES} drawn ones is {found.drawn:.1f} away. Latents: {kept}"
     )
+
+
+def only_one(given: Path, taken: Intake) -> Tensor:
+    """[*shape] of the picture that was given. Raises ConfigError where there are several."""
+    if (n := len(taken.names) + len(taken.bad)) > 1:
+        name, why = next(iter(taken.bad.items()), ("", ""))
+        bad = f", of which {len(taken.bad)} cannot be read ({name}: {why})" if taken.bad else ""
+        raise ConfigError(f"{given} holds {n} pictures{bad}, and project looks for one: give it alone.")
+    return taken.x[0]
 
 
 def judge(run: Path, data: Path, label: int | None, which: str, as_json: bool) -> None:

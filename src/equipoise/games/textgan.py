@@ -185,7 +185,7 @@ class TextGAN:
             if len(on):
                 told, begun = y[on].repeat(self.rollouts), fake[on, :t].repeat(self.rollouts, 1)
                 whole = self.ema.net(z[:, on].flatten(0, 1), told, begun)
-                found[on, t - 1] = self.reality(whole, told).unflatten(0, (self.rollouts, -1)).mean(0)
+                found[on, t - 1] = self.reality(whole, told).view(self.rollouts, -1).mean(0)
         return found
 
     def reality(self, x: Tensor, y: Tensor) -> Tensor:

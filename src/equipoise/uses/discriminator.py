@@ -34,7 +34,6 @@ from equipoise.knobs import Knobs
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder
 
-CHUNK = 256
 BATCH = 16  # samples that a D sees at once which compares all of a batch
 Meaning = Literal["probability", "rank"]
 TOLD: dict[Meaning, str] = {
@@ -69,7 +68,7 @@ class TrainedDiscriminator:
 
     def logits_as(self, y: int, x: Tensor, company: Tensor | None) -> Tensor:
         if company is None or not len(company):
-            return torch.cat([self.said(part, y) for part in torch.split(x, CHUNK)])
+            return torch.cat([self.said(part, y) for part in torch.split(x, self.form.at_once)])
         return torch.stack([self.said(torch.cat([one[None], company]), y)[0] for one in x])
 
     def said(self, x: Tensor, y: int) -> Tensor:

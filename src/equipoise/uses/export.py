@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ def exported(trained: TrainedGenerator, kind: Kind, out: Path) -> list[Path]:
     """Writes the generator to `out` and `sampler.py` beside it.
 
     Raises:
-        ConfigError: for a translator, or where some other sampler.py is in the way.
+        ConfigError: for a translator, a name of another kind, or where some other sampler.py is in the way.
         MachineError: for ONNX where onnx and onnxscript are not installed.
         StorageError: when it cannot be written.
     """
@@ -73,6 +73,11 @@ def exported(trained: TrainedGenerator, kind: Kind, out: Path) -> list[Path]:
         raise ConfigError(
             "export writes a sampler, and this generator begins with pictures: model.safetensors of its run holds all "
             "that equipoise translate needs."
+        )
+    if (named := out.suffix.lower().removeprefix(".")) != kind and named in get_args(Kind):
+        raise ConfigError(
+            f"{out} would hold {kind} under the name of {named}: add --to {named}, or give it a name that ends with "
+            f".{kind}."
         )
     beside = out.with_name("sampler.py")
     if out.name == beside.name:

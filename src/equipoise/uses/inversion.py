@@ -6,6 +6,7 @@ the same for all layers, and so do we where there are styles. Written from the p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -52,21 +53,26 @@ def inverted(
     """
     require_pictures(trained)
     candidates = drawn(trained, max(CANDIDATES, starts), seed, label)
-    with torch.no_grad():
-        x = trained.space.samples(candidates)
-    nearest = distances(x, target).argsort()[:starts]
-    started = Codes(candidates.at[nearest], candidates.y[nearest])
+    started = nearest(trained, candidates, target, starts)
     ended = descended(trained, started, target, candidates.at.std().item(), track, steps)
-    found = Codes(torch.cat([started.at, ended.at]), started.y.repeat(2))
-    with torch.no_grad():
-        ends = trained.space.samples(found)
-    best = distances(ends, target).argmin()
-    return Inversion(
-        codes=Codes(found.at[best][None], found.y[best][None]),
-        sample=as_pixels(ends[best][None])[0],
-        distance=rms(ends[best], target),
-        drawn=rms(x[nearest[0]], target),
-    )
+    found = nearest(trained, Codes(torch.cat([started.at, ended.at]), started.y.repeat(2)), target, 1)
+    end, first = (trained.unrounded(codes) for codes in (found, Codes(started.at[:1], started.y[:1])))
+    return Inversion(found, as_pixels(end)[0], distance=rms(end[0], target), drawn=rms(first[0], target))
+
+
+@torch.no_grad()
+def nearest(trained: TrainedGenerator, codes: Codes, target: Tensor, n: int) -> Codes:
+    """The `n` whose samples are nearest to target, the nearest first."""
+    far = [distances(trained.space.samples(part), target) for part in in_parts(trained, codes)]
+    order = torch.cat(far).argsort()[:n]
+    return Codes(codes.at[order], codes.y[order])
+
+
+def in_parts(trained: TrainedGenerator, codes: Codes) -> Iterator[Codes]:
+    """As many at a time as the memory is made for."""
+    n = trained.form.at_once
+    for i in range(0, len(codes.at), n):
+        yield Codes(codes.at[i : i + n], codes.y[i : i + n])
 
 
 @torch.no_grad()
@@ -91,7 +97,8 @@ def descended(
     pace = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in track(range(steps), "descending", steps):
         optimizer.zero_grad()
-        distances(trained.space.samples(Codes(at, start.y)), target).sum().backward()  # type: ignore[no-untyped-call]
+        for part in in_parts(trained, Codes(at, start.y)):
+            distances(trained.space.samples(part), target).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         pace.step()
     return Codes(at.detach(), start.y)

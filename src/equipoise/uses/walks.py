@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from contextlib import contextmanager, suppress
+from itertools import chain, pairwise
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -76,9 +79,17 @@ def write(frames: Iterable[Image.Image], out: Path, fps: int) -> None:
         encode(frames, out, fps)
         return
     first, *others = frames
-    partial = out.with_name(f".{out.name}.part")  # whoever stops it keeps what was there
-    try:
+    with replacing(out) as partial:
         first.save(partial, kind[1:], save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[Path]:
+    """Where to write what takes the place of `out` once it is whole: whoever stops it keeps what was there. Raises
+    StorageError when it cannot be written."""
+    partial = out.with_name(f".{out.name}.part")
+    try:
+        yield partial
         partial.replace(out)
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
@@ -103,9 +114,28 @@ def encode(frames: Iterable[Image.Image], out: Path, fps: int) -> None:
     first = next(frames)
     command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
                "-s", f"{first.width}x{first.height}", "-r", str(fps), "-i", "-",
-               "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-crf", "16", str(out)]  # fmt: skip
-    raw = b"".join(frame.tobytes() for frame in (first, *frames))
-    done = subprocess.run(command, input=raw, stderr=subprocess.PIPE, check=False)
-    if done.returncode:
-        told = done.stderr.decode(errors="replace").strip().splitlines()
-        raise MachineError(f"ffmpeg could not write {out}: {told[-1] if told else 'it did not say why'}.")
+               "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-crf", "16", "-f", "mp4"]  # fmt: skip
+    with replacing(out) as partial, TemporaryFile() as said:
+        if fed([*command, str(partial)], (frame.tobytes() for frame in chain([first], frames)), said):
+            said.seek(0)
+            told = said.read().decode(errors="replace").strip().splitlines()
+            raise MachineError(f"ffmpeg could not write {out}: {told[-1] if told else 'it did not say why'}.")
+
+
+def fed(command: Sequence[str], parts: Iterable[bytes], said: IO[bytes]) -> int:
+    """The exit code of a program that was given the parts one by one; it is not left behind when we are interrupted.
+    What it says goes to a file: nobody reads beside it, and a full pipe would stop it."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said) as program:
+        assert program.stdin is not None
+        broken = suppress(BrokenPipeError)  # it gave up before the end: its exit code tells
+        try:
+            with broken:
+                program.stdin.writelines(parts)
+            with broken:
+                program.stdin.close()
+            return program.wait()
+        except BaseException:
+            program.kill()
+            with broken:
+                program.stdin.close()  # what waits there has no reader any more
+            raise
