@@ -38,6 +38,7 @@ from equipoise.config import Arrays
 from equipoise.encoders.classifier import Classifier, accuracy, trained_classifier
 from equipoise.metrics.modes import kl_from_uniform, present
 from equipoise.runs.folder import RunFolder, rows
+from equipoise.uses import keeping
 
 STACKS, SAMPLES, SIDE = 128_000, 26_000, 32
 
@@ -86,7 +87,7 @@ def cifar(data: Path, minutes: float, machine: list[str], record: Record) -> Non
         found, splits = generator.from_file(run.model), build.splits(config.data)
         judge = trained_classifier(splits.train, epochs=4)
         figures = judged(found.G, config, splits, judge)
-        generator.write_samples(found.sample(100), RESULTS / f"{record.path.stem}_r3gan-s.png")
+        keeping.write_samples(found.sample(100), RESULTS / f"{record.path.stem}_r3gan-s.png")
         row = record.append(
             key, **figures, fd=against_time(run), judge_accuracy=accuracy(judge, splits.test),
             clock=rows(run.clock)[-1], device=name_of(machine),

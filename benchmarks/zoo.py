@@ -22,6 +22,7 @@ from record import Record, Row, grouped, middle, table
 from equipoise import build, configuring, generator, launch
 from equipoise.config import TrainConfig
 from equipoise.runs.folder import rows
+from equipoise.uses import keeping
 
 KIMG, MINUTES, SEEDS = 128, 5, (0, 1, 2)
 SETTINGS = ["data.size=16", "machine.threads=1", "machine.precision=fp32", "guardian.mode=off", "evaluate.metrics=[]"]
@@ -54,7 +55,7 @@ def played(config: TrainConfig, time_s: float | None, examiner: Examiner, pictur
         clock = rows(run.clock)[-1]
         trained = generator.from_file(run.model)
         if picture:
-            generator.write_samples(trained.sample(64), picture)
+            keeping.write_samples(trained.sample(64), picture)
         figures = examiner.figures(samples_of(run, examiner.n))
     return {"figures": figures, "clock": clock}
 

@@ -12,10 +12,10 @@ from equipoise.config import MadeUpRecords, Records, override
 from equipoise.data import records
 from equipoise.data.source import everything
 from equipoise.errors import ConfigError, DataError
-from equipoise.generator import write_samples
 from equipoise.nets.records import Discriminator, Generator
 from equipoise.recipes import recipe
 from equipoise.scoring import Asked, score
+from equipoise.uses.keeping import write_samples
 
 SMALL = [
     "nets.z_dim=16", "nets.d_widths=[16]", "nets.pretrain_epochs=1", "batch=100", "evaluate.metrics=[]",

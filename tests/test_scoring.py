@@ -26,6 +26,7 @@ from equipoise.recipes import recipe
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder, rows
 from equipoise.scoring import DEFAULT, Asked, score
+from equipoise.uses import keeping
 
 SMALL = ["nets.g_widths=[12]", "nets.d_widths=[12]", "nets.z_dim=4", "batch=8", "machine.threads=1",
          "machine.device=cpu", "machine.precision=fp32", "evaluate.features=pixels", "evaluate.n=60",
@@ -206,8 +207,8 @@ def test_nothing_is_noted_of_what_was_refused(run):
 
 def test_pictures_that_a_run_drew_have_the_figures_of_the_run(run):
     trained, _ = generator.opened(run, "last")
-    generator.write_samples(trained.sample(80, seed=3), Path("drawn"))
-    generator.write_samples(trained.sample(80, seed=3), Path("drawn.npz"))
+    keeping.write_samples(trained.sample(80, seed=3), Path("drawn"))
+    keeping.write_samples(trained.sample(80, seed=3), Path("drawn.npz"))
     asked = {"against": "digits#test", "n": 80, "features": "pixels", "metrics": ["fd", "kid", "prdc", "copies"]}
     of_run = score(Asked(str(run), checkpoint="last", seed=3, **asked))
     assert of_run.checkpoint == "last"

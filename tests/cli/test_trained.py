@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from equipoise import generator
 from equipoise.cli.main import app
 from equipoise.data.scans import Window
 from equipoise.errors import ConfigError
+from equipoise.uses import keeping
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_samples_are_one_picture_of_any_kind(name, equipoise, run):
 
 def test_a_picture_that_its_kind_cannot_hold_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"1 x 16384 pixels: .*fewer samples"):
-        generator.write_one(Image.new("L", (1, 16_384)), tmp_path / "grid.webp")
+        keeping.write_one(Image.new("L", (1, 16_384)), tmp_path / "grid.webp")
 
 
 def test_a_folder_is_never_of_two_sets_of_samples(equipoise, run):
@@ -93,10 +93,10 @@ def test_a_folder_is_never_of_two_sets_of_samples(equipoise, run):
 
 def test_levels_go_into_an_array_alone_too(tmp_path):
     levels = np.arange(2 * 8 * 8, dtype=np.uint16).reshape(2, 8, 8)
-    generator.write_levels(levels, Window(0, 1), tmp_path / "x.npy")
+    keeping.write_levels(levels, Window(0, 1), tmp_path / "x.npy")
     assert np.array_equal(np.load(tmp_path / "x.npy", allow_pickle=False), levels)
     with pytest.raises(ConfigError, match=r"x\.png names no kind of file .*\.npz, \.npy, \.nii"):
-        generator.write_levels(levels, Window(0, 1), tmp_path / "x.png")
+        keeping.write_levels(levels, Window(0, 1), tmp_path / "x.png")
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 

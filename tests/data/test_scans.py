@@ -15,8 +15,9 @@ from equipoise.data import dicom
 from equipoise.data.scans import Window, measured, scans_at, shown, window_of, write
 from equipoise.data.source import Part
 from equipoise.errors import ConfigError, DataError
-from equipoise.generator import TrainedGenerator, from_file, write_levels
+from equipoise.generator import TrainedGenerator, from_file
 from equipoise.uses import translating
+from equipoise.uses.keeping import write_levels
 
 pydicom, nibabel = pytest.importorskip("pydicom"), pytest.importorskip("nibabel")
 CT = "1.2.840.10008.5.1.4.1.1.2"

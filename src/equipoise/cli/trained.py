@@ -43,7 +43,7 @@ def sample(
     ] = None,
     begin: Annotated[str | None, typer.Option(help="How each sentence begins.")] = None,
     bits: Annotated[
-        int, typer.Option(min=8, max=16, help="16: grey slices in all levels, as .nii.gz, .npz or a folder.")
+        int, typer.Option(min=8, max=16, help="16: grey slices in all levels, as .nii.gz, .npz, .npy or a folder.")
     ] = 8,
 ) -> None:
     """Draws samples from a trained generator."""

@@ -22,7 +22,7 @@ from equipoise.errors import ConfigError, StorageError
 from equipoise.generator import TrainedGenerator
 from equipoise.runs.folder import existing
 from equipoise.uses import directions as directed
-from equipoise.uses import discriminator, inversion, mixing, restyling, walks, writing
+from equipoise.uses import discriminator, inversion, keeping, mixing, restyling, walks, writing
 from equipoise.uses import export as exporting
 from equipoise.uses.directions import Method
 from equipoise.uses.export import Kind
@@ -59,8 +59,8 @@ def require_unasked(beside: str, given: Mapping[str, object]) -> None:
 def sample(
     trained: TrainedGenerator, n: int, out: Path, seed: int, label: int | None, truncation: float | None
 ) -> None:  # fmt: skip
-    generator.require_place(out, n)
-    generator.write_samples(trained.sample(n, seed, label, screen.track, truncation=truncation), out)
+    keeping.require_place(out, n)
+    keeping.write_samples(trained.sample(n, seed, label, screen.track, truncation=truncation), out)
     screen.say(f"{n} samples: {out}")
 
 
@@ -75,10 +75,10 @@ def sample_levels(
     trained: TrainedGenerator, run: Path, n: int, out: Path, seed: int, label: int | None, truncation: float | None
 ) -> None:  # fmt: skip
     """Samples of 16 bits, in the unit of the scans where their run was told a window."""
-    generator.require_place_of_levels(out, n)
+    keeping.require_place_of_levels(out, n)
     window = generator.window_of_run(run)
     levels = trained.fine(trained.codes(n, seed, label, truncation), screen.track)
-    generator.write_levels(levels, window or WITHOUT_UNIT, out)
+    keeping.write_levels(levels, window or WITHOUT_UNIT, out)
     unit = f"from {window.black:g} to {window.white:g}" if window else "from 0 to 1, for no data.window was given"
     screen.say(f"{n} samples of 16 bits, {unit}, of no known spacing: {out}. Synthetic: not for diagnosis.")
 
@@ -114,8 +114,8 @@ def restyle(trained: TrainedGenerator, to: str, out: Path | None) -> None:
 
 def sample_latents(trained: TrainedGenerator, latent: Path, out: Path) -> None:
     codes = trained.kept_codes(latent)
-    generator.require_place(out, len(codes.y))
-    generator.write_samples(trained.drawn(codes), out)
+    keeping.require_place(out, len(codes.y))
+    keeping.write_samples(trained.drawn(codes), out)
     screen.say(f"{len(codes.y)} samples: {out}")
 
 
