@@ -145,6 +145,27 @@ def test_scalars_on_a_device_that_are_not_finite_are_told_at_the_next_look(real,
     assert found[2].symptom == "divergence"
 
 
+def test_samples_that_are_not_finite_are_told_and_not_looked_at(real, held_out):
+    guardian = Guardian(real, held_out, n=SAMPLES, every=3)
+    fakes = [points(SAMPLES, step) for step in range(6)]
+    fakes[5][7, 0] = torch.nan
+    found = [guardian.observe(step, fake=fakes[step], g_loss=torch.tensor(1.0)) for step in range(6)]
+    assert found[2] is None
+    assert found[5] is not None and found[5].symptom == "divergence"
+
+
+def test_a_tensor_that_is_not_finite_is_answered_in_the_middle_of_a_trial_and_without_fakes(real, held_out):
+    """As a float would be: nothing ripens while numbers are no longer finite."""
+    guardian, knobs = Guardian(real, held_out, n=SAMPLES, every=3), Knobs(loss="nonsaturating")
+    for step in range(60):
+        guardian.observe(step, fake=points(SAMPLES, step), g_loss=torch.tensor(1.0))
+        guardian.advise(knobs)
+    told = [guardian.observe(60 + i, g_loss=torch.tensor(torch.nan if i else 1.0)) for i in range(3)]
+    assert [t and t.symptom for t in told] == [None, None, "divergence"]
+    change = guardian.advise(knobs)
+    assert change is not None and change.back_to in range(60)
+
+
 def test_images_come_as_arrays_or_tensors():
     x, _ = everything(digits().train)
     pixels = to_uint8(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from equipoise.errors import ConfigError, StorageError
@@ -20,10 +20,11 @@ def fork(run: RunFolder, which: str = "last", out: Path | None = None, requests:
 
     Raises:
         ConfigError: when there is no such checkpoint, or `out` holds a run.
-        StorageError: when the checkpoint is damaged, or nothing can be written.
+        StorageError: when the checkpoint is damaged, what its guardian may go back to is gone, or it cannot be written.
     """
     source = chosen(run, which)
     state, manifest = checkpoint.load(source)
+    require_snapshots(run, source, manifest)
     new = RunFolder(out or folder.fork_path(run.path, manifest["step"]))
     folder.refuse_existing(new.path)
     try:
@@ -36,8 +37,23 @@ def fork(run: RunFolder, which: str = "last", out: Path | None = None, requests:
         for request in requests:
             ask(new.requests, request)
     except OSError as error:
+        shutil.rmtree(new.path, ignore_errors=True)  # half of a run is none
         raise StorageError(f"cannot write to {new.path}: {error.strerror}.") from error
     return new
+
+
+def require_snapshots(run: RunFolder, source: Path, manifest: Mapping[str, object]) -> None:
+    """Raises StorageError where a state that the guardian may go back to is gone."""
+    if gone := [step for step in snapshots_of(manifest) if not (run.snapshots / checkpoint.name_of(step)).is_dir()]:
+        raise StorageError(
+            f"{source} may go back to the game at step {', '.join(map(str, gone))}, which was deleted from "
+            f"{run.snapshots}.\nFork another checkpoint of the run, such as the last one."
+        )
+
+
+def snapshots_of(manifest: Mapping[str, object]) -> list[int]:
+    steps = manifest.get("snapshots", [])
+    return [int(step) for step in steps] if isinstance(steps, list) else []
 
 
 def chosen(run: RunFolder, which: str) -> Path:
@@ -53,15 +69,14 @@ def chosen(run: RunFolder, which: str) -> Path:
     raise ConfigError(f"{run.path} has no checkpoint {which!r}. There are: {there}.")
 
 
-def copy(run: RunFolder, new: RunFolder, source: Path, manifest: dict[str, object]) -> None:
+def copy(run: RunFolder, new: RunFolder, source: Path, manifest: Mapping[str, object]) -> None:
     """Everything that the run depends on from there, and the pictures up to there."""
     step = int(str(manifest["step"]))
     shutil.copytree(source, new.checkpoints / source.name)
     for path in (run.config, run.env):
         if path.exists():
             shutil.copy2(path, new.path)
-    steps = manifest.get("snapshots", [])
-    for snapshot in steps if isinstance(steps, list) else ():
+    for snapshot in snapshots_of(manifest):
         shutil.copytree(run.snapshots / checkpoint.name_of(snapshot), new.snapshots / checkpoint.name_of(snapshot))
     best = checkpoint.newest_first(run.best)
     if best and checkpoint.step_of(best[0]) <= step:

@@ -110,14 +110,14 @@ class Guardian:
         due = len(self._rows) >= self.every
         if due and fake is not None and self.eyes is not None:
             self._fakes.append(batch(fake).detach().cpu())
-        broken = any(isinstance(v, float) and not math.isfinite(v) for v in row.values())
+        broken = any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) or (due and self.diverged())
         if not broken and not (due and (not self._shown or self.eyes is None or self.gathered >= self.eyes.n)):
             return None
         asked = {"real": real_logits, "fake": fake_logits, "held_out": held_out_logits}
         logits = {name: mean_logit(of.detach()).cpu() for name, of in asked.items() if of is not None}
         for row in self._rows:
             self.watch.heed({name: float(value) for name, value in row.items()})
-        news = self.watch.add(step, *self.look(logits))
+        news = self.watch.add(step, *self.look(logits, sees=not broken))
         self._asked = At(step, step, broken=broken)
         self._rows.clear()
         self._fakes.clear()
@@ -142,18 +142,27 @@ class Guardian:
         """The steps at which `advise` was asked and whose state it may send the loop back to: all others may go."""
         return () if self.treatment is None else self.treatment.steps
 
+    def diverged(self) -> bool:
+        """Reads the numbers that were not waited for. Whether one of them, or of the last fakes, is not finite."""
+        unread = self._rows if len(self._rows) == self.every else self._rows[-1:]
+        for row in unread:
+            row.update({name: float(value) for name, value in row.items()})
+        if self._fakes and not torch.isfinite(self._fakes[-1]).all():
+            self._rows[-1]["fake"] = math.nan
+        return any(not math.isfinite(value) for row in unread for value in row.values())
+
     @property
     def gathered(self) -> int:
         return sum(map(len, self._fakes))
 
-    def look(self, logits: Mapping[str, Tensor]) -> tuple[dict[str, float], list[float]]:
+    def look(self, logits: Mapping[str, Tensor], sees: bool = True) -> tuple[dict[str, float], list[float]]:
         found: dict[str, float] = {}
         if "real" in logits and "fake" in logits:
             tells = auc(logits["real"], logits["fake"])
             found |= {"d_tells": tells, "paired_sign": 2 * tells - 1}
         if "real" in logits and "held_out" in logits:
             found["d_auc"] = auc(logits["real"], logits["held_out"])
-        if self.eyes is None or self.gathered < self.eyes.n:
+        if not sees or self.eyes is None or self.gathered < self.eyes.n:
             return found, []
         signals, drawn_shares = self.eyes.see(torch.cat(self._fakes)[: self.eyes.n])
         if not self.held_out:

@@ -68,6 +68,7 @@ class Treatment:
     watch: Watching
     images: int | None = None  # of the run, where that is known
     ladder: Mapping[str, Sequence[Rung]] = field(default_factory=lambda: LADDER)
+    goes_back: bool = True
     trial: Trial | None = None
     tried: dict[str, int] = field(default_factory=dict)  # rungs
     failed: dict[str, int] = field(default_factory=dict)
@@ -234,6 +235,8 @@ class Treatment:
 
     def affords(self, seen: int, then: int) -> bool:
         """Whether the run may give up what it played since `then`."""
+        if not self.goes_back:
+            return False
         return self.images is None or self.given_up + self.lost(seen, then) <= RESCUES * self.images
 
     def lost(self, seen: int, then: int) -> int:
@@ -283,7 +286,7 @@ class Treatment:
 
     def better(self) -> Snapshot | None:
         """The best healthy snapshot, if its samples were better than now by what matters."""
-        return self.best if self.best and is_less(self.best.shortfall, self.shortfall) else None
+        return self.best if self.goes_back and self.best and is_less(self.best.shortfall, self.shortfall) else None
 
     # -- a healthy game
 

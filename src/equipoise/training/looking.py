@@ -106,8 +106,9 @@ def conclude(run: Run[Any]) -> None:
 def keep_best(run: Run[Any]) -> None:
     """One checkpoint: the older is deleted when the new one reads back."""
     path = checkpoint.save(
-        run.folder.best, run.standing.step, run.registry().state(), seen=run.game.seen, **run.plan.facts
-    )
+        run.folder.best, run.standing.step, run.registry().state(),
+        seen=run.game.seen, snapshots=list(run.controller.snapshots()), **run.plan.facts,
+    )  # fmt: skip
     checkpoint.verify(path)
     checkpoint.keep_only(run.folder.best, [run.standing.step])
 

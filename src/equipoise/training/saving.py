@@ -28,10 +28,10 @@ def write_checkpoint(run: Run[Any]) -> Path:
 
 
 def known_snapshots(run: Run[Any]) -> set[int]:
-    """The steps that the newest checkpoints may send a run back to that resumes from them, which it does from none that
-    is damaged."""
+    """The steps that a checkpoint may send a run back to that resumes from it, or is forked from it; none that is
+    damaged."""
     known: set[int] = set()
-    for path in checkpoint.newest_first(run.folder.checkpoints)[: run.plan.keep]:
+    for path in [*checkpoint.newest_first(run.folder.checkpoints), *checkpoint.newest_first(run.folder.best)]:
         with suppress(Damaged):
             known.update(checkpoint.manifest(path).get("snapshots", []))
     return known
