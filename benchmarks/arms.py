@@ -38,7 +38,8 @@ class Yoked(HandsOff):
 
 @dataclass
 class AtRandom(HandsOff):
-    """As many interventions as another run had, any of the ladders' rungs at any time; none is judged."""
+    """As many interventions as another run had, of any rungs that would change something, at any time; none is judged.
+    (In rows of before 2026-11-27 a rung that changed nothing counted, too: about four fifths were made.)"""
 
     setting: Setting
     count: int
@@ -52,11 +53,12 @@ class AtRandom(HandsOff):
         if at.broken or self.done >= self.count or at.seen < self.times[self.done]:
             return None
         self.done += 1
-        rung = self.draw(self.done)
-        new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, ()))
-        back = self.looks[-min(5, len(self.looks))] if rung.back else None
-        new = None if back == at.step else new  # nothing lies before the first look
-        return None if new is None else Change(knobs=new, reason=f"at random: {rung.words}", back_to=back)
+        for rung in self.draw(self.done):
+            new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, ()))
+            back = self.looks[-min(5, len(self.looks))] if rung.back else None
+            if new is not None and back != at.step:  # nothing lies before the first look
+                return Change(knobs=new, reason=f"at random: {rung.words}", back_to=back)
+        return None
 
     @property
     def times(self) -> list[float]:
@@ -64,9 +66,11 @@ class AtRandom(HandsOff):
         u = torch.rand(self.count, generator=Stream(self.seed, "times").at(0)).sort().values
         return (0.9 * self.images * u).tolist()
 
-    def draw(self, index: int) -> Rung:
+    def draw(self, index: int) -> list[Rung]:
+        """All of them, in an order of chance."""
         rungs = sorted({rung for ladder in LADDER.values() for rung in ladder})
-        return rungs[int(torch.randint(len(rungs), (), generator=Stream(self.seed, "rungs").at(index)))]
+        order = torch.randperm(len(rungs), generator=Stream(self.seed, "rungs").at(index)).tolist()
+        return [rungs[i] for i in order]
 
     def snapshots(self) -> Sequence[int]:
         return self.looks[-5:]

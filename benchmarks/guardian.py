@@ -27,6 +27,7 @@ import argparse
 import copy
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -59,9 +60,10 @@ from equipoise.judging import History, Verdict, at_rest
 from equipoise.metrics import frechet_distance
 from equipoise.metrics.modes import captured
 from equipoise.onlookers import Onlookers
-from equipoise.runs import folder
+from equipoise.runs import checkpoint, folder
 from equipoise.streams import Stream
 from equipoise.training import train
+from equipoise.training.run import Run
 
 LOOKS, WATCHED = 20, 100  # of the independent judge and of the guardian, in a run
 BATCH = 500  # samples drawn at a time
@@ -345,15 +347,17 @@ def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Sequence[
             assert isinstance(run.controller, OfGame)
             assert run.controller.treatment is not None
             run.controller.treatment.ladder = LADDERS[arm]
+            run.controller.treatment.goes_back = arm != "no going back"
         try:
             train(run)
         except (Diverged, GaveUp) as error:
             ended = type(error).__name__
         end = judges.end(deployed(run.game), config)
+        kept = kept_end(run, judges, config) if ended == "Diverged" else {}
     rows = folder.rows(run_folder.events)
     changes = [row for row in rows if row["kind"] == "change"]
     clock = folder.rows(run_folder.clock)
-    return {
+    return kept | {
         "end": end,
         "ended": ended,
         "seen": run.game.seen,
@@ -364,12 +368,26 @@ def played(task: Task, arm: str, config: TrainConfig, out: Path, pair: Sequence[
     }
 
 
+def kept_end(run: Run[Any], judges: Judges, config: TrainConfig) -> Row:
+    """The endpoint of the newest checkpoint of a run whose numbers are no longer finite: what its user has of it."""
+    found = checkpoint.newest_first(run.folder.checkpoints)
+    if not found:
+        return {}
+    state, _ = checkpoint.load(found[0])
+    G = deployed(run.game)
+    G.load_state_dict(state["game.G_ema"])
+    return {"end_of_checkpoint": judges.end(G, config)}
+
+
+OWN = re.compile("undone|nothing is left to be tried|at the end: ")  # no interventions that a finding asks for
+
+
 def controller(arm: str, config: TrainConfig, onlookers: Onlookers, changes: Sequence[Row]) -> Controller | None:
     """`changes` are those of the pair."""
     if arm in ("yoked", "crossed"):
         return Yoked(changes)
     if arm == "random":
-        begun = sum("undone" not in row["reason"] for row in changes)
+        begun = sum(not row["reason"].startswith("healthy") and not OWN.search(row["reason"]) for row in changes)
         return AtRandom(replace(onlookers.setting(), shares=()), begun, config.seed, config.images)
     return None
 

@@ -1,7 +1,11 @@
 """python benchmarks/proof.py [--record guardian]    what the rows of guardian.py say: tables and tests.
 
-Success is compared by McNemar's exact test on pairs of equal seed, one-sided, with Holm's correction over the tasks;
-endpoints by the Hodges-Lehmann estimate of the median difference of logarithms with its exact 95% interval.
+Success is compared by McNemar's exact test on pairs of equal seed, one-sided, with Holm's correction over the tasks.
+Endpoints of one game are compared by the Hodges-Lehmann estimate of the median difference of logarithms, with the exact
+95% interval of the signed-rank test; those of several faults together, whose differences are not symmetric about their
+median, by the median and the interval of the sign test. T7 is told twice, the second time without the NaN: of a run
+that it ends, the players as they are in memory are judged, and `off`, `random` and `yoked` cannot answer it, so that
+their failures there are by construction.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ from equipoise.charts import Line
 
 Runs = Mapping[tuple[str, int], Row]  # by (arm, seed)
 GROUPS = ("T2", "T3", "T4", "T5", "T7")  # that success is compared on
+NAN, REST = "T7 NaN in a gradient", "T7 without NaN"
 PATIENCE, WORSE = 3, 1.25  # looks in a row above so many times the best: then the run is stopped
 
 
@@ -92,11 +97,12 @@ def largest_rejected(n: int, alpha: float = 0.05) -> int | None:
 
 
 def grouped(found: Mapping[str, Runs]) -> dict[str, list[str]]:
-    """T7's tasks are pooled."""
+    """T7's tasks are pooled, and once more without the NaN."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name in found:
         groups[name.split()[0]].append(name)
-    return dict(groups)
+    rest = [name for name in groups.get("T7", []) if name != NAN]
+    return dict(groups) | ({REST: rest} if rest else {})
 
 
 OTHERS = ("off", "random", "yoked", "patience", "patience, of both", "always-on", "rollback-only", "crossed")
@@ -150,12 +156,14 @@ def successes(found: Mapping[str, Runs]) -> None:
 def tests(found: Mapping[str, Runs]) -> None:
     groups = grouped(found)
     for other in OTHERS:
-        made = {g: pairs(found, groups[g], other) for g in GROUPS if g in groups}
+        made = {g: pairs(found, groups[g], other) for g in (*GROUPS, REST) if g in groups}
         made = {g: some for g, some in made.items() if some}
         if not made:
             continue
         p = {g: mcnemar(some) for g, some in made.items()}
-        corrected = holm(p)
+        corrected = holm({g: p[g] for g in GROUPS if g in p})
+        if REST in p:  # in the place of T7
+            corrected[REST] = holm({g: p[g] for g in (*GROUPS[:-1], REST) if g in p})[REST]
 
         def line(g: str, made=made, p=p, corrected=corrected) -> str:  # type: ignore[no-untyped-def]
             wins, losses = (sum(a and not b for a, b in made[g]), sum(b and not a for a, b in made[g]))
@@ -165,20 +173,32 @@ def tests(found: Mapping[str, Runs]) -> None:
         table(f"on against {other}: McNemar, exact, one-sided", header, map(line, made))
 
 
+def signs(differences: Sequence[float]) -> tuple[float, float, float]:
+    """The median, and the interval of the values that the sign test does not reject at 5%."""
+    d = np.sort(np.asarray(differences, float))
+    rejected = max((k for k in range(len(d) // 2) if binomtest(k, len(d)).pvalue <= 0.05), default=None)
+    if rejected is None:
+        return float(np.median(d)), math.nan, math.nan
+    return float(np.median(d)), float(d[rejected + 1]), float(d[-rejected - 2])
+
+
 def differences(found: Mapping[str, Runs]) -> None:
     """Of log endpoints, on minus another arm: below 0 is better for distances, above for modes."""
     for other in OTHERS:
         lines = []
         for group, names in sorted((grouped(found) | {name: [name] for name in found}).items()):
+            if other == "patience" and any(TASKS[name].at_looks for name in names):
+                continue  # its looks count modes among fewer samples than the end
             made = [(TASKS[name].value, each) for name in names for each in ends(TASKS[name], found[name], other)]
             logs = [math.log((on[value] + 1e-9) / (theirs[value] + 1e-9)) for value, (on, theirs, _) in made]
             pooled = group not in found
             if not logs or (pooled and (len(names) == 1 or len({value for value, _ in made}) > 1)):
                 continue
-            middle, low, high = (math.exp(each) for each in hodges_lehmann(logs))
-            lines.append(f"{group} | {made[0][0]} | {len(logs)} | {middle:.3g} | {low:.3g} to {high:.3g}")
+            middle, low, high = (math.exp(each) for each in (signs if pooled else hodges_lehmann)(logs))
+            by = "median" if pooled else "Hodges-Lehmann"
+            lines.append(f"{group} | {made[0][0]} | {len(logs)} | {middle:.3g} | {low:.3g} to {high:.3g} | {by}")
         if lines:
-            header = "task | endpoint | pairs | on over the other (Hodges-Lehmann) | 95%"
+            header = "task | endpoint | pairs | on over the other | 95% | by"
             table(f"endpoints, on over {other}, of the same seeds", header, lines)
 
 
@@ -212,9 +232,18 @@ def recovery(task: Task, runs: Runs, seed: int) -> float | None:
 
 
 def replayed(run: Row) -> float:
-    """Images that were given up by going back and playing on, as a part of the run."""
-    back = [row for row in run["changes"] if "back_to" in row and row["seen"] < run["seen"]]
-    return float(sum((row["step"] - row["back_to"]) * row["seen"] / row["step"] for row in back) / run["seen"])
+    """Images that were given up by going back and playing on, as a part of the run as it was planned: as
+    `Treatment.behind` counts them, so that what was given up already is not given up again."""
+    backs, given = list[tuple[float, float]](), 0.0
+
+    def behind(seen: float) -> float:
+        return seen - next((lost for back, lost in reversed(backs) if back <= seen), 0.0)
+
+    for row in run["changes"]:
+        if "back_to" in row and row["seen"] < run["seen"]:
+            given += behind(row["seen"]) - behind(row["back_to"] * row["seen"] / row["step"])
+            backs.append((row["seen"], given))
+    return given / (LOOKS * run["looks"][0][0])
 
 
 SHOWN = ("off", "on", "always-on", "random")
