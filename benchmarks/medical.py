@@ -101,7 +101,7 @@ class Examiner:
 def drawn(run: Path, like: Tensor, seed: int) -> Slices:
     """Samples, each class as often as among these."""
     trained, counts = generator.from_file(run), torch.bincount(like).tolist()
-    x = [trained.sample(count, seed, label) for label, count in enumerate(counts)]
+    x = [trained.sample(count, 100 * seed + label, label) for label, count in enumerate(counts)]  # latents of its own
     pixels = torch.from_numpy(np.concatenate(x)).permute(0, 3, 1, 2).contiguous()
     return Slices(pixels, torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)))
 
