@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from equipoise import launch
 from equipoise.config import TrainConfig
-from equipoise.errors import Stopped
+from equipoise.errors import Stopped, StorageError
 from equipoise.requests import (
     LONGEST,
     Guard,
@@ -180,3 +181,45 @@ def test_the_file_is_looked_at_now_and_then_and_each_request_is_obeyed_once(tmp_
     )
     assert other.due(72) == []
     assert [(d.request.do, d.again) for d in other.due(80)] == [("resume", True)]
+
+
+def test_a_line_that_fits_in_part_is_taken_back_and_said(tmp_path):
+    """As on a disk that is nearly full, where the system writes as much as it can."""
+    path, (soft, hard) = tmp_path / "requests.jsonl", resource.getrlimit(resource.RLIMIT_FSIZE)
+    ask(path, Pause(id="p"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+    try:
+        with pytest.raises(StorageError, match="cannot write"):
+            ask(path, Resume(id="r"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    ask(path, Snapshot(id="s"))
+    assert [due.request.id for due in Inbox(path, unheard).due(0)] == ["p", "s"]
+
+
+def test_a_line_without_its_end_harms_no_other(tmp_path):
+    told, path = [], tmp_path / "requests.jsonl"
+    path.write_text('{"do": "pau')
+    ask(path, Resume(id="r"))
+    inbox = Inbox(path, lambda line, why: told.append(line))
+    assert [due.request.id for due in inbox.due(0)] == ["r"]
+    assert told == ['{"do": "pau\n']
+
+
+def test_a_fork_obeys_a_line_that_its_parent_obeyed_and_no_line_twice(tmp_path):
+    path = tmp_path / "requests.jsonl"
+    path.write_text('{"do": "snapshot"}\n')
+    (first,) = Inbox(path, unheard).due(0)
+    record = [{"kind": "request", "id": first.request.id, "do": "snapshot", "step": 1}]
+    clock = [{"kind": "forked", "id": "a1", "from": "run", "step": 1}]
+
+    def asked(events, clock):
+        inbox = Inbox(path, unheard)
+        inbox.remember(events, clock)
+        return [due.request.id for due in inbox.due(0)]
+
+    assert asked(record, []) == [], "the control: the run itself"
+    (own,) = asked(record, clock)
+    assert own != first.request.id
+    assert asked([*record, record[0] | {"id": own}], clock) == []
+    assert asked(record, [{"kind": "forked", "from": "run", "step": 1}]) == [], "a fork of an earlier version, resumed"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from equipoise.errors import ConfigError, StorageError
 from equipoise.requests import Request, ask
@@ -19,27 +22,49 @@ def fork(run: RunFolder, which: str = "last", out: Path | None = None, requests:
     start.
 
     Raises:
-        ConfigError: when there is no such checkpoint, or `out` holds a run.
+        ConfigError: when there is no such checkpoint, or `out` holds anything.
         StorageError: when the checkpoint is damaged, what its guardian may go back to is gone, or it cannot be written.
     """
     source = chosen(run, which)
     state, manifest = checkpoint.load(source)
     require_snapshots(run, source, manifest)
     new = RunFolder(out or folder.fork_path(run.path, manifest["step"]))
-    folder.refuse_existing(new.path)
-    try:
-        new.checkpoints.mkdir(parents=True)
-        copy(run, new, source, manifest)
+    refuse_taken(new.path)
+    with made(new.path) as half:
+        copy(run, half, source, manifest)
         with run.events.open("rb") as file:
-            new.events.write_bytes(file.read(state["events.offset"]))
-        new.clock.write_text(clock(run, manifest["step"]), encoding="utf-8")
-        new.resume_note.write_text(f"{new.resume_command}\n", encoding="utf-8")
+            half.events.write_bytes(file.read(state["events.offset"]))
+        half.clock.write_text(clock(run, manifest["step"]), encoding="utf-8")
+        half.resume_note.write_text(f"{new.resume_command}\n", encoding="utf-8", errors="surrogateescape")
         for request in requests:
-            ask(new.requests, request)
-    except OSError as error:
-        shutil.rmtree(new.path, ignore_errors=True)  # half of a run is none
-        raise StorageError(f"cannot write to {new.path}: {error.strerror}.") from error
+            ask(half.requests, request)
     return new
+
+
+def refuse_taken(path: Path) -> None:
+    """An empty folder is free: whoever wants two forks at once reserves their names by such."""
+    folder.refuse_existing(path)
+    if path.is_dir() and any(path.iterdir()):
+        raise ConfigError(f"{path} is not empty, and nothing is overwritten. Choose another --out.")
+
+
+@contextmanager
+def made(out: Path) -> Iterator[RunFolder]:
+    """A run that has its place only once it is complete: what a kill leaves of it lies in a hidden folder beside, one
+    level too deep to be listed among the runs.
+
+    Raises:
+        StorageError: when it cannot be written; then nothing is left behind.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".forking-", dir=out.parent) as beside:
+            half = RunFolder(Path(beside) / "run")
+            half.checkpoints.mkdir(parents=True)
+            yield half
+            half.path.rename(out)
+    except OSError as error:
+        raise StorageError(f"cannot write to {out}: {error.strerror or error}.") from error
 
 
 def require_snapshots(run: RunFolder, source: Path, manifest: Mapping[str, object]) -> None:
@@ -91,6 +116,9 @@ def copy(run: RunFolder, new: RunFolder, source: Path, manifest: Mapping[str, ob
 
 
 def clock(run: RunFolder, step: int) -> str:
-    """The first row of its own clock."""
-    row = {"kind": "forked", "from": str(run.path.resolve()), "step": step, "unix_time": round(time.time())}
+    """The first row of its own clock. By its `id` the run tells its requests from those of the other."""
+    row = {
+        "kind": "forked", "id": secrets.token_hex(6), "from": str(run.path.resolve()), "step": step,
+        "unix_time": round(time.time()),
+    }  # fmt: skip
     return json.dumps(row) + "\n"

@@ -115,11 +115,13 @@ def together(config: c.TrainConfig) -> tuple[Processes, torch.device]:
 
 
 def describe(run: RunFolder, config: c.TrainConfig) -> None:
-    """Writes what a run is before it begins."""
+    """Writes what a run is before it begins, each file as a whole or not at all."""
+    env, unfinished = json.dumps(environment() | {"seed": config.seed}, indent=2), run.env.with_name(f".{run.env.name}")
     try:
         c.write(config, run.config)
-        run.env.write_text(json.dumps(environment() | {"seed": config.seed}, indent=2) + "\n", encoding="utf-8")
-        run.resume_note.write_text(f"{run.resume_command}\n", encoding="utf-8")
+        checkpoint.write_synced(unfinished, f"{env}\n".encode())
+        unfinished.replace(run.env)
+        run.resume_note.write_text(f"{run.resume_command}\n", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise StorageError(f"cannot write to {run.path}: {error.strerror}.") from error
 
@@ -153,7 +155,7 @@ def resume(
 @contextmanager
 def held(run: RunFolder, warn: Warn) -> Iterator[None]:
     """Locks a run while it is played. Once it is let go of, its report is written: also of one that diverged, that the
-    guardian gave up on, or that was asked to stop."""
+    guardian gave up on, or that was asked to stop. It ends as it ended, whatever becomes of the report."""
     ended: EquipoiseError | None = None
     with run.locked():
         try:
@@ -162,8 +164,9 @@ def held(run: RunFolder, warn: Warn) -> Iterator[None]:
             ended = error
     try:
         reporting.write(run)
-    except StorageError as error:  # what matters was saved before
-        warn(f"{error}\nWrite the report later: equipoise report {shlex.quote(str(run.path))}")
+    except Exception as error:  # what matters was saved before
+        why = str(error) if isinstance(error, EquipoiseError) else f"no report: {type(error).__name__}: {error}"
+        warn(f"{why}\nWrite the report later: equipoise report {shlex.quote(str(run.path))}")
     if ended:
         raise ended
 

@@ -6,15 +6,20 @@ was refused. When each was heard is in clock.jsonl, too, so that a resumed run o
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from equipoise.errors import StorageError
 
 Mode = Literal["off", "watch", "on"]
 EVERY_S = 0.25  # between two looks at the file: a stat each
@@ -25,7 +30,7 @@ ASKED = 1000  # among numbers of signals, which are smaller: somebody asks for s
 class Asked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    id: str = Field("", max_length=40)  # the same is obeyed once; without one, it is made of the line and its place
+    id: str = Field("", max_length=40)  # the same is obeyed once; without one, it is made of the line and where it is
     who: str = Field("somebody", max_length=80)
     at_seen: int | None = Field(None, ge=0)  # not before so many reals were seen; None: at once
 
@@ -117,6 +122,7 @@ class Inbox:
         self.obeyed: set[str] = set()
         self.heard: dict[str, int] = {}  # by id: reals seen when it was obeyed, in an earlier sitting
         self._offset, self._next = 0, 0.0
+        self._own = ""  # of a fork: what tells its lines from those of the run that it began from
 
     def remember(self, events: Iterable[Mapping[str, Any]], clock: Iterable[Mapping[str, Any]]) -> Wishes:
         """Takes up a run where its record stands. What still holds of what was obeyed."""
@@ -128,6 +134,8 @@ class Inbox:
         for row in clock:
             if row["kind"] == "heard":
                 self.heard.setdefault(row["id"], row["seen"])
+            elif row["kind"] == "forked":
+                self._own = row.get("id", "")
         return wishes
 
     def due(self, seen: int) -> list[Due]:
@@ -163,7 +171,7 @@ class Inbox:
     def read(self, blob: bytes) -> Iterator[Request]:
         place, known = self._offset, self.obeyed | {request.id for request in self.waiting}
         for line in blob.splitlines(keepends=True):
-            name = hashlib.sha256(b"%d:%s" % (place, line)).hexdigest()[:12]
+            name = hashlib.sha256(b"%s%d:%s" % (self._own.encode(), place, line)).hexdigest()[:12]
             place += len(line)
             if line.strip() and (request := self.parsed(line, name)) and request.id not in known:
                 known.add(request.id)
@@ -195,10 +203,31 @@ def row(request: Request) -> dict[str, Any]:
 
 
 def ask(path: Path, request: Request) -> None:
-    """Appends a request, in one piece: several may ask at once."""
-    line = json.dumps(request.model_dump(exclude_none=True)) + "\n"
-    with path.open("ab", buffering=0) as file:
-        file.write(line.encode())
+    """Appends a request, in one piece: several may ask at once. A line that somebody left without its end is ended.
+
+    Raises:
+        StorageError: when it cannot be written; what was asked before is kept.
+    """
+    line = json.dumps(request.model_dump(exclude_none=True)).encode() + b"\n"
+    try:
+        with path.open("a+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: what is taken back is nobody else's
+            append(file, line)
+    except OSError as error:
+        raise StorageError(f"cannot write to {path}: {error.strerror}. Make room there, then ask again.") from error
+
+
+def append(file: FileIO, line: bytes) -> None:
+    """All of a line, or nothing of it."""
+    before = file.seek(0, os.SEEK_END)
+    file.seek(max(0, before - 1))
+    left = line if file.read(1) in (b"", b"\n") else b"\n" + line
+    try:
+        while left:  # a disk that is nearly full takes what fits, and refuses the rest
+            left = left[file.write(left) :]
+    except OSError:
+        file.truncate(before)
+        raise
 
 
 def repeated(events: Iterable[Mapping[str, Any]]) -> list[Request]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from equipoise.cleaning import clean
@@ -144,3 +146,15 @@ def test_the_commands_and_their_exit_codes(photos, tmp_path, monkeypatch):
         run.invoke(app, ["data", "clean", str(photos), "-o", "x", "--drop", "sheep"], catch_exceptions=False)
     with pytest.raises(DataError, match="does not exist"):
         run.invoke(app, ["data", "check", "nowhere"], catch_exceptions=False)
+
+
+def test_a_file_name_of_any_bytes_does_not_cost_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "set").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 9, 9), np.uint8)
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "set" / f"{i}.png")
+    (tmp_path / "set" / os.fsdecode(b"caf\xe9.png")).write_bytes(b"no picture")
+    found = CliRunner().invoke(app, ["data", "check", "set"], catch_exceptions=False)
+    assert found.exit_code == 1
+    assert "caf\\udce9.png" in (tmp_path / "set_check.html").read_text()

@@ -70,3 +70,19 @@ def test_report_answers_wrong_input_in_words(equipoise, four):
     code, _, err = equipoise("report", "a0", "-o", "no/such/page.html")
     assert code == 5
     assert "no/such/page.html" in err
+
+
+def test_runs_are_listed_though_one_cannot_be_read(equipoise, four):
+    Path("a1/events.jsonl").write_text('{"kind": "signals", "st\n{"kind": "signals"}\n')
+    config = json.loads(Path("b1/config.json").read_text())
+    Path("b1/config.json").write_text(json.dumps(config | {"kimg": 0}))
+    code, out, _ = equipoise("runs", ".", "--json")
+    assert code == 0
+    found = {row["run"]: row for row in json.loads(out)["runs"]}
+    assert found.keys() == set(four)
+    assert found["a0"]["state"] == "interrupted"
+    assert found["a1"]["state"].startswith("unreadable: ")
+    assert found["b1"]["state"] == "unreadable: division by zero"
+    code, out, _ = equipoise("runs", ".")
+    assert code == 0
+    assert {line.partition(" ")[0] for line in out.splitlines()} >= {"run", *four}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from equipoise.cli.following import follow, sparkline
-from equipoise.dashboard.catalogue import Catalogue
+from equipoise.dashboard.catalogue import Catalogue, key_of
 from equipoise.dashboard.digest import Digest
 from equipoise.dashboard.shown import shown
 from equipoise.dashboard.tail import PIECE, Tail
@@ -165,3 +167,37 @@ def test_rows_of_another_shape_are_passed_over(recorded):
     digest = read_all(recorded("run", events=[*odd, *signals(2), look(2)]))
     assert sorted(row["kind"] for row in digest.rows) == ["look", "signals"]
     assert digest.looks.last("vendi") == 1
+
+
+@pytest.mark.parametrize("seen_between", [True, False])
+def test_a_run_that_was_replaced_is_told_with_its_own_config(seen_between, recorded):
+    """rm -r, and train again with the same --out, while its page is open."""
+    run = recorded("run", "seed=1", "knobs.r1=0.5", events=signals(10))
+    digest = read_all(run)
+    run.env.write_text('{"python": "new"}')
+    assert (digest.config.seed, digest.env) == (1, {})
+    shutil.rmtree(run.path)
+    if seen_between:
+        digest.refresh()
+        assert digest.config.seed == 1, "what cannot be read leaves the old"
+    recorded("run", "seed=2", "knobs.r1=2.0", events=signals(10, 11))
+    run.env.write_text('{"python": "new"}')
+    digest.refresh()
+    assert (digest.config.seed, digest.env) == (2, {"python": "new"})
+    assert {knob["name"]: knob["value"] for knob in shown(digest)["knobs"]}["r1"] == 2.0
+
+
+def test_two_links_to_runs_of_one_name_are_two_runs(recorded, tmp_path):
+    for i in "12":
+        recorded(f"{i}/run", f"seed={i}", events=signals(3))
+        (tmp_path / "home").mkdir(exist_ok=True)
+        (tmp_path / "home" / f"link{i}").symlink_to(tmp_path / i / "run")
+    catalogue = Catalogue(tmp_path / "home")
+    assert {(line["name"], line["seed"]) for line in catalogue.told()} == {("link1", 1), ("link2", 2)}
+    assert {catalogue.find(line["key"]).path.name for line in catalogue.told()} == {"link1", "link2"}
+
+
+def test_a_run_has_a_name_wherever_one_stands(recorded, monkeypatch):
+    run = recorded("run")
+    monkeypatch.chdir(run.path)
+    assert key_of(Path()) == key_of(run.path) == key_of(Path("samples/.."))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -12,11 +16,15 @@ from typing import Any
 
 import pytest
 import uvicorn
+from fastapi import HTTPException
 from test_digest import signals
 
+from equipoise.dashboard import server
 from equipoise.dashboard.catalogue import key_of
 from equipoise.dashboard.guards import MOST
-from equipoise.dashboard.server import app, bound
+from equipoise.dashboard.server import Told, addresses, app, as_json, bound, played, reserved, serve
+from equipoise.errors import ConfigError, MachineError
+from equipoise.runs.checkpoint import newest_first, step_of
 from equipoise.runs.folder import RunFolder
 
 TOKEN = "a token"
@@ -175,3 +183,150 @@ def test_a_run_that_does_not_play_is_not_asked(recorded):
         assert asked(port, "POST", f"/runs/{key_of(run.path)}/ask", {"do": "pause"}, **mine)[0] == 409
         assert asked(port, "POST", f"/runs/{key_of(run.path)}/ask", {"do": "fork", "checkpoint": 5}, **mine)[0] == 422
         assert not run.requests.exists()
+
+
+def test_a_figure_that_is_infinite_does_not_stop_the_page(recorded):
+    """The PSNR of pairs that are equal."""
+    figure = {"value": float("inf"), "low": None, "high": None, "n_fake": 9, "n_real": 9}
+    row = {"kind": "metrics", "step": 1, "seen": 8, "net": "average", "part": "validation", "figures": {"psnr": figure}}
+    run = recorded("run", events=[*signals(3), row])
+    with served(run.path.parent) as port:
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.request("GET", f"/runs/{key_of(run.path)}/live")
+        told = event(connection.getresponse())[1]
+        connection.close()
+    assert [chart["lines"][0]["y"] for chart in told["figures"]] == [[None]]
+
+
+def test_no_answer_holds_what_browsers_do_not_read():
+    content = {"a": [1.5, float("inf"), (float("nan"),)], "b": {"c": -float("inf")}, "d": "NaN", "e": None}
+    assert json.loads(as_json(content), parse_constant=pytest.fail) == {
+        "a": [1.5, None, [None]], "b": {"c": None}, "d": "NaN", "e": None,
+    }  # fmt: skip
+    assert Told(content).body == as_json(content).encode()
+
+
+@pytest.mark.parametrize(
+    ("host", "listens", "hosts"),
+    [
+        ("127.0.0.1", "127.0.0.1", ["127.0.0.1:80", "localhost:80"]), ("::1", "::1", ["[::1]:80", "localhost:80"]),
+        ("0:0:0:0:0:0:0:1", "::1", ["[::1]:80", "localhost:80"]), ("localhost", "127.0.0.1", ["localhost:80"]),
+        ("fd00::2", "fd00::2", ["[fd00::2]:80"]), ("lab", "10.0.0.7", ["lab:80"]), ("lab", "127.0.1.1", ["lab:80"]),
+    ],
+)  # fmt: skip
+def test_the_page_answers_to_what_a_browser_calls_it(host, listens, hosts):
+    assert addresses(host, listens, 80) == hosts
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "0", "::"])
+def test_all_addresses_at_once_are_refused_with_what_to_do_instead(host, tmp_path):
+    if ":" in host and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    with pytest.raises(ConfigError, match=r"--host NAME[^$]*ssh -L \d+:localhost:\d+"):
+        serve(tmp_path, 0, host, announce=pytest.fail)
+
+
+def has_ipv6() -> bool:
+    try:
+        bound("::1", 0).close()
+    except MachineError:
+        return False
+    return True
+
+
+def test_two_quick_forks_have_two_names(recorded):
+    run = recorded("run")
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(reserved(run, 5))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({path.name for path in found}) == 8
+
+
+def process_that(does: str) -> list[str]:
+    return [sys.executable, "-c", f"import pathlib, sys, time; {does}"]
+
+
+def test_a_fork_that_ends_with_an_error_is_told_and_its_name_is_free_again(recorded):
+    run = recorded("run")
+    new = RunFolder(reserved(run, 5))
+    with pytest.raises(HTTPException, match=r"(?s)exit code 5\).*the disk is full.*make room") as told:
+        played(process_that("print('first\\nthe disk is full\\n\\nmake room', file=sys.stderr); sys.exit(5)"), new)
+    assert told.value.status_code == 409
+    assert not new.path.exists()
+
+
+def test_a_fork_that_plays_is_not_waited_for(recorded):
+    run = recorded("run")
+    row = json.dumps({"kind": "resumed"})
+    began = time.monotonic()
+    played(
+        process_that(f"pathlib.Path({str(run.clock)!r}).write_text({row + chr(10)!r}); time.sleep(5); sys.exit(1)"), run
+    )
+    assert time.monotonic() - began < 4
+    assert run.path.exists()
+
+
+def test_a_fork_from_the_page_begins_or_says_why_not(small_run, tmp_path):
+    """Once with a checkpoint that is whole, once with one that is damaged: as far as the page is told."""
+    run = RunFolder(shutil.copytree(small_run.path, tmp_path / "run"))
+    first, last = (newest_first(run.checkpoints)[i] for i in (-1, 0))
+    (last / "state.pt").write_bytes(b"damaged")
+    with served(tmp_path) as port:
+        mine = {"x-equipoise-token": TOKEN}
+
+        def forked(step: int) -> tuple[int, Any]:
+            status, _, body = asked(
+                port, "POST", f"/runs/{key_of(run.path)}/ask", {"do": "fork", "checkpoint": step}, **mine
+            )
+            return status, json.loads(body)
+
+        status, told = forked(step_of(last))
+        assert (status, "state.pt is damaged" in told["detail"]) == (409, True)
+        assert [path.name for path in tmp_path.iterdir()] == ["run"]
+        status, told = forked(step_of(first))
+        assert (status, told) == (200, {"id": f"run_from-{step_of(first)}"})
+    assert RunFolder(tmp_path / told["id"]).config.exists()
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node to run the script of the page")
+def test_a_page_that_was_refused_says_why_and_tries_again(tmp_path):
+    """A browser gives up an EventSource whose answer is not 200; one that is cut it opens again by itself."""
+    source = Path(server.__file__).parent / "static" / "live.js"
+    (tmp_path / "live.mjs").write_text(source.read_text())
+    (tmp_path / "page.mjs").write_text(PAGE)
+    done = subprocess.run(["node", tmp_path / "page.mjs"], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == [
+        "lost: The server of this page does not answer. It tries again.", "opened: 1",
+        "lost: The server says: too many pages are open. It tries again.", "opened: 2", "heard: 7", "aborted: true",
+    ]  # fmt: skip
+
+
+PAGE = """
+import { listen } from "./live.mjs";
+const opened = [];
+let aborted = false;
+globalThis.EventSource = class {
+  static CLOSED = 2;
+  constructor() { this.readyState = 1; this.heard = {}; opened.push(this); }
+  addEventListener(kind, take) { this.heard[kind] = take; }
+};
+globalThis.fetch = async (address, { signal }) => {
+  signal.addEventListener("abort", () => { aborted = true; });
+  return new Response(JSON.stringify({ detail: "too many pages are open." }), { status: 503 });
+};
+const soon = () => new Promise((go) => setTimeout(go, 100));
+listen("/live", { state: (news) => console.log(`heard: ${news.step}`) }, (why) => console.log(`lost: ${why}`), 10);
+opened[0].readyState = 0;  // it tries by itself
+opened[0].heard.error();
+await soon();
+console.log(`opened: ${opened.length}`);
+opened[0].readyState = 2;  // it was refused
+opened[0].heard.error();
+await soon();
+console.log(`opened: ${opened.length}`);
+opened[1].heard.state({ data: '{"step": 7}' });
+console.log(`aborted: ${aborted}`);
+"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import re
 import signal
@@ -27,7 +28,7 @@ from equipoise.data.convert import convert_arrays, convert_pictures
 from equipoise.data.images import pictures
 from equipoise.data.ondisk import OnDisk
 from equipoise.data.readers import Crew, Here
-from equipoise.data.source import InMemory, everything
+from equipoise.data.source import InMemory, everything, whose
 from equipoise.data.streamed import Streamed
 from equipoise.errors import ConfigError, DataError, MachineError, StorageError
 
@@ -435,3 +436,38 @@ def test_the_digest_tells_sets_apart_and_knows_the_same(tmp_path, memory_mib):
     assert digest() == first
     Image.new("L", (16, 16), 9).save(tmp_path / "9.png")
     assert digest() not in (first, changed)
+
+
+def parts_of(splits):
+    return {name: set(whose(getattr(splits, name)).tolist()) for name in PARTS}
+
+
+def test_no_patient_is_in_two_parts_after_converting(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (400, 8, 8), np.uint8)
+    patient = np.random.default_rng(1).permutation(np.arange(400) // 20)  # 20 patients, 20 slices each
+    np.savez(tmp_path / "a.npz", x=x, patient=np.array([f"p{i:03}" for i in patient]))
+    convert_arrays(tmp_path / "a.npz", tmp_path / "set")
+    converted, plain = arrays(tmp_path / "set", None), arrays(tmp_path / "a.npz", None)
+    found = parts_of(converted)
+    assert {name: len(patients) for name, patients in found.items()} == {"train": 16, "validation": 2, "test": 2}
+    assert set.union(*found.values()) == set(range(20))
+    assert found == parts_of(plain)
+    assert_same(plain, converted)
+    facts = json.loads((tmp_path / "set/set.json").read_text())
+    assert facts["sha256"]["groups.npy"] == convert.sha256(tmp_path / "set/groups.npy")
+    np.save(tmp_path / "set/groups.npy", np.zeros(399, np.int64))
+    with pytest.raises(DataError, match="convert it again"):
+        arrays(tmp_path / "set", None)
+
+
+def test_a_set_without_groups_is_read_as_before(tmp_path):
+    """Also one that an earlier version wrote, which lost them: the control of the test above."""
+    x = np.random.default_rng(0).integers(0, 256, (400, 8, 8), np.uint8)
+    np.savez(tmp_path / "a.npz", x=x)
+    convert_arrays(tmp_path / "a.npz", tmp_path / "set")
+    assert not (tmp_path / "set/groups.npy").exists()
+    converted = arrays(tmp_path / "set", None)
+    assert whose(converted.train) is None
+    assert_same(arrays(tmp_path / "a.npz", None), converted)
+    patients = [set((converted.train.indices // 20).tolist()), set((converted.validation.indices // 20).tolist())]
+    assert patients[0] & patients[1]

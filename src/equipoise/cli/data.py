@@ -20,7 +20,8 @@ def check(data: Path, out: Path | None, as_json: bool) -> int:
     gathered = gather(data, screen.track)
     result = checked(gathered, screen.track)
     out = out or Path(f"{data.resolve().stem}_check.html")
-    out.write_text(page(data.resolve().name, gathered, result), encoding="utf-8")
+    found = page(data.resolve().name, gathered, result)
+    out.write_text(found, encoding="utf-8", errors="backslashreplace")  # names of files are any bytes
     if as_json:
         screen.show_json(result.as_json() | {"report": str(out)})
     else:

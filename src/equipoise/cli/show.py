@@ -16,7 +16,7 @@ from equipoise.recipes import RECIPES, about, recipe
 from equipoise.reports import comparison, diagnosis, film
 from equipoise.reports import report as reporting
 from equipoise.reports.comparison import Arm, Compared, Difference, Mean
-from equipoise.runs.folder import all_runs, existing, summary
+from equipoise.runs.folder import RunFolder, all_runs, existing, summary
 from equipoise.words import number
 
 
@@ -74,13 +74,24 @@ def lines(step: int, finding: Finding) -> str:
 
 
 def runs(home: Path, as_json: bool) -> None:
-    found = [summary(run) for run in all_runs(home)]
+    found = [summarised(run) for run in all_runs(home)]
     if as_json:
         screen.show_json({"runs": found})
     elif not found:
         screen.say(f"no runs in {home}. Start one: equipoise train digits")
     else:
         screen.show_table([row | {"progress": f"{row['progress']:.0%}"} for row in found])
+
+
+def summarised(run: RunFolder) -> dict[str, object]:
+    """Of a run whose files cannot be read, in place of its state, why: the others are told nevertheless."""
+    try:
+        return summary(run)
+    except (OSError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+        why = " ".join(str(error).split())[:40]
+        return {
+            "run": str(run.path), "recipe": "", "state": f"unreadable: {why}", "step": 0, "progress": 0.0, "seed": "",
+        }  # fmt: skip
 
 
 def compare(paths: Sequence[Path], metric: str | None, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def fork(path: Path, which: str, out: Path | None, settings: list[str], *, play:
     from equipoise.requests import Request, Set
 
     knobs = knobs_of(settings)
-    requests: list[Request] = [Set(id="fork", who="fork", knobs=knobs)] if knobs else []
+    requests: list[Request] = [Set(id=secrets.token_hex(6), who="fork", knobs=knobs)] if knobs else []
     new = fork(existing(path), which, out, requests)
     if not play:
         screen.say(f"{new.path}: a run that begins there. Play it: {new.resume_command}")

@@ -122,12 +122,18 @@ def line(key: str, run: RunFolder) -> dict[str, Any]:
 
 
 def key_of(path: Path) -> str:
-    return hashlib.sha256(os.fsencode(path.resolve().name)).hexdigest()[:12]
+    return hashlib.sha256(os.fsencode(name_of(path))).hexdigest()[:12]
 
 
 def shown_name(run: RunFolder) -> str:
     """Whatever bytes a name has, as text."""
-    return os.fsencode(run.path.resolve().name).decode(errors="replace")
+    return os.fsencode(name_of(run.path)).decode(errors="replace")
+
+
+def name_of(path: Path) -> str:
+    """Within the folder of runs: of a link its own, for what two links lead to may have the same."""
+    name = path.absolute().name
+    return name if name not in ("", "..") else path.resolve().name
 
 
 def changed(run: RunFolder) -> float:

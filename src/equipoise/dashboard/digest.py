@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -17,9 +16,10 @@ from equipoise.dashboard.tail import Tail
 from equipoise.diagnosis.calibration import Calibration
 from equipoise.diagnosis.health import shortfall
 from equipoise.diagnosis.history import Look
+from equipoise.errors import ConfigError
 from equipoise.figures import Row, final_of, history
 from equipoise.reports.looks import effective
-from equipoise.reports.story import Story
+from equipoise.reports.story import Story, env_of
 from equipoise.runs.folder import RunFolder
 
 KEPT = 500  # rows of each kind, the newest
@@ -35,7 +35,7 @@ class Digest:
         self.run, self.curves = run, curves
         self.lock = threading.Lock()
         self.config: TrainConfig = read(run.config)
-        self.env = json.loads(run.env.read_text(encoding="utf-8")) if run.env.exists() else {}
+        self.env = env_of(run)
         self.events, self.clock, self.asked = Tail(run.events), Tail(run.clock), Tail(run.requests)
         self.epoch = 0  # how often the record was begun again
         self.forget()
@@ -52,6 +52,11 @@ class Digest:
         self.requests: deque[Row] = deque(maxlen=KEPT)
         self.answered: deque[str] = deque(maxlen=2 * KEPT)
 
+    def reread(self) -> None:
+        """What stands beside a record that begins: it may be another run's. As before where it cannot be read."""
+        with suppress(ConfigError):
+            self.config, self.env = read(self.run.config), env_of(self.run)
+
     def refresh(self) -> bool:
         """Reads a piece of what is new. Whether there was anything."""
         with self.lock:
@@ -60,6 +65,8 @@ class Digest:
             if again:
                 self.forget()
                 self.clock, self.asked = Tail(self.run.clock), Tail(self.run.requests)
+            if again or (lines and not before[0]):  # its first lines: of a new run at an old place they come later
+                self.reread()
             self.take(lines)
             self.times.extend(parsed(self.clock.lines()[0]))
             self.requests.extend(parsed(self.asked.lines()[0]))

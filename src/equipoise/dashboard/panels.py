@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -161,7 +162,7 @@ def of_average(one: Measured) -> bool:
 
 def line(points: list[tuple[int, Figure]]) -> dict[str, Any]:
     def end(value: float | None) -> float | None:
-        return None if value is None or value != value else float(f"{value:.5g}")
+        return float(f"{value:.5g}") if value is not None and math.isfinite(value) else None
 
     return {
         "x": [seen / 1000 for seen, _ in points], "y": [end(figure.value) for _, figure in points],

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -25,7 +31,7 @@ from equipoise.dashboard.catalogue import Catalogue, shown_name
 from equipoise.dashboard.digest import Digest
 from equipoise.dashboard.guards import App, Guarded
 from equipoise.dashboard.shown import shown
-from equipoise.errors import ConfigError, EquipoiseError, MachineError
+from equipoise.errors import ConfigError, EquipoiseError, MachineError, StorageError
 from equipoise.requests import REQUEST, Fork, ask, reason
 from equipoise.runs import folder
 from equipoise.runs.folder import RunFolder
@@ -35,6 +41,35 @@ STREAMS = 64  # pages that are told at once what is new
 LONGEST_TEXT = 65_536  # bytes of samples that are sentences
 PICTURES = {"ema": "step", "raw": "raw"}
 PORT = 8321
+PATIENCE_S, OFTEN_S = 20.0, 0.1  # of whoever waits for a fork to play; between two looks whether it does
+TOLD_LINES = 3  # of what a fork said before it ended: a message of ours has no more
+
+
+class Told(JSONResponse):
+    """JSON that every browser reads."""
+
+    def render(self, content: Any) -> bytes:
+        return as_json(content).encode()
+
+
+def as_json(content: Any) -> str:
+    """JSON has no NaN and no infinity: they are null."""
+    try:
+        return json.dumps(content, allow_nan=False)
+    except ValueError:
+        return json.dumps(finite(content), allow_nan=False)
+
+
+def finite(content: Any) -> Any:
+    match content:
+        case float():
+            return content if math.isfinite(content) else None
+        case Mapping():
+            return {key: finite(value) for key, value in content.items()}
+        case list() | tuple():
+            return [finite(value) for value in content]
+        case _:
+            return content
 
 
 class Sent(NamedTuple):
@@ -80,12 +115,12 @@ def pages(catalogue: Catalogue, home: Path) -> APIRouter:
         return page("runs.html", home=home.name or str(home))
 
     @routes.get("/api/runs")
-    def listed() -> Any:
-        return {"runs": catalogue.told()}
+    def listed() -> Response:
+        return Told({"runs": catalogue.told()})
 
     @routes.get("/api/compare")
-    def compared(run: Annotated[list[str], Query(max_length=20)]) -> Any:
-        return catalogue.compared(run)
+    def compared(run: Annotated[list[str], Query(max_length=20)]) -> Response:
+        return Told(catalogue.compared(run))
 
     @routes.get("/runs/{key}")
     def one(key: str) -> Response:
@@ -150,7 +185,7 @@ async def told(digest: Digest) -> AsyncIterator[str]:
     before, sent, silent = "", Sent(), 0.0
     while True:
         await run_in_threadpool(digest.refresh)
-        state = await run_in_threadpool(lambda: json.dumps(shown(digest)))
+        state = await run_in_threadpool(lambda: as_json(shown(digest)))
         news = state != before
         if news:
             yield event("state", state)
@@ -177,7 +212,7 @@ def new_curves(digest: Digest, sent: Sent) -> tuple[str, Sent]:
             "steps": steps.told(panels.OF_STEPS, since(sent.steps, now.steps)),
             "looks": looks.told(panels.OF_LOOKS, since(sent.looks, now.looks)),
         }
-    return json.dumps(found), now
+    return as_json(found), now
 
 
 def since(sent: tuple[int, int], now: tuple[int, int]) -> int:
@@ -213,40 +248,93 @@ def passed_on(run: RunFolder, wish: dict[str, Any]) -> str:
 
 
 def forked(run: RunFolder, wish: dict[str, Any]) -> str:
-    """Starts another run from a checkpoint, in a process of its own. Its folder's name."""
+    """Starts another run from a checkpoint, in a process of its own. Its folder's name, once it plays."""
     step = wish.get("checkpoint")
     if not isinstance(step, int) or not (run.checkpoints / f"step-{step:09d}").is_dir():
         raise HTTPException(422, "that checkpoint is not there (any more).")
-    out = folder.fork_path(run.path, step)
+    out = reserved(run, step)
     command = [sys.executable, "-m", "equipoise.cli.main", "fork", str(run.path), "--checkpoint", str(step)]
-    subprocess.Popen(
-        [*command, "--out", str(out), "--play"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+    played([*command, "--out", str(out), "--play"], RunFolder(out))
     if run.is_locked():
         ask(run.requests, Fork(id=secrets.token_hex(6), who="the page", checkpoint=step, out=str(out)))
     return out.name
+
+
+def reserved(run: RunFolder, step: int) -> Path:
+    """The folder of a fork, empty: made at once, so that no other fork gets its name."""
+    while True:
+        path = folder.fork_path(run.path, step)
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue  # another was quicker
+        except OSError as error:
+            raise StorageError(f"cannot make {path}: {error.strerror}. A fork lies beside its run.") from error
+        return path
+
+
+def played(command: list[str], new: RunFolder) -> None:
+    """Starts a process that plays a run, and waits until it does; after PATIENCE_S it is left to itself.
+
+    Raises:
+        HTTPException: when it ends with an error before, with what it said.
+    """
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+        )
+        until = time.monotonic() + PATIENCE_S
+        while process.poll() is None and not plays(new) and time.monotonic() < until:
+            time.sleep(OFTEN_S)
+        if process.returncode:
+            with suppress(OSError):
+                new.path.rmdir()  # while it is empty: what was made of a run can be resumed
+            said.seek(0)
+            lines = said.read().decode(errors="replace").split("\n")
+            why = "\n".join([line for line in lines if line.strip()][-TOLD_LINES:])
+            raise HTTPException(409, f"the fork ended before it played (exit code {process.returncode}). {why}")
+    threading.Thread(target=process.wait, daemon=True).start()  # a process that nobody waits for stays a zombie
+
+
+def plays(run: RunFolder) -> bool:
+    return any(row["kind"] == "resumed" for row in folder.rows(run.clock))
 
 
 def serve(home: Path, port: int | None, host: str, announce: Any = print) -> None:
     """Until Ctrl-C.
 
     Raises:
-        ConfigError: when `home` is no folder.
+        ConfigError: when `home` is no folder, or `host` is no address that can be opened.
         MachineError: when the port is taken.
     """
     if not home.is_dir():
         raise ConfigError(f"{home} is not a folder. Give the folder of your runs, or a run.")
     token = secrets.token_urlsafe(18)
-    listening = bound(host, port)
-    number = listening.getsockname()[1]
-    names = {host, "localhost", "127.0.0.1"} if host == "127.0.0.1" else {host}
-    announce(f"http://{host}:{number}/#{token}")
-    hosts = [f"{name}:{number}" for name in names]
-    config = uvicorn.Config(
-        app(home, hosts, token), log_level="warning", timeout_graceful_shutdown=1, server_header=False, lifespan="off"
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+    with bound(host, port) as listening:
+        hosts = addresses(host, *listening.getsockname()[:2])
+        announce(f"http://{hosts[0]}/#{token}")
+        config = uvicorn.Config(
+            app(home, hosts, token), log_level="warning", timeout_graceful_shutdown=1, server_header=False,
+            lifespan="off",
+        )  # fmt: skip
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def addresses(host: str, listens: str, port: int) -> list[str]:
+    """By which the page may be asked for, the printed one first: `host`, where the server `listens` at that address.
+
+    Raises:
+        ConfigError: for an address that no browser can open.
+    """
+    if ip_address(listens).is_unspecified:
+        raise ConfigError(
+            f"--host {host} means all addresses of this machine, and the page answers to one name only.\n"
+            "Give the name or the address by which you will open it: --host NAME. Or leave --host away, and open the "
+            f"page\nthrough a tunnel from where you sit: ssh -L {port}:localhost:{port} THIS_MACHINE"
+        )
+    first = f"[{listens}]" if ":" in host else host  # RFC 3986, 3.2.2: IPv6 stands in brackets
+    also = ["localhost"] if listens in ("127.0.0.1", "::1") else []
+    return [f"{name}:{port}" for name in dict.fromkeys((first, *also))]
 
 
 def bound(host: str, port: int | None) -> socket.socket:
@@ -262,4 +350,4 @@ def bound(host: str, port: int | None) -> socket.socket:
             listening.listen(128)  # whoever comes now waits a moment
             return listening
     listening.close()
-    raise MachineError(f"cannot listen at {host}:{port}: {why}. Choose another --port.")
+    raise MachineError(f"cannot listen at {host}, port {port}: {why}. Choose another --port.")

@@ -22,7 +22,7 @@ from equipoise.data.decode import Pixels
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.images import gathered
 from equipoise.data.layout import PARTS_IN_ORDER, PartName
-from equipoise.data.ondisk import FORMAT, LABELS, PIXELS, SET
+from equipoise.data.ondisk import FORMAT, GROUPS, LABELS, PIXELS, SET
 from equipoise.data.source import InMemory, Shape
 from equipoise.data.streamed import Streamed
 from equipoise.errors import ConfigError, StorageError
@@ -43,6 +43,7 @@ class Content:
     class_names: Sequence[str]
     origin: Path
     left_out: Mapping[str, str]
+    groups: NDArray[np.int64] | None = None  # [N], such as patients: none of them may be in two parts
 
     @property
     def count(self) -> int:
@@ -76,8 +77,10 @@ def convert_arrays(path: Path, out: Path, size: int | None = None, track: Track 
     refuse_existing(out)
     held = opened(path, size)
     _, ranges = in_parts(held.layout.parts)
-    layout = held.layout
-    written(Content(held.squares(), held.shape, ranges, layout.labels, layout.class_names, path, {}), out, track)
+    layout, groups = held.layout, None if held.groups is None else held.groups.numpy()
+    written(
+        Content(held.squares(), held.shape, ranges, layout.labels, layout.class_names, path, {}, groups), out, track
+    )
 
 
 def refuse_existing(out: Path) -> None:
@@ -103,7 +106,8 @@ def in_order(source: InMemory | Streamed, order: NDArray[np.int64]) -> Iterator[
 
 
 def written(content: Content, out: Path, track: Track) -> None:
-    """images.npy uint8 [N, H, W, C], labels.npy int64 [N] and set.json, under another name until all is written.
+    """images.npy uint8 [N, H, W, C], labels.npy int64 [N], groups.npy int64 [N] where samples come in groups, and
+    set.json, under another name until all is written.
 
     Raises:
         StorageError: when the disk is too small or fails; then nothing is left behind.
@@ -117,10 +121,13 @@ def written(content: Content, out: Path, track: Track) -> None:
             for row in track((row for piece in content.pieces for row in piece), "converting", count):
                 file.write(np.ascontiguousarray(row).data)
         np.save(folder / LABELS, np.zeros(count, np.int64) if y is None else y, allow_pickle=False)
+        if content.groups is not None:
+            np.save(folder / GROUPS, content.groups, allow_pickle=False)
+        files = [name for name in (PIXELS, LABELS, GROUPS) if (folder / name).exists()]
         facts = {
             "format": FORMAT, "shape": shape, "count": count, "classes": content.classes,
             "class_names": list(content.class_names), "parts": content.ranges, "resize": RESIZE,
-            "sha256": {name: sha256(folder / name) for name in (PIXELS, LABELS)},
+            "sha256": {name: sha256(folder / name) for name in files},
             "origin": str(content.origin.resolve()), "left_out": content.left_out,
         }  # fmt: skip
         (folder / SET).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from equipoise.data.blocks import blocks
+from equipoise.data.groups import numbered
 from equipoise.data.layout import PARTS_IN_ORDER
-from equipoise.data.source import Shape, Splits, parted, scaled
+from equipoise.data.source import Shape, Splits, parted, parted_by_group, scaled
 from equipoise.errors import DataError, StorageError
 
 FORMAT = 1
-SET, PIXELS, LABELS = "set.json", "images.npy", "labels.npy"
+SET, PIXELS, LABELS, GROUPS = "set.json", "images.npy", "labels.npy", "groups.npy"
 
 
 class OnDisk:
@@ -78,7 +79,8 @@ def is_set(path: Path) -> bool:
 
 
 def opened_set(path: Path, size: int | None) -> Splits:
-    """A folder that `data convert` wrote.
+    """A folder that `data convert` wrote. Where its samples come in groups, whole groups are held out, as from the file
+    that it was made of.
 
     Raises:
         DataError: when it is not one, is not as its set.json says, or has another size than was asked for.
@@ -87,17 +89,27 @@ def opened_set(path: Path, size: int | None) -> Splits:
         content = (path / SET).read_bytes()
         facts = json.loads(content)
         shape, count, parts = tuple(facts["shape"]), int(facts["count"]), facts["parts"]
+        grouped = GROUPS in facts.get("sha256", {})  # sets of earlier versions have none
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is no set written by `equipoise data convert`: its {SET} cannot be read.") from error
     if size not in (None, shape[1]):
         raise DataError(f"{path} has images of {shape[1]} pixels, not {size}: convert again with --size {size}.")
-    (pixels,), (labels,) = blocks(path / PIXELS), blocks(path / LABELS)
-    described = (count, *shape[1:], shape[0]), np.dtype(np.uint8), (count,), np.dtype(np.int64)
-    if (pixels.shape, pixels.dtype, labels.shape, labels.dtype) != described or pixels.offset is None:
+    (pixels,) = blocks(path / PIXELS)
+    if (pixels.shape, pixels.dtype) != ((count, *shape[1:], shape[0]), np.dtype(np.uint8)) or pixels.offset is None:
         raise DataError(f"{path} is not as its {SET} says: convert it again.")
-    y = torch.from_numpy(labels.whole())
+    y = integers(path, LABELS, count)
     name = hashlib.sha256(content).hexdigest()
     source = OnDisk(path / PIXELS, pixels.offset, count, shape, name, y, facts["classes"])
-    ranges = {name: torch.arange(*parts[name]) for name in PARTS_IN_ORDER if name in parts}
-    splits = parted(source, ranges)
+    if grouped:
+        splits = parted_by_group(source, numbered(integers(path, GROUPS, count).tolist()))
+    else:
+        splits = parted(source, {name: torch.arange(*parts[name]) for name in PARTS_IN_ORDER if name in parts})
     return replace(splits, class_names=tuple(facts["class_names"]))
+
+
+def integers(path: Path, name: str, count: int) -> Tensor:
+    """int64 [count], of a file of the set."""
+    (found,) = blocks(path / name)
+    if (found.shape, found.dtype) != ((count,), np.dtype(np.int64)):
+        raise DataError(f"{path} is not as its {SET} says: convert it again.")
+    return torch.from_numpy(found.whole())

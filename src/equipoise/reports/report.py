@@ -94,7 +94,7 @@ def write(run: RunFolder, out: Path | None = None) -> Path:
     """
     out = out or run.report
     try:
-        out.write_text(report(run), encoding="utf-8")
+        out.write_text(report(run), encoding="utf-8", errors="backslashreplace")  # names of files are any bytes
     except OSError as error:
         raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
     return out

@@ -75,11 +75,17 @@ class Story:
 
 def told(run: RunFolder) -> Story:
     """Raises ConfigError for a config that cannot be read."""
-    events = folder.rows(run.events)
-    env = json.loads(run.env.read_text(encoding="utf-8")) if run.env.exists() else {}
-    return Story(
-        run, read(run.config), env, folder.state(run), events, folder.rows(run.clock), history(events), final(run)
-    )
+    events, clock = folder.rows(run.events), folder.rows(run.clock)
+    return Story(run, read(run.config), env_of(run), folder.state(run), events, clock, history(events), final(run))
+
+
+def env_of(run: RunFolder) -> dict[str, Any]:
+    """Versions and hardware; nothing where their file is missing or torn: a run is told without them."""
+    try:
+        found = json.loads(run.env.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class Said(NamedTuple):

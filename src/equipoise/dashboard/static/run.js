@@ -1,6 +1,7 @@
 // One run: what is known of it, as it happens, and what one can ask of it.
 import { element, number, token } from "./common.js";
 import { Chart, time } from "./charts.js";
+import { listen, reason } from "./live.js";
 import { bins, map, weights } from "./views.js";
 import { Samples } from "./samples.js";
 
@@ -151,10 +152,7 @@ async function send(wish) {
   $("#answer").textContent = `${what}: asked for…`;
   const answer = await fetch(`${base}/ask`, { method: "POST", headers: { "Content-Type": "application/json", "X-Equipoise-Token": token }, body: JSON.stringify(wish) });
   if (!answer.ok) {
-    const text = await answer.text();
-    let why = text;
-    try { why = JSON.parse(text).detail || JSON.parse(text).error; } catch { /* plain text */ }
-    $("#answer").textContent = `${what}: ${why}`;
+    $("#answer").textContent = `${what}: ${await reason(answer)}`;
     return;
   }
   const { id } = await answer.json();
@@ -188,6 +186,7 @@ addEventListener("keydown", (event) => {
 async function onState(fresh) {
   const marksBefore = JSON.stringify(state && state.timeline.map((each) => each.seen));
   state = fresh;
+  document.body.classList.remove("alone");
   time.max = Math.max(state.seen / 1000, kept.steps.x.at(-1) || 0, 1e-6) * 1.01;
   drawVerdict();
   drawActs();
@@ -206,7 +205,4 @@ async function onState(fresh) {
   }
 }
 
-const source = new EventSource(`${base}/live`);
-source.addEventListener("state", (event) => onState(JSON.parse(event.data)));
-source.addEventListener("curves", (event) => onCurves(JSON.parse(event.data)));
-source.addEventListener("error", () => { document.body.classList.add("alone"); $("#about").textContent = "the server of this page does not answer; it tries again"; });
+listen(`${base}/live`, { state: onState, curves: onCurves }, (why) => { document.body.classList.add("alone"); $("#about").textContent = why; });
