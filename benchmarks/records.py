@@ -63,7 +63,7 @@ def controls(train: Tensor) -> dict[str, Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kimg", type=float, default=2000)
+    parser.add_argument("--kimg", type=float, default=4000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--record", default="records")
     given = parser.parse_args()
