@@ -22,7 +22,7 @@ from equipoise.metrics.ngrams import numbered
 from equipoise.uses.writing import written
 
 N, LEARN = 1000, 20_000
-TEMPERATURES = (1.0, 0.9, 0.8)
+TEMPERATURES = (1.0, 0.95, 0.9, 0.8)
 Text = list[list[str]]
 
 

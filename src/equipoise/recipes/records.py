@@ -12,9 +12,9 @@ def medical_records() -> TrainConfig:
     `patient`; for counts `--set nets.values=counts`. Evaluate with --metrics records, and --privacy before anything is
     shared.
 
-    On `made-up-records`, 2026-11-27, AMD EPYC, three seeds: R2 of the prevalences .976, .974 and .957 (after half of the
-    run .967, .956 and .949), correlation error .051 to .053 (new records .026, columns alone .045), TSTR .703 to .706
-    beside TRTR .715 (`benchmarks/records.py --seeds 3`).
+    On `made-up-records`, 2026-11-27, AMD EPYC, three seeds: R2 of the prevalences .976, .974 and .957 (after half
+    of the run .967, .956 and .949), correlation error .051 to .053 (new records .026, columns alone .045), TSTR .703 to
+    .706 beside TRTR .715 (`benchmarks/records.py --seeds 3`).
     """
     adam = Adam(betas=(0.9, 0.999))
     return TrainConfig(
