@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -41,9 +42,21 @@ def test_any_checkpoint_that_is_kept_can_be_forked_and_has_what_its_guardian_goe
     assert len(steps) > 2, "milestones stay, too"
     for which in ("best", *map(str, steps)):
         found = fork(guarded, which, tmp_path / which)
-        wanted = manifest(newest_first(found.checkpoints)[0])["snapshots"]
+        wanted = set(manifest(newest_first(found.checkpoints)[0])["snapshots"])
         assert wanted
-        assert {step_of(path) for path in newest_first(found.snapshots)} == set(wanted)
+        for best in newest_first(found.best):
+            wanted.update(manifest(best)["snapshots"])
+        assert {step_of(path) for path in newest_first(found.snapshots)} == wanted
+    fork(fork(guarded, "last", tmp_path / "fork"), "best", tmp_path / "of a fork")
+
+
+def test_what_a_kill_left_of_a_fork_is_cleared_away_by_a_later_one(guarded, tmp_path):
+    old, new = tmp_path / ".forking-old", tmp_path / ".forking-new"
+    for path in (old, new):
+        (path / "run").mkdir(parents=True)
+    os.utime(old, (0, 0))
+    fork(guarded, "last", tmp_path / "fork")
+    assert not old.exists() and new.exists(), "a new one may still be made"
 
 
 def test_a_checkpoint_whose_snapshots_are_gone_is_not_forked_by_half(guarded, tmp_path):

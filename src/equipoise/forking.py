@@ -16,6 +16,8 @@ from equipoise.requests import Request, ask
 from equipoise.runs import checkpoint, folder
 from equipoise.runs.folder import RunFolder
 
+HALF, LONG_S = ".forking-", 3600.0  # the name of what is being made; older than that nobody makes it any more
+
 
 def fork(run: RunFolder, which: str = "last", out: Path | None = None, requests: Sequence[Request] = ()) -> RunFolder:
     """The folder of a new run, which `resume` plays. `which` is best, last or a step; `requests` are asked of it at its
@@ -51,29 +53,39 @@ def refuse_taken(path: Path) -> None:
 @contextmanager
 def made(out: Path) -> Iterator[RunFolder]:
     """A run that has its place only once it is complete: what a kill leaves of it lies in a hidden folder beside, one
-    level too deep to be listed among the runs.
+    level too deep to be listed among the runs, until the next fork clears it away.
 
     Raises:
         StorageError: when it cannot be written; then nothing is left behind.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".forking-", dir=out.parent) as beside:
+        for left in out.parent.glob(f"{HALF}*"):
+            if time.time() - left.stat().st_mtime > LONG_S:
+                shutil.rmtree(left, ignore_errors=True)
+        with TemporaryDirectory(prefix=HALF, dir=out.parent) as beside:
             half = RunFolder(Path(beside) / "run")
             half.checkpoints.mkdir(parents=True)
             yield half
             half.path.rename(out)
     except OSError as error:
         raise StorageError(f"cannot write to {out}: {error.strerror or error}.") from error
+    except StorageError as error:  # of a request, in a folder that is gone by now
+        why = getattr(error.__cause__, "strerror", None) or error
+        raise StorageError(f"cannot write to {out}: {why}.") from error
 
 
 def require_snapshots(run: RunFolder, source: Path, manifest: Mapping[str, object]) -> None:
     """Raises StorageError where a state that the guardian may go back to is gone."""
-    if gone := [step for step in snapshots_of(manifest) if not (run.snapshots / checkpoint.name_of(step)).is_dir()]:
+    if gone := missing(run, manifest):
         raise StorageError(
             f"{source} may go back to the game at step {', '.join(map(str, gone))}, which was deleted from "
             f"{run.snapshots}.\nFork another checkpoint of the run, such as the last one."
         )
+
+
+def missing(run: RunFolder, manifest: Mapping[str, object]) -> list[int]:
+    return [step for step in snapshots_of(manifest) if not (run.snapshots / checkpoint.name_of(step)).is_dir()]
 
 
 def snapshots_of(manifest: Mapping[str, object]) -> list[int]:
@@ -101,11 +113,14 @@ def copy(run: RunFolder, new: RunFolder, source: Path, manifest: Mapping[str, ob
     for path in (run.config, run.env):
         if path.exists():
             shutil.copy2(path, new.path)
-    for snapshot in snapshots_of(manifest):
+    wanted = set(snapshots_of(manifest))
+    for best in checkpoint.newest_first(run.best):
+        own = checkpoint.manifest(best)
+        if checkpoint.step_of(best) <= step and not missing(run, own):
+            shutil.copytree(best, new.best / best.name)
+            wanted.update(snapshots_of(own))
+    for snapshot in sorted(wanted):
         shutil.copytree(run.snapshots / checkpoint.name_of(snapshot), new.snapshots / checkpoint.name_of(snapshot))
-    best = checkpoint.newest_first(run.best)
-    if best and checkpoint.step_of(best[0]) <= step:
-        shutil.copytree(best[0], new.best / best[0].name)
     new.samples.mkdir()
     for path in run.samples.iterdir():
         of = path.stem.rpartition("-")[2]

@@ -6,6 +6,7 @@ was refused. When each was heard is in clock.jsonl, too, so that a resumed run o
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -214,7 +215,8 @@ def ask(path: Path, request: Request) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: what is taken back is nobody else's
             append(file, line)
     except OSError as error:
-        raise StorageError(f"cannot write to {path}: {error.strerror}. Make room there, then ask again.") from error
+        full = " Make room there, then ask again." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise StorageError(f"cannot write to {path}: {error.strerror}.{full}") from error
 
 
 def append(file: FileIO, line: bytes) -> None:

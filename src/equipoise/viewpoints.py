@@ -154,7 +154,7 @@ class Viewpoint:
             start=self.config.knobs, images=self.form.is_images,
             batch_norm=not isinstance(nets, c.R3GAN) and nets.d_norm == "batch",
             apart2=apart2, deviation=deviation,
-            imitates=round(speech.imitates * self.config.images) if speaks else None,
+            imitates=round((speech.imitates + speech.alone) * self.config.images) if speaks else None,
             plays=not speaks or speech.imitates < 1, soft=speaks and speech.imitates < 1 and speech.against == "gumbel",
             shares=self.shares,
         )  # fmt: skip

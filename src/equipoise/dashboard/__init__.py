@@ -1,1 +1,2 @@
-"""The live page of runs: it reads their folders and writes requests.jsonl, nothing else. No torch."""
+"""The live page of runs: it reads their folders, writes requests.jsonl and makes a fork's empty folder, nothing else.
+No torch."""

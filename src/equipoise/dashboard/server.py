@@ -287,13 +287,24 @@ def played(command: list[str], new: RunFolder) -> None:
         while process.poll() is None and not plays(new) and time.monotonic() < until:
             time.sleep(OFTEN_S)
         if process.returncode:
-            with suppress(OSError):
-                new.path.rmdir()  # while it is empty: what was made of a run can be resumed
+            cleared(new.path)
             said.seek(0)
             lines = said.read().decode(errors="replace").split("\n")
             why = "\n".join([line for line in lines if line.strip()][-TOLD_LINES:])
             raise HTTPException(409, f"the fork ended before it played (exit code {process.returncode}). {why}")
-    threading.Thread(target=process.wait, daemon=True).start()  # a process that nobody waits for stays a zombie
+    threading.Thread(target=awaited, args=(process, new.path), daemon=True).start()
+
+
+def awaited(process: subprocess.Popen[bytes], place: Path) -> None:
+    """A process that nobody waits for stays a zombie."""
+    if process.wait():
+        cleared(place)
+
+
+def cleared(place: Path) -> None:
+    """Takes a fork's folder away while it is empty: what was made of a run can be resumed."""
+    with suppress(OSError):
+        place.rmdir()
 
 
 def plays(run: RunFolder) -> bool:

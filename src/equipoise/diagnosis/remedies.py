@@ -35,7 +35,7 @@ class Setting:
     batch_norm: bool  # in D: it mixes the samples of a batch, which breaks R1, R2 and pairs
     apart2: float  # mean squared distance of two reals
     deviation: float  # of reals about their mean, of one number of a sample
-    imitates: int | None = None  # of sentences: so many G imitates before it plays; None of anything else
+    imitates: int | None = None  # of sentences: so many G imitates, or waits, before it plays; else None
     plays: bool = True  # it plays at all: a language model imitates to its end
     soft: bool = False  # of sentences: D is told soft words, which have a temperature
     shares: Sequence[float] = ()  # of reals in each bin; none where whoever deals them out knows of no bins
