@@ -12,18 +12,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import standalone
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 from training_logs import Run, runs
 
-from equipoise import charts, page
+from equipoise import charts
 from equipoise.charts import Line
 from equipoise.pictures import grid
 
 HERE = Path(__file__).parents[1] / "docs/pictures"
 SHOWN, SIDE, SEED = 36, 6, 0
-PAPER = "svg { font: 12px sans-serif; background: var(--paper); } text { fill: var(--ink); }"
 
 Pixels = NDArray[np.float64]
 
@@ -94,9 +94,7 @@ def losses(logs: Path, folder: Path) -> None:
         ),
     }
     for name, svg in drawn.items():
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{charts.WIDE}"'
-        svg = svg.replace("<svg", head, 1).replace(">", f"><style>{page.STYLE}{charts.STYLE}{PAPER}</style>", 1)
-        (folder / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
+        standalone.write(svg, folder / f"{name}.svg")
     best = int(run.fid[1].argmin())
     print(f"{run.name}: best FID {run.fid[1][best]:.1f} at step {run.fid[0][best]:,}, last {run.fid[1][-1]:.1f}")
     for name in ("d_loss", "g_loss"):

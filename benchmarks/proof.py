@@ -18,12 +18,13 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import standalone
 from arms import ABLATIONS
 from guardian import LOOKS, TASKS, Endpoint, Task
 from record import Record, Row, table
 from scipy.stats import binomtest
 
-from equipoise import charts, page
+from equipoise import charts
 from equipoise.charts import Line
 
 Runs = Mapping[tuple[str, int], Row]  # by (arm, seed)
@@ -247,7 +248,6 @@ def replayed(run: Row) -> float:
 
 
 SHOWN = ("off", "on", "always-on", "random")
-PAPER = "svg { font: 12px sans-serif; background: var(--paper); } text { fill: var(--ink); }"
 
 
 def plot(found: Mapping[str, Runs], name: str) -> str:
@@ -261,9 +261,7 @@ def plot(found: Mapping[str, Runs], name: str) -> str:
             low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0).tolist()
             seen = [seen / 1000 for seen, _ in looks[0]]
             lines.append(Line(f"{shown} ({len(looks)})", seen, middle, low, high))
-    svg = charts.curves(f"{name}: {task.value}", lines)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{charts.WIDE}"'
-    return svg.replace("<svg", head, 1).replace(">", f"><style>{page.STYLE}{charts.STYLE}{PAPER}</style>", 1)
+    return charts.curves(f"{name}: {task.value}", lines)
 
 
 def main() -> None:
@@ -276,8 +274,7 @@ def main() -> None:
         part(found)
     pictured = [name for name in found if given.plots and not TASKS[name].fault]
     for name in pictured:
-        path = given.plots / f"guardian_{name.lower().replace(' ', '_')}.svg"
-        path.write_text(plot(found, name) + "\n", encoding="utf-8")
+        standalone.write(plot(found, name), given.plots / f"guardian_{name.lower().replace(' ', '_')}.svg")
 
 
 if __name__ == "__main__":

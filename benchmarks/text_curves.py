@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import standalone
 import torch
 from record import Record
 from text_runs import CAPTIONS, RUNS, captions, tokenised, trained
@@ -62,7 +63,7 @@ def draw(record: Record, out: Path) -> None:
         charts.Mark(row["self_bleu_3"], row["bleu_3"], row["key"]["system"])
         for row in rows if row["key"]["temperature"] is None
     ]  # fmt: skip
-    out.write_text(charts.curves("captions: BLEU-3 over self-BLEU-3", lines, marks, "self-BLEU-3"), encoding="utf-8")
+    standalone.write(charts.curves("captions: BLEU-3 over self-BLEU-3", lines, marks, "self-BLEU-3"), out)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ def text_mle() -> TrainConfig:
     """Maximum likelihood: an LSTM, which every text GAN is held against, and which beats them where its temperature is
     set for the purpose (Caccia et al. 2020, arXiv:1811.02549). The recipe to begin with.
 
-    Not measured.
+    Measured: docs/how-to/text.md, BLEU-3 and self-BLEU-3 of captions at seven temperatures.
     """
     return of_text(
         "text-mle", Language(), kimg=200, knobs=Knobs(g_lr=2e-3, clip_norm=5.0, ema_halflife_kimg=2.0),
@@ -45,7 +45,7 @@ def text_seqgan() -> TrainConfig:
     after D has learnt alone. With a baseline, with 5 updates of D to one of G where the paper has 15 passes over fresh
     sentences, and without its dropout and L2 in D.
 
-    Not measured.
+    Measured: docs/how-to/text.md, the curve of `text-mle` within .01.
     """
     return of_text(
         "text-seqgan", Language(embedding=32, g_width=32, d_filters=100), kimg=600,
@@ -58,7 +58,7 @@ def text_seqgan() -> TrainConfig:
 def text_conditional() -> TrainConfig:
     """`text-mle` that is told the class: a folder with a file for each.
 
-    Not measured.
+    Measured: docs/how-to/text.md, .94 and .93 of the sentiment that is asked for at a temperature of .9.
     """
     config = text_mle()
     nets = config.nets.model_copy(update={"conditioning": "projection"})
