@@ -55,7 +55,7 @@ NORM_FREE = {
     "reacgan": ("reacgan", []),
     "imitation": ("text-mle", []),
     "gumbel": ("text-relgan", ["nets.d_views=4", "speech.imitates=0", "knobs.imitation=0.5"]),
-    "policy": ("text-seqgan", ["speech.imitates=0", "knobs.loss=nonsaturating"]),
+    "policy": ("text-seqgan", ["speech.imitates=0", "speech.alone=0"]),
     "restyle": ("text-restyle", []),
     "aligned": ("text-aligned", ["knobs.loss=nonsaturating"]),
     "everything drawn": (
@@ -81,7 +81,7 @@ def config_of(case: str, folder: Path) -> TrainConfig:
     if name.startswith("text"):
         slim = [f"data.path={two_styles()}", *OF_TEXT[recipe(name).nets.kind]]
         slim += ["nets.z_dim=4"] if recipe(name).play == "noise" else []
-        return override(recipe(name), [*ONE_BACKWARD, *slim, *settings])
+        return override(recipe(name), ["batch=32", *slim, *settings])
     other = settings[:1] in (["nets.kind=r3gan"], ["nets.kind=stylegan2"])
     slim = [] if other else ["nets.g_widths=[16]", "nets.d_widths=[16]"]
     slim = ["nets.g_width=8", "nets.d_width=8"] if case == "dcgan" else slim
