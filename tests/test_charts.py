@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as xml
 
 import numpy as np
@@ -168,3 +169,17 @@ def test_an_axis_by_hand():
     assert Axis(1, 100, 0, 100, logarithmic=True)(10) == pytest.approx(50)
     assert Axis(0, 100, 0, 1).ticks() == [0, 20, 40, 60, 80, 100]
     assert Axis(0.9, 1100, 0, 1, logarithmic=True).ticks() == pytest.approx([1, 10, 100, 1000])
+
+
+def test_no_word_of_a_mark_lies_over_the_ring_of_another():
+    """`near` stands where the words of `far` would be; alone these stand above."""
+    far, near = Mark(0.8, 0.5, "far"), Mark(0.74, 0.53, "near")
+    line = [Line("", [0.0, 1.0], [0.0, 1.0])]
+
+    def below(marks):
+        svg = curves("", line, marks)
+        ring = float(re.search(r'cy="([\d.]+)" r="5"><title>far<', svg)[1])
+        return float(re.search(r'y="([\d.]+)" text-anchor="end">far<', svg)[1]) > ring
+
+    assert not below([far])
+    assert below([far, near])

@@ -16,6 +16,7 @@ from equipoise.words import number
 
 WIDE, HIGH = 460, 270  # of the drawing, in its own units; on a page at most as many pixels
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 40, 40  # what axes and titles take of it
+LETTER = 7  # px, of a word
 DOTTED = 60  # points up to which each is marked and tells its value
 BLOCKS = 200  # of a longer series: each is drawn as its mean, within its least and its largest value
 ABSURD = 1e100  # no axis reaches further; what does is drawn at its end
@@ -118,7 +119,7 @@ def curves(title: str, lines: Sequence[Line], marks: Sequence[Mark] = (), x_name
     body = [*frame(title, x, y, x_name), *legend([line.name for line in lines])]
     for i, line in reversed([*enumerate(lines)]):  # the first lies on top
         body += [*bands(line, x, y, i), *strokes(line, x, y, i)]
-    return drawing(title, [*body, *(marked(mark, x, y) for mark in marks)])
+    return drawing(title, [*body, *marked(marks, x, y)])
 
 
 def plane(title: str, points: Sequence[Mark], marks: Sequence[Mark], x_name: str, y_name: str) -> str:
@@ -131,7 +132,7 @@ def plane(title: str, points: Sequence[Mark], marks: Sequence[Mark], x_name: str
         strength = 0.25 + 0.75 * (i + 1) / len(points)
         body.append(dot(x(point.x), y(point.y), 0, point.name, f' fill-opacity="{strength:.2f}"'))
     corner = f'<text class="dim" x="{x(1) + 8:.1f}" y="{y(1) + 4:.1f}">ideal</text>'
-    return drawing(title, [*body, corner, *(marked(mark, x, y) for mark in marks)], TOP + HIGH + BOTTOM)
+    return drawing(title, [*body, corner, *marked(marks, x, y)], TOP + HIGH + BOTTOM)
 
 
 def drawing(title: str, body: Iterable[str], high: float = HIGH) -> str:
@@ -207,15 +208,20 @@ def dot(left: float, top: float, i: int, told: str, more: str = "") -> str:
     return f'<circle class="f{i % 4}" cx="{left:.1f}" cy="{top:.1f}" r="3"{more}><title>{escape(told)}</title></circle>'
 
 
-def marked(mark: Mark, x: Axis, y: Axis) -> str:
-    """A ring with its words, on the side that has room."""
-    left, top = x(mark.x), y(mark.y)
-    end = left > (x.start + x.end) / 2
-    return (
-        f'<circle class="mark" cx="{left:.1f}" cy="{top:.1f}" r="5"><title>{escape(mark.name)}</title></circle>'
-        f'<text x="{left + (-9 if end else 9):.1f}" y="{top - 9:.1f}" text-anchor="{"end" if end else "start"}">'
-        f"{escape(mark.name)}</text>"
-    )
+def marked(marks: Sequence[Mark], x: Axis, y: Axis) -> list[str]:
+    """Rings with their words, on the side that has room; below, where another ring lies in their way above."""
+    words, rings = list[str](), list[str]()
+    places = [(x(mark.x), y(mark.y)) for mark in marks]
+    for mark, (left, top) in zip(marks, places, strict=True):
+        name, end = escape(mark.name), left > (x.start + x.end) / 2
+        side, wide = (-1 if end else 1), LETTER * len(mark.name)
+        taken = any(-9 <= side * (a - left) - 9 <= wide and -24 <= b - top <= -4 for a, b in places)
+        words.append(
+            f'<text x="{left + 9 * side:.1f}" y="{top + (18 if taken else -9):.1f}" '
+            f'text-anchor="{"end" if end else "start"}">{name}</text>'
+        )
+        rings.append(f'<circle class="mark" cx="{left:.1f}" cy="{top:.1f}" r="5"><title>{name}</title></circle>')
+    return [*words, *rings]
 
 
 def thinned(line: Line) -> Line:

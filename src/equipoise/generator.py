@@ -106,10 +106,8 @@ class TrainedGenerator:
     @torch.no_grad()
     def unrounded(self, codes: Codes, track: Track = untracked) -> Tensor:
         """Samples of codes as they come from G."""
-        at_once = self.form.at_once
-        parts = list(zip(torch.split(codes.at, at_once), torch.split(codes.y, at_once), strict=True))
-        tracked = track(parts, "drawing samples", len(parts))
-        return torch.cat([self.space.samples(Codes(at, y)) for at, y in tracked])
+        parts = codes.in_parts(self.form.at_once)
+        return torch.cat([self.space.samples(part) for part in track(parts, "drawing samples", len(parts))])
 
     @torch.no_grad()
     def made_of(self, dealt: Dealt, track: Track = untracked) -> Tensor:

@@ -45,6 +45,10 @@ class Codes(NamedTuple):
     at: Tensor  # [N, z_dim], or [N, 1 or layers, w_dim]
     y: Tensor  # [N] their classes; zeros without
 
+    def in_parts(self, n: int) -> list[Codes]:
+        """Of n samples at most, in their order."""
+        return list(map(Codes, torch.split(self.at, n), torch.split(self.y, n)))
+
 
 class Space(Protocol):
     @property

@@ -14,13 +14,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from equipoise.errors import StorageError
+from equipoise.runs.events import write_whole
 
 Mode = Literal["off", "watch", "on"]
 EVERY_S = 0.25  # between two looks at the file: a stat each
@@ -213,23 +213,11 @@ def ask(path: Path, request: Request) -> None:
     try:
         with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed: what is taken back is nobody else's
-            append(file, line)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            write_whole(file, line if file.read(1) in (b"", b"\n") else b"\n" + line)
     except OSError as error:
         full = " Make room there, then ask again." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise StorageError(f"cannot write to {path}: {error.strerror}.{full}") from error
-
-
-def append(file: FileIO, line: bytes) -> None:
-    """All of a line, or nothing of it."""
-    before = file.seek(0, os.SEEK_END)
-    file.seek(max(0, before - 1))
-    left = line if file.read(1) in (b"", b"\n") else b"\n" + line
-    try:
-        while left:  # a disk that is nearly full takes what fits, and refuses the rest
-            left = left[file.write(left) :]
-    except OSError:
-        file.truncate(before)
-        raise
 
 
 def repeated(events: Iterable[Mapping[str, Any]]) -> list[Request]:

@@ -37,10 +37,6 @@ HEARD = {
 OF_SPEECH, OF_RESTYLING = {"imitation", "temperature"}, {"adversarial", "cycle", "identity"}
 
 
-def other(knobs: Knobs, usual: Knobs, name: str) -> bool:
-    return bool(getattr(knobs, name) != getattr(usual, name))
-
-
 def against_D(config: TrainConfig) -> None:
     """Of G that speaks: how it learns from D."""
     speech = config.speech
@@ -71,8 +67,10 @@ def speaking(config: TrainConfig) -> None:
         return
     restyles = isinstance(config.nets, Restyler)
     heard = HEARD | (OF_RESTYLING if restyles else OF_SPEECH)
-    usual = Knobs(loss=config.knobs.loss)
-    if deaf := [name for name in Knobs.model_fields if name not in heard and other(config.knobs, usual, name)]:
+    usual = Knobs().model_dump()
+    if deaf := [
+        name for name, value in config.knobs.model_dump().items() if name not in heard and value != usual[name]
+    ]:
         raise ValueError(
             f"{', '.join(f'knobs.{name}' for name in deaf)} would change nothing of sentences: leave it out"
         )

@@ -178,9 +178,8 @@ class TextGAN:
         that is over, its own. [B, L]."""
         found = self.reality(fake, y)[:, None].repeat(1, fake.shape[1])
         for t in range(1, fake.shape[1]):
-            z = torch.stack(
-                [self.noise(len(y)) for _ in range(self.rollouts)]
-            )  # for all, so that any process can share
+            # for all, those that are over too: each process must draw as often as the others
+            z = torch.stack([self.noise(len(y)) for _ in range(self.rollouts)])
             on = (fake[:, :t] != 0).all(1).nonzero()[:, 0]  # those that go on
             if len(on):
                 told, begun = y[on].repeat(self.rollouts), fake[on, :t].repeat(self.rollouts, 1)

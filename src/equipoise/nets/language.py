@@ -201,9 +201,8 @@ class Discriminator(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.size = embedding // views  # of each view
-        self.embed = nn.Embedding(
-            words, self.size * views
-        )  # N(0, 1): by a layer of so many inputs D would hear nothing
+        # N(0, 1): by the start of a layer of so many inputs D would hear nothing at first
+        self.embed = nn.Embedding(words, self.size * views)
         self.of_class = nn.Embedding(classes, hidden) if classes else None
         self.filters = nn.ModuleList(
             nn.Conv2d(1, filters, (n, self.size), stride=(1, self.size)) for n in FILTER_WIDTHS if n <= length

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,13 +48,9 @@ class Log:
             StorageError: when it cannot be written; what was written before is kept.
         """
         row = json.dumps({"kind": kind, **{k: printable(v) for k, v in values.items()}}) + "\n"
-        before, left = self.offset, row.encode()
         try:
-            while left:  # a disk that is nearly full takes what fits, and refuses the rest
-                left = left[self._file.write(left) :]
+            write_whole(self._file, row.encode())
         except OSError as error:
-            if self.offset > before:
-                self._file.truncate(before)
             raise StorageError(
                 f"cannot write to {self.path}: {error.strerror}. Free some space, then resume."
             ) from error
@@ -92,6 +89,18 @@ class Unwritten:
     def load_state_dict(self, state: dict[str, int]) -> None: ...
 
     def close(self) -> None: ...
+
+
+def write_whole(file: FileIO, line: bytes) -> None:
+    """All of a line at the end of a file, or nothing of it. Raises OSError when it cannot be written."""
+    before, left = file.seek(0, os.SEEK_END), line
+    try:
+        while left:  # a disk that is nearly full takes what fits, and refuses the rest
+            left = left[file.write(left) :]
+    except OSError:
+        if file.tell() > before:
+            file.truncate(before)
+        raise
 
 
 def read(path: Path, before: int | None = None) -> Iterator[dict[str, Any]]:

@@ -101,8 +101,7 @@ def principal(trained: TrainedGenerator, codes: Codes) -> Tensor:
         return axes(by_class(codes.at[:, 0], codes.y))
     if first_values(trained, Codes(codes.at[:1], codes.y[:1])).shape[1] > FEW:
         codes = Codes(codes.at[:FEW], codes.y[:FEW])
-    at_once = trained.form.at_once
-    parts = map(Codes, torch.split(codes.at, at_once), torch.split(codes.y, at_once))
+    parts = codes.in_parts(trained.form.at_once)
     features = by_class(torch.cat([first_values(trained, part) for part in parts]), codes.y)
     along = features @ axes(features)[: codes.at.shape[1]].T  # [N, n], uncorrelated: each is regressed on alone
     return nn.functional.normalize(along.T @ by_class(codes.at, codes.y), dim=1)  # [n, dim]: how z moves with each

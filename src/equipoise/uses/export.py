@@ -104,8 +104,9 @@ def to_safetensors(trained: TrainedGenerator, out: Path) -> str:
     """The text of the sampler."""
     program = programmed(trained)
     trained.save(out, constants(program))
-    before, _, rest = template("with_torch").partition("    raise NotImplementedError\n")
-    return before + "\n".join(operations(program)) + "\n" + rest
+    before, place, after = template("with_torch").partition("    raise SystemExit(")
+    assert place, "the pattern has a place for the net"
+    return before + "\n".join(operations(program)) + "\n" + after.partition("\n")[2]
 
 
 def programmed(trained: TrainedGenerator) -> ExportedProgram:

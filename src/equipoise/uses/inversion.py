@@ -6,7 +6,6 @@ the same for all layers, and so do we where there are styles. Written from the p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -63,16 +62,9 @@ def inverted(
 @torch.no_grad()
 def nearest(trained: TrainedGenerator, codes: Codes, target: Tensor, n: int) -> Codes:
     """The `n` whose samples are nearest to target, the nearest first."""
-    far = [distances(trained.space.samples(part), target) for part in in_parts(trained, codes)]
+    far = [distances(trained.space.samples(part), target) for part in codes.in_parts(trained.form.at_once)]
     order = torch.cat(far).argsort()[:n]
     return Codes(codes.at[order], codes.y[order])
-
-
-def in_parts(trained: TrainedGenerator, codes: Codes) -> Iterator[Codes]:
-    """As many at a time as the memory is made for."""
-    n = trained.form.at_once
-    for i in range(0, len(codes.at), n):
-        yield Codes(codes.at[i : i + n], codes.y[i : i + n])
 
 
 @torch.no_grad()
@@ -97,7 +89,7 @@ def descended(
     pace = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in track(range(steps), "descending", steps):
         optimizer.zero_grad()
-        for part in in_parts(trained, Codes(at, start.y)):
+        for part in Codes(at, start.y).in_parts(trained.form.at_once):
             distances(trained.space.samples(part), target).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         pace.step()
