@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -12,10 +13,11 @@ import yaml
 from equipoise import advice, build, configuring, finetuning, forecast, launch, profiling, requests
 from equipoise.cli import screen
 from equipoise.cli.watch import page_of
-from equipoise.config import Lesions, MadeUpRecords, Records, Sentences, TrainConfig
+from equipoise.config import TrainConfig
 from equipoise.errors import ConfigError, StorageError
 from equipoise.forecast import Forecast
 from equipoise.onlookers import Onlookers
+from equipoise.reports.story import use_of
 from equipoise.runs.folder import RunFolder, existing, rows
 
 
@@ -42,24 +44,9 @@ def train(
             config, out, time_s=time_s, watch=screen.watch, track=screen.track, announce=announce, warn=screen.fail,
             requests=asked,
         )  # fmt: skip
-    screen.say(f"{run.path}: finished. {use_of(config, run.path)}")
+    screen.say(f"{run.path}: finished. {' '.join(use_of(config, shlex.quote(str(run.path))))}")
     if as_json:
         screen.show_json({"run": str(run.path)})
-
-
-def use_of(config: TrainConfig, run: Path) -> str:
-    """What a trained generator is asked for first, in words."""
-    match config:
-        case TrainConfig(data=Lesions()):
-            return f"A lesion: equipoise lesion add {run} SLICE --mask MASK -o lesion.png"
-        case TrainConfig(data=Sentences()):
-            return f"Sentences: equipoise sample {run} -o samples.txt"
-        case TrainConfig(data=Records() | MadeUpRecords()):
-            return f"Samples: equipoise sample {run} -o samples.npz"
-        case TrainConfig(play="noise"):
-            return f"Samples: equipoise sample {run} -o samples.png"
-        case _:
-            return f"A translation: equipoise translate {run} PICTURE -o translated.png"
 
 
 def foretell(config: TrainConfig, time_s: float | None, *, as_json: bool) -> None:

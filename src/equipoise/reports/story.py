@@ -8,7 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from equipoise.config import Data, Degrade, Domains, Pairs, Pictures, TrainConfig, read
+from equipoise.config import (
+    Data,
+    Degrade,
+    Domains,
+    Lesions,
+    MadeUpRecords,
+    Pairs,
+    Pictures,
+    Records,
+    Sentences,
+    TrainConfig,
+    read,
+)
 from equipoise.figures import Measured, Row, final, history, meaning
 from equipoise.recipes import RECIPES
 from equipoise.reports import pace, verdict
@@ -179,7 +191,8 @@ def what_to_do(story: Story) -> list[Said]:
         advice.append(Said("Let it play, or stop it with Ctrl-C: its state is saved, and it can be resumed."))
     if story.rows("checkpoint"):
         best = " --checkpoint best" if story.last("best") else ""
-        advice.append(Said(*drawing(story, best)))
+        words, command = use_of(story.config, story.path)
+        advice.append(Said(words, f"{command}{best}"))
     if story.rows("checkpoint") and story.final is None:
         advice.append(Said("Measure its samples:", f"equipoise evaluate {story.path}"))
     if story.final is not None:
@@ -187,12 +200,21 @@ def what_to_do(story: Story) -> list[Said]:
     return advice
 
 
-def drawing(story: Story, best: str) -> tuple[str, str]:
-    if story.config.play == "noise":
-        return "Draw samples:", f"equipoise sample {story.path} -n 100 -o samples.png{best}"
-    if story.config.play == "restyle":
-        return "Tell sentences in another style:", f"equipoise restyle {story.path} --to STYLE < in.txt > out.txt{best}"
-    return "Translate pictures:", f"equipoise translate {story.path} PICTURES -o translated{best}"
+def use_of(config: TrainConfig, run: str) -> tuple[str, str]:
+    """What a trained generator is asked for first: in words, and as a command."""
+    match config:
+        case TrainConfig(data=Lesions()):
+            return "Draw a lesion:", f"equipoise lesion add {run} SLICE --mask MASK -o lesion.png"
+        case TrainConfig(play="restyle"):
+            return "Tell sentences in another style:", f"equipoise restyle {run} --to STYLE < in.txt > out.txt"
+        case TrainConfig(data=Sentences()):
+            return "Draw sentences:", f"equipoise sample {run} -n 100 -o samples.txt"
+        case TrainConfig(data=Records() | MadeUpRecords()):
+            return "Draw samples:", f"equipoise sample {run} -n 100 -o samples.npz"
+        case TrainConfig(play="noise"):
+            return "Draw samples:", f"equipoise sample {run} -n 100 -o samples.png"
+        case _:
+            return "Translate pictures:", f"equipoise translate {run} PICTURES -o translated"
 
 
 def calmer(story: Story) -> Said:
