@@ -456,7 +456,7 @@ def main() -> None:
     record, (k, n) = Record(given.record), map(int, given.part.split("/"))
     jobs = list(plan(given.first, given.seeds))
     only, arms = tuple(given.only.split(",")), given.arms.split(",") if given.arms else None
-    judges: dict[str, Judges] = {}
+    judges: dict[tuple[Any, ...], Judges] = {}
     for job in jobs:
         if job.seed % n != k or not job.task.startswith(only) or (arms and job.arm not in arms):
             continue
@@ -485,14 +485,15 @@ def one_kind_of_processor(task: str, rows: Mapping[Job, Row]) -> None:
         )
 
 
-def prepared(job: Job, shared: Path, work: Path, changes: Sequence[Row], judges: dict[str, Judges]) -> Row:
-    """Plays a run; the judges of a task are trained once."""
+def prepared(job: Job, shared: Path, work: Path, changes: Sequence[Row], judges: dict[tuple[Any, ...], Judges]) -> Row:
+    """Plays a run; judges are trained once for all tasks that ask the same ones about the same data."""
     task = TASKS[job.task]
     config = task.configured(shared, job.seed)
-    if job.task not in judges:
-        judges[job.task] = task.judges(shared, build.splits(config.data))
+    asked = (task.judge, task.at_looks, task.fid, repr(config.data))
+    if asked not in judges:
+        judges[asked] = task.judges(shared, build.splits(config.data))
     out = work / f"{job.task.replace(' ', '_').replace('/', '')}-{job.arm}-{job.seed}"
-    return played(task, job.arm, config, out, changes, judges[job.task])
+    return played(task, job.arm, config, out, changes, judges[asked])
 
 
 if __name__ == "__main__":
