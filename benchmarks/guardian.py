@@ -379,7 +379,7 @@ def kept_end(run: Run[Any], judges: Judges, config: TrainConfig) -> Row:
     return {"end_of_checkpoint": judges.end(G, config)}
 
 
-OWN = re.compile("undone|nothing is left to be tried|at the end: ")  # no interventions that a finding asks for
+OWN = re.compile("undone|put back|nothing is left to be tried|at the end: ")  # no interventions that a finding asks for
 
 
 def controller(arm: str, config: TrainConfig, onlookers: Onlookers, changes: Sequence[Row]) -> Controller | None:

@@ -181,8 +181,37 @@ def test_too_few_samples_leave_the_players_to_be_watched():
     told: list[str] = []
     guardian = Guardian(points(30, 0), n=SAMPLES, every=1, warn=told.append)
     assert "too few" in told[0]
-    guardian.observe(0, fake=points(8, 1), real_logits=torch.ones(8), fake_logits=-torch.ones(8))
+    guardian.observe(0, fake=points(8, 1), real_logits=torch.ones(40), fake_logits=-torch.ones(40))
     assert guardian.watch.history[0].signals["d_tells"] == 1
+
+
+def told_by_logits(n, steps, every=10, looks=8, real=0.0):
+    """Of a loop whose D scores reals and fakes alike, but for `real`."""
+    guardian, found = Guardian(points(30, 0), n=SAMPLES, every=every, burn_in=0), []
+    noise = torch.Generator().manual_seed(0)
+    for step in range(every * looks):
+        logits = {"real_logits": real + torch.randn(n, generator=noise), "fake_logits": torch.randn(n, generator=noise)}
+        found.append(guardian.observe(step, **(logits if step % every >= every - steps else {})))
+    return guardian, [finding for finding in found if finding]
+
+
+def test_logits_of_small_batches_count_together_and_of_too_few_nothing_is_said():
+    together, _ = told_by_logits(8, steps=5)
+    assert len(together.watch.history) == 8
+    assert all(abs(look.signals["d_tells"] - 0.5) < 0.25 for look in together.watch.history)
+    few, found = told_by_logits(8, steps=3)
+    assert all("d_tells" not in look.signals for look in few.watch.history)
+    assert not found
+    old, _ = told_by_logits(200, steps=10)
+    assert not old._logits, "those of the look before are gone"
+
+
+def test_where_nobody_looked_a_guessing_D_is_a_note_and_an_inverted_one_a_warning():
+    _, (guessing, *_) = told_by_logits(100, steps=2)
+    assert (guessing.symptom, guessing.severity) == ("D too weak", "note")
+    assert "alike, or" in guessing.meaning
+    _, (inverted, *_) = told_by_logits(100, steps=2, real=-1.5)
+    assert (inverted.symptom, inverted.severity) == ("D too weak", "warning")
 
 
 @pytest.mark.parametrize(

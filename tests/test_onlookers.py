@@ -100,6 +100,41 @@ def test_where_it_may_mend_a_run_it_knows_what_remedies_need(made):
     assert mending.guardian(1).state_dict().keys() == beside.guardian(1).state_dict().keys()
 
 
+def test_who_is_told_to_mend_knows_the_same_as_from_the_start(made):
+    asked, begun = made(), made("guardian.mode=on").guardian(1000).treatment
+    watching = asked.guardian(1000)
+    asked.mending(watching, 1000, processes=1)
+    treatment = watching.treatment
+    assert (treatment.setting, treatment.ladder, treatment.images) == (begun.setting, begun.ladder, begun.images)
+    asked.mending(watching, 1000, processes=1)
+    assert watching.treatment is treatment, "it mends already"
+
+
+def test_what_is_refused_from_the_start_is_refused_later(made):
+    """Its first remedy would break pairs."""
+    mixing = made("nets.minibatch=discrimination", "knobs.loss=nonsaturating", "knobs.r1=0", "knobs.r2=0")
+    with pytest.raises(ConfigError, match="relativistic pairing"):
+        mixing.mending(mixing.guardian(1000), 1000, processes=1)
+    with pytest.raises(ConfigError, match="train with --guardian on"):
+        made().mending(made().guardian(1000), 1000, processes=2)
+
+
+def test_of_several_processes_none_refuses_what_was_so_from_the_start(made):
+    for lead in (True, False):
+        mending = made("guardian.mode=on", lead=lead)
+        mending.mending(mending.guardian(1000), 1000, processes=2)
+
+
+def test_of_sentences_the_gradients_of_the_game_are_not_held_against_those_of_imitation(made):
+    watching = made().there.of_game(1000, turns=500)
+    for seen in (100, 400, 600, 700):
+        watching.ask = lambda game, bench: {}
+        watching.eyes = None
+        watching.strip = None
+        watching.look(type("Game", (), {"seen": seen})())
+    assert [look.turned for look in watching.watch.history] == [False, False, True, False]
+
+
 def test_the_bins_are_those_of_the_training_samples(made):
     mending = made("guardian.mode=on")
     bins, train = mending.bins(), mending.data.train

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.finding import Finding, Severity
 from equipoise.knobs import At, Change, Knobs
 
 
@@ -19,7 +19,9 @@ class Sight:
     signals: Mapping[str, float] = field(default_factory=dict)
     shares: Sequence[float] = ()  # of the samples in each bin of the data
     news: Sequence[Finding] = ()
-    ill: Sequence[str] = ()  # all symptoms that there are now, known or new
+    ill: Mapping[str, Severity] = field(
+        default_factory=dict
+    )  # all symptoms that there are now, known or new: how severe
     picture: Image.Image | None = None  # of the modes that are missing, where that is news
     view: Mapping[str, Any] = field(default_factory=dict)  # for people who watch: see probes.view
     bins: Image.Image | None = None  # an example of each bin, at the first look
@@ -40,8 +42,8 @@ class Controller(Protocol):
         """What to change, after a look or when numbers are no longer finite. `knobs` are as they stand."""
         ...
 
-    def overruled(self) -> None:
-        """Somebody else has turned the knobs, after a look or between two."""
+    def overruled(self, asked: Mapping[str, Any]) -> None:
+        """Somebody else has turned knobs to these values, after a look or between two."""
         ...
 
     def snapshots(self) -> Sequence[int]:
@@ -76,7 +78,7 @@ class HandsOff:
     def propose(self, at: At, knobs: Knobs) -> Change | None:
         return None
 
-    def overruled(self) -> None: ...
+    def overruled(self, asked: Mapping[str, Any]) -> None: ...
 
     def snapshots(self) -> Sequence[int]:
         return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ OF_MODES = frozenset({"total collapse", "partial collapse", "imbalance"})
 BURN_IN = 0.05  # of a run, in which its samples are not expected to be any good
 MEASURED = 1000  # samples whose spread is measured
 FIRST = 5  # looks, in a loop whose length is unknown
+LEAST_LOGITS, MOST_LOGITS = 32, 256  # of D, of each kind: of fewer, chance alone tells; more need not be kept
 
 
 class Guardian:
@@ -80,6 +82,7 @@ class Guardian:
         self._images = len(train.shape) == 3
         self._asked: At | None = None  # of the last look, until advice was asked for
         self._rows: list[dict[str, float | Tensor]] = []
+        self._logits: dict[str, list[Tensor]] = {}  # of the newest steps that told any
         self._fakes: list[Tensor] = []
         self._shown = False  # a fake, ever: looks then wait for others
 
@@ -102,19 +105,23 @@ class Guardian:
 
         `numbers` may be d_loss, g_loss, d_grad_norm, g_grad_norm: floats or scalars on any device, which are not waited
         for until the next look. `held_out_logits` are D's of reals that it never saw. Fakes are gathered until there
-        are n of them, so that small batches will do; they need not come at each step.
+        are n of them, so that small batches will do; they need not come at each step. Logits of the newest steps count
+        together, too; where there are fewer than 32 of a kind, D is not judged by them.
         """
         row: dict[str, float | Tensor] = {k: v.detach() if isinstance(v, Tensor) else v for k, v in numbers.items()}
         self._rows.append(row)
         self._shown = self._shown or fake is not None
+        for name, told in {"real": real_logits, "fake": fake_logits, "held_out": held_out_logits}.items():
+            if told is not None:
+                self._logits[name] = newest([*self._logits.get(name, ()), mean_logit(told.detach())])
         due = len(self._rows) >= self.every
         if due and fake is not None and self.eyes is not None:
             self._fakes.append(batch(fake).detach().cpu())
         broken = any(isinstance(v, float) and not math.isfinite(v) for v in row.values()) or (due and self.diverged())
         if not broken and not (due and (not self._shown or self.eyes is None or self.gathered >= self.eyes.n)):
             return None
-        asked = {"real": real_logits, "fake": fake_logits, "held_out": held_out_logits}
-        logits = {name: mean_logit(of.detach()).cpu() for name, of in asked.items() if of is not None}
+        logits = {name: torch.cat(parts).cpu() for name, parts in self._logits.items()}
+        self._logits.clear()
         for row in self._rows:
             self.watch.heed({name: float(value) for name, value in row.items()})
         news = self.watch.add(step, *self.look(logits, sees=not broken))
@@ -157,6 +164,7 @@ class Guardian:
 
     def look(self, logits: Mapping[str, Tensor], sees: bool = True) -> tuple[dict[str, float], list[float]]:
         found: dict[str, float] = {}
+        logits = {name: of for name, of in logits.items() if len(of) >= LEAST_LOGITS}
         if "real" in logits and "fake" in logits:
             tells = auc(logits["real"], logits["fake"])
             found |= {"d_tells": tells, "paired_sign": 2 * tells - 1}
@@ -168,6 +176,13 @@ class Guardian:
         if not self.held_out:
             signals = {name: value for name, value in signals.items() if name not in ("copy_rate", "c_t")}
         return found | signals, drawn_shares
+
+
+def newest(parts: list[Tensor]) -> list[Tensor]:
+    """As many of the last ones as hold MOST_LOGITS, or all."""
+    while sum(map(len, parts[1:])) >= MOST_LOGITS:
+        parts = parts[1:]
+    return parts
 
 
 def batch(x: Tensor | NDArray[Any]) -> Tensor:
@@ -209,19 +224,22 @@ class OfGame:
         self, eyes: Eyes | None, bench: Bench, z: Tensor, y: Tensor, images: int, *, first: Sequence[Finding] = (),
         draw: Callable[[Sequence[float], Sequence[float]], Image.Image] | None = None, conditional: bool = False,
         setting: Setting | None = None, ask: Callable[[Any, Bench], dict[str, float]] = standing,
-        strip: Callable[[], Image.Image] | None = None,
+        strip: Callable[[], Image.Image] | None = None, turns: int | None = None,
     ):  # fmt: skip
         """`images` is the length of the run; in its first part only what is beyond doubt is told. `first` are findings
         before the first step; `draw` makes a picture of the shares of reals and of fakes; `conditional`: samples should
         be of the classes y; `setting`: the game may be changed; `ask`: what the players are
-        asked; `strip` makes a picture of an example of each bin."""
+        asked; `strip` makes a picture of an example of each bin; `turns`: when so much was seen, another game begins,
+        whose gradients do not compare with those before."""
         self.eyes, self.bench, self.z, self.y, self.first, self.draw = eyes, bench, z, y, first, draw
-        self.ask, self.strip = ask, strip
+        self.ask, self.strip, self.turns = ask, strip, turns
         self.directions: Tensor | None = None  # of the map: a function of the reals
         self.asked = y if conditional else None
         self.watch = Watch(None if eyes is None else eyes.calibration, round(BURN_IN * images))
         self.before: Tensor | None = None  # features of G's samples at the look before, of the same latents
-        self.treatment = None if setting is None else Treatment(setting, self.watch, images, ladder_of(setting))
+        self.treatment: Treatment | None = None
+        if setting is not None:
+            self.mend(setting, images)
 
     def observe(self, seen: int, signals: Mapping[str, float]) -> None:
         self.watch.heed(signals)
@@ -231,12 +249,12 @@ class OfGame:
 
     def mend(self, setting: Setting, images: int) -> None:
         """From now on."""
-        self.treatment = Treatment(setting, self.watch, images)
+        self.treatment = Treatment(setting, self.watch, images, ladder_of(setting))
 
-    def overruled(self) -> None:
+    def overruled(self, asked: Mapping[str, Any]) -> None:
         self.watch.turn()
         if self.treatment is not None:
-            self.treatment.trial = None
+            self.treatment.overruled(asked)
 
     def snapshots(self) -> Sequence[int]:
         return () if self.treatment is None else self.treatment.steps
@@ -252,7 +270,9 @@ class OfGame:
             found |= signals | self.moved(game)
             view = self.charted(game, placed.features)
         news = self.watch.add(game.seen, found, told)
-        ill = [finding.symptom for finding in self.watch.findings()]
+        if self.turns is not None and any(a.seen <= self.turns < b.seen for a, b in pairwise(self.watch.history[-2:])):
+            self.watch.turn()
+        ill = {finding.symptom: finding.severity for finding in reversed(self.watch.findings())}
         bins = self.strip() if self.strip and len(self.watch.history) == 1 else None
         return Sight(self.watch.history[-1].signals, told, news, ill, self.picture(told, news), view, bins)
 

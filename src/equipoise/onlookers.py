@@ -9,6 +9,7 @@ import torch
 
 from equipoise import build
 from equipoise import config as c
+from equipoise.config import override
 from equipoise.controller import Controller, HandsOff
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Splits
@@ -127,15 +128,18 @@ class Onlookers:
         """Lets a guardian that watches mend, from now on.
 
         Raises:
-            ConfigError: where nobody watches, or several processes play, whose guardians must agree from the start.
+            ConfigError: where nobody watches, where a remedy would break the game, or where several processes play,
+                whose guardians must agree from the start.
         """
-        if not isinstance(controller, OfGame | WatchedEachWay):
-            raise ConfigError("nobody watches this run, so nobody can mend it: fork it, with guardian.mode=watch")
-        if controller.treatment is not None:
-            return
+        if self.mends:
+            return  # from the start, in every process
         if processes > 1:
             raise ConfigError("of several processes each would have to know from the start: train with --guardian on")
-        controller.mend(self.setting(), images)
+        if not isinstance(controller, OfGame | WatchedEachWay):
+            raise ConfigError("nobody watches this run, so nobody can mend it: fork it, with guardian.mode=watch")
+        if controller.treatment is None:
+            override(self.config, ["guardian.mode=on"])  # refuses what would be refused from the start
+            controller.mend(self.setting(), images)
 
     def bins_of_data(self) -> dict[int, list[int]]:
         """As `bins`, whoever may change the run."""

@@ -127,8 +127,14 @@ class Viewpoint:
             first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
             draw=drawing_of_modes(eyes, train) if images and eyes else None, conditional=self.form.classes > 1,
             ask=standing if self.form.vocabulary is None else unasked,
-            strip=strip_of_bins(eyes, train) if images and eyes else None,
+            strip=strip_of_bins(eyes, train) if images and eyes else None, turns=self.imitates,
         )  # fmt: skip
+
+    @property
+    def imitates(self) -> int | None:
+        """So many sentences G imitates, or waits, before it plays; None for other games."""
+        speech = self.config.speech
+        return None if self.form.vocabulary is None else round((speech.imitates + speech.alone) * self.config.images)
 
     @property
     def shares(self) -> Sequence[float]:
@@ -154,7 +160,7 @@ class Viewpoint:
             start=self.config.knobs, images=self.form.is_images,
             batch_norm=not isinstance(nets, c.R3GAN) and nets.d_norm == "batch",
             apart2=apart2, deviation=deviation,
-            imitates=round((speech.imitates + speech.alone) * self.config.images) if speaks else None,
+            imitates=self.imitates,
             plays=not speaks or speech.imitates < 1, soft=speaks and speech.imitates < 1 and speech.against == "gumbel",
             shares=self.shares,
         )  # fmt: skip

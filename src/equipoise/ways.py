@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from equipoise.controller import Sight
-from equipoise.diagnosis.finding import Finding
-from equipoise.diagnosis.remedies import Setting
+from equipoise.diagnosis.finding import RANK, Finding, Severity
+from equipoise.diagnosis.remedies import Setting, ladder_of
 from equipoise.diagnosis.treatment import Treatment
 from equipoise.diagnosis.watch import Each
 from equipoise.evaluation import Figures
@@ -71,7 +71,7 @@ class WatchedEachWay:
             {**there.signals, **of_way_back(dict(back.signals))},
             there.shares,
             [*there.news, *map(of_back, back.news)],
-            list(dict.fromkeys([*there.ill, *back.ill])),
+            worst_of(there.ill, back.ill),
             there.picture or back.picture,
             there.view,
             there.bins,
@@ -82,13 +82,13 @@ class WatchedEachWay:
 
     def mend(self, setting: Setting, images: int) -> None:
         """From now on."""
-        self.treatment = Treatment(setting, Each([self.there.watch, self.back.watch]), images)
+        self.treatment = Treatment(setting, Each([self.there.watch, self.back.watch]), images, ladder_of(setting))
 
-    def overruled(self) -> None:
-        self.there.overruled()
-        self.back.overruled()
+    def overruled(self, asked: Mapping[str, Any]) -> None:
+        self.there.overruled(asked)
+        self.back.overruled(asked)
         if self.treatment is not None:
-            self.treatment.trial = None
+            self.treatment.overruled(asked)
 
     def snapshots(self) -> Sequence[int]:
         return () if self.treatment is None else self.treatment.steps
@@ -112,6 +112,14 @@ class WatchedEachWay:
         self.back.load_state_dict({k.removeprefix(BACK): v for k, v in state.items() if k.startswith(BACK)})
         if self.treatment is not None:
             self.treatment.load_state_dict(state["treatment"])
+
+
+def worst_of(there: Mapping[str, Severity], back: Mapping[str, Severity]) -> dict[str, Severity]:
+    """Of each symptom."""
+    found = dict(there)
+    for symptom, severity in back.items():
+        found[symptom] = min(found.get(symptom, severity), severity, key=RANK.index)
+    return found
 
 
 def of_back(finding: Finding) -> Finding:

@@ -50,6 +50,11 @@ def test_the_sum_of_page(excess, expected):
     assert cusum(np.array(excess, float)) == pytest.approx(expected)
 
 
+def test_after_a_long_illness_the_sum_comes_down_again():
+    assert cusum(np.array([6.0] * 30)) == 2 * ENOUGH
+    assert cusum(np.array([6.0] * 30 + [0.0] * 7)) == 0
+
+
 def test_the_best_is_the_lowest_middle_of_three_looks_in_a_row_before():
     bad = np.array([5.0, 1, 4, 3, 0, 2, 9, 2, 1])
     #          middles of three: 4, 3, 3, 2, 2, 2, 2

@@ -128,4 +128,12 @@ def test_the_ladder_knows_every_illness_of_a_game_and_each_rung_a_remedy():
     ladders = [*LADDER.values(), *LADDER_OF_TEXT.values()]
     assert {rung.remedy for ladder in ladders for rung in ladder} == REMEDIES.keys()
     assert LADDER_OF_TEXT.keys() <= KNOWN.keys()
-    assert all(hasattr(PLAIN, name) for name in PASSING)
+    assert all(hasattr(PLAIN, name) for names, _ in PASSING for name in names)
+    assert {remedy for _, remedies in PASSING for remedy in remedies} <= REMEDIES.keys()
+
+
+@pytest.mark.parametrize("name", ["imitating", "colder"])
+def test_of_sentences_the_knobs_of_the_game_wait_until_it_begins(name):
+    setting = Setting(PLAIN, False, False, 1.0, 1.0, imitates=1000, soft=True)
+    assert REMEDIES[name].turn(Case(PLAIN, setting, (), seen=1000)) is None
+    assert REMEDIES[name].turn(Case(PLAIN, setting, (), seen=1001)) is not None

@@ -60,8 +60,8 @@ class Calibration:
         blind = "".join(f"\nNot by {name}: it {why}." for name, why in self.unarmed.items())
         return (
             f"watched by {', '.join(self.armed)}, of {self.n} samples in {self.features} features: each sees the "
-            f"defect that it is there for in {weakest:.0%} of {self.trials} trials or more, with at most {false:.0%} "
-            f"of false alarms a look.{blind}"
+            f"defect that it is there for in {weakest:.0%} of {self.trials} trials or more, at limits that {false:.0%} "
+            f"of looks at reals exceed, or fewer.{blind}"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -67,8 +67,9 @@ def what_matters(name: str, best: float, calibration: Calibration) -> float:
 
 
 def cusum(excess: NDArray[np.float64]) -> float:
-    """Page's sum at the last look: what exceeds DRIFT adds up, and what does not takes away."""
+    """Page's sum at the last look: what exceeds DRIFT adds up, and what does not takes away. It rises to twice what is
+    an alarm and no further, so that after a long illness it comes down again."""
     total = 0.0
     for value in excess:
-        total = max(0.0, total + float(value) - DRIFT)
+        total = min(max(0.0, total + float(value) - DRIFT), 2 * ENOUGH)
     return total

@@ -30,9 +30,9 @@ def off(name: str, value: float, calibration: Calibration) -> float:
     return max(worse, 0.0) / max(OF_SAMPLES[name].matters, NOISES * null.sd)
 
 
-def recent_shortfall(history: History, calibration: Calibration | None) -> float:
+def recent_shortfall(history: History, calibration: Calibration | None, of: int = OF) -> float:
     """The middle one of the last looks; NaN where there is none."""
     if calibration is None:
         return math.nan
-    found = np.array([shortfall(look, calibration) for look in history[-OF:]])
+    found = np.array([shortfall(look, calibration) for look in history[-of:]])
     return float(np.median(found[~np.isnan(found)])) if (~np.isnan(found)).any() else math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -47,6 +48,12 @@ class Case(NamedTuple):
     knobs: Knobs
     setting: Setting
     drawn: Sequence[float]  # shares of its samples in each bin
+    seen: float = math.inf
+
+    @property
+    def has_begun(self) -> bool:
+        """G plays against D: while it imitates, the knobs of that game do nothing."""
+        return self.setting.plays and self.seen > (self.setting.imitates or 0)
 
 
 def paired(case: Case) -> Knobs | None:
@@ -121,14 +128,14 @@ def balanced(case: Case) -> Knobs | None:
 
 def imitating(case: Case) -> Knobs | None:
     """What G no longer says costs it likelihood. Who imitates to the end pays that already."""
-    if not case.setting.plays:
+    if not case.has_begun:
         return None
     return turned(case.knobs, imitation=max(case.knobs.imitation, IMITATION))
 
 
 def colder(case: Case) -> Knobs | None:
     """Sharper soft words, with which RelGAN kept more variety (Nie et al. 2019, section 4.4)."""
-    if not case.setting.soft:
+    if not (case.setting.soft and case.has_begun):
         return None
     least = COLDEST * case.setting.start.temperature
     now = case.knobs.temperature
@@ -181,17 +188,27 @@ REMEDIES: Mapping[str, Remedy] = {
     "colder": Remedy("a lower temperature of soft words", colder),
     "as it is": Remedy("other data and latents", as_it_is),
 }
-# Knobs that are turned for a time only, and the remedies that turn them: one that must be begun again has come to stay.
-PASSING: Mapping[str, Sequence[str]] = {
-    "instance_noise": ("noisy",),
-    "focus": ("balanced",),
-    "g_lr": ("slower", "slower G"),
-    "d_lr": ("slower", "slower D"),
-    "r1": ("firmer",),
-    "r2": ("firmer",),
-    "imitation": ("imitating",),
-    "temperature": ("colder",),
-}
+
+
+class Passing(NamedTuple):
+    """Knobs that are turned for a time only: they go back together once the game is well."""
+
+    knobs: tuple[str, ...]
+    remedies: tuple[str, ...]  # that turn them: one that must be begun again has come to stay
+
+
+PASSING: Sequence[Passing] = (  # first what bends the data, then what slows the game
+    Passing(("focus",), ("balanced",)),
+    Passing(("g_lr", "d_lr"), ("slower", "slower G", "slower D")),
+    Passing(("accumulate",), ("larger",)),
+    Passing(("d_steps",), ("more D",)),
+    Passing(("r1", "r2"), ("firmer",)),
+    Passing(("augment_p",), ("augmented",)),
+    Passing(("instance_noise",), ("noisy",)),
+    Passing(("smooth_real",), ("smoothed",)),
+    Passing(("imitation",), ("imitating",)),
+    Passing(("temperature",), ("colder",)),
+)
 
 
 def eased(setting: Setting, knobs: Knobs, names: Sequence[str]) -> Knobs | None:
@@ -200,11 +217,13 @@ def eased(setting: Setting, knobs: Knobs, names: Sequence[str]) -> Knobs | None:
     floor = SOFTEST * GAMMA * setting.apart2
     changes: dict[str, float] = {}
     for name in names:
-        now, start = float(getattr(knobs, name)), float(getattr(setting.start, name))
+        now, start = getattr(knobs, name), getattr(setting.start, name)
         if name in ("g_lr", "d_lr", "temperature"):
             changes[name] = max(now, min(2 * now, start))
         elif name in ("r1", "r2"):
             changes[name] = min(now, max(now / 2, start, floor))
+        elif name in ("accumulate", "d_steps"):
+            changes[name] = min(now, max(now // 2, start))
         else:
             changes[name] = min(now, max(now / 2 if now > TRACE else 0.0, start))
     return turned(knobs, **changes)

@@ -28,6 +28,7 @@ KNOWS, BY_HEART = 0.65, 0.85  # chance that D scores a training image above anot
 BLIND = 0.5  # chance that D scores another real above a fake, when it knows its training images and nothing else
 SURE, ALWAYS = 0.99, 0.96  # how D tells fakes from reals, and the mean sign of its differences
 CHANCE, EVEN, LONG = 0.6, 0.15, 5  # the same of a D that guesses; .5 and 0 are mere chance
+MAYBE_ALIKE = "D does not tell fakes from reals: they are alike, or it learns nothing. Nobody has looked at the samples"
 FOOLED = 0.35  # chance that D scores a real above a fake, when G leads it by the nose
 RESTLESS, SWAPPED = 0.6, 0.45  # movement between looks, over the distance of reals; share of samples in other bins
 IGNORED = 0.3  # of the way from chance to all labels obeyed
@@ -117,8 +118,8 @@ def modes(history: History, calibration: Calibration, alarms: dict[str, Worse]) 
 
 
 def absent(history: History, calibration: Calibration) -> bool:
-    """Whether modes are missing that were never there: of a generator that is good enough to count them, and has had
-    half of its looks to learn them."""
+    """Whether modes are missing that were never there: of a generator that is good enough to count them, and no longer
+    learns them."""
     if "class_jsd" in calibration.armed and lasting(history, "class_jsd", FEW + calibration.nulls["class_jsd"].mean):
         return still(history, "class_jsd")
     many = "missing" in calibration.armed and lasting(history, "missing", least=ABSENT)
@@ -146,7 +147,9 @@ def players(history: History, calibration: Calibration | None, harmed: bool) -> 
         blind = calibration is None or lasting(history, "d_tells", most=BLIND)  # other reals look like fakes to it
         yield finding if harmed or (by_heart and blind) else replace(finding, severity="note")
     elif lasting(history, "d_tells", most=FOOLED) or (unlike and guessing(history)):
-        yield found("D too weak", last(history, "d_tells", "paired_sign"))
+        finding = found("D too weak", last(history, "d_tells", "paired_sign"))
+        alike = calibration is None and not lasting(history, "d_tells", most=FOOLED)  # they may be: nobody has looked
+        yield replace(finding, severity="note", meaning=MAYBE_ALIKE) if alike else finding
     if lasting(history, "d_tells", least=SURE) and lasting(history, "paired_sign", least=ALWAYS) and unlike:
         yield found("D too strong", last(history, "d_tells", "paired_sign", "g_grad_norm"))
     if lasting(history, "motion", least=RESTLESS) and swapped(history) > SWAPPED:

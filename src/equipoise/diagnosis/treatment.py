@@ -24,16 +24,9 @@ HEALING = 5  # looks, over which samples that become better by themselves are se
 CALM = 5  # looks without a finding, after which what is for a time only goes half of the way back
 LASTING = 2  # times that a remedy must be begun to stay
 RESCUES = 0.25  # of a run: so many images may be given up by going back
-SCALES = (
-    "loss",
-    "r1",
-    "r2",
-    "gp",
-    "frozen_norm",
-    "accumulate",
-    "imitation",
-    "temperature",
-)  # knobs on which the size of gradients depends
+SCALES = (  # knobs on which the size of gradients depends
+    "loss", "r1", "r2", "gp", "frozen_norm", "accumulate", "imitation", "temperature",
+)  # fmt: skip
 REGION, VISITS = 0.05, 3  # snapshots so near to each other, of a run, are one region: it is gone back to so often
 
 
@@ -60,6 +53,16 @@ class Trial:
     changed: list[str]  # which of them were turned
 
 
+@dataclass(frozen=True)
+class Easing:
+    """Something that was for a time only, and went part of the way back: does the game bear it?"""
+
+    remedy: str
+    look: int
+    shortfall: float  # then
+    before: dict[str, Any]  # the knobs that were turned, as they were
+
+
 @dataclass
 class Treatment:
     """State: what was tried, what failed, and what can be gone back to."""
@@ -81,6 +84,9 @@ class Treatment:
     backs: list[tuple[int, int]] = field(default_factory=list)  # each time: what was seen, and given up in all
     ill_at: int = -1  # the last look with a finding
     eased_at: int = -1
+    easing: Easing | None = None
+    stays: list[str] = field(default_factory=list)  # remedies that the game fell ill without
+    asked: dict[str, Any] = field(default_factory=dict)  # knobs that a person has turned: they are where it begins now
 
     @property
     def look(self) -> int:
@@ -90,15 +96,29 @@ class Treatment:
         """The change to make after a look, or when numbers are no longer finite, if any."""
         if at.broken:
             return self.noted(at.seen, knobs, self.rescue(at.step, at.seen, knobs))
-        findings = [f for f in self.watch.findings() if f.severity != "note" and f.symptom in self.ladder]
+        findings = self.treatable()
         self.remember(at.step, at.seen, findings)
         return self.noted(at.seen, knobs, self.chosen(at, knobs, findings))
+
+    def treatable(self) -> list[Finding]:
+        return [f for f in self.watch.findings() if f.severity != "note" and f.symptom in self.ladder]
+
+    def overruled(self, asked: Mapping[str, Any]) -> None:
+        """A person has turned knobs: so they are meant to be, and nothing is judged by what it was before."""
+        self.trial = self.easing = None
+        self.begin_at({**self.asked, **asked})
+
+    def begin_at(self, asked: Mapping[str, Any]) -> None:
+        self.asked = dict(asked)
+        self.setting = replace(self.setting, start=Knobs(**{**self.setting.start.model_dump(), **self.asked}))
 
     def chosen(self, at: At, knobs: Knobs, findings: Sequence[Finding]) -> Change | None:
         if at.over:
             return self.settled(knobs, findings)
         if self.trial:
             return self.judged(at.step, at.seen, knobs)
+        if self.misses_what_was_eased(findings):
+            return self.put_back(at.step, at.seen, knobs, findings)
         if not findings:
             return self.eased(knobs)
         too_soon = self.back_at >= 0 and self.look - self.back_at < LOOKS
@@ -123,11 +143,17 @@ class Treatment:
             self.ill_at = self.look
             doubtful = self.look - CONFIRMED
             before = [replace(s, healthy=False) if s.look >= doubtful else s for s in before]
+        before = [self.weighed(s) if s.look == self.look - CONFIRMED else s for s in before]
         self.snapshots = kept([new, *before])
         if seen <= (self.setting.imitates or 0):
             self.imitated = new
         known = [*([self.best] if self.best else []), *self.confirmed]
         self.best = min(known, key=lambda s: math.inf if math.isnan(s.shortfall) else s.shortfall, default=None)
+
+    def weighed(self, snapshot: Snapshot) -> Snapshot:
+        """By the looks about it, once they are there: the best of many single looks would be the luckiest."""
+        first = max(self.back_at + 1, snapshot.look - CONFIRMED)
+        return replace(snapshot, shortfall=self.watch.shortfall(first, of=2 * CONFIRMED + 1))
 
     @property
     def confirmed(self) -> list[Snapshot]:
@@ -153,7 +179,7 @@ class Treatment:
         assert trial is not None
         if not self.is_ripe(trial):
             return None
-        now, symptoms = self.shortfall, {f.symptom for f in self.watch.findings()}
+        now, symptoms = self.shortfall, {f.symptom for f in self.treatable()}
         helped = is_less(now, trial.shortfall)
         if not helped and trial.before and self.is_healing:
             return None  # it may have done harm at first: it has time as long as the samples become better
@@ -194,7 +220,7 @@ class Treatment:
         return sorted(left, key=lambda rung: self.failed.get(rung.name, 0))
 
     def begun(self, rung: Rung, symptom: str, step: int, seen: int, knobs: Knobs) -> Change | None:
-        new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, self.watch.drawn))
+        new = REMEDIES[rung.remedy].turn(Case(knobs, self.setting, self.watch.drawn, seen))
         snapshot = self.way_back(rung, symptom, seen) if rung.back else None
         if new is None or (rung.back and snapshot is None):
             return None
@@ -269,9 +295,10 @@ class Treatment:
         return None
 
     def given_up_on(self, knobs: Knobs, finding: Finding) -> Change | None:
-        """Where nothing is left to be tried and the samples were better before: back to then, and stop."""
-        better = self.better()
-        if better is None:
+        """Where nothing is left to be tried and the samples were better before: back to then, and stop. That is asked
+        at each look, so that it takes more of them than at the end."""
+        better = self.better(of=HEALING)
+        if better is None or self.look - self.back_at < HEALING:
             return None
         reason = f"{finding.symptom}: nothing is left to be tried, and its samples were better before"
         return Change(knobs=knobs, reason=reason, back_to=better.step, stop=True)
@@ -284,25 +311,46 @@ class Treatment:
         reason = f"{findings[0].symptom} at the end: its samples were better before"
         return Change(knobs=knobs, reason=reason, back_to=better.step)
 
-    def better(self) -> Snapshot | None:
-        """The best healthy snapshot, if its samples were better than now by what matters."""
-        return self.best if self.goes_back and self.best and is_less(self.best.shortfall, self.shortfall) else None
+    def better(self, of: int = LOOKS) -> Snapshot | None:
+        """The best healthy snapshot, if its samples were better, by what matters, than in so many last looks."""
+        now = self.watch.shortfall(self.back_at + 1, of=of)
+        return self.best if self.goes_back and self.best and is_less(self.best.shortfall, now) else None
 
     # -- a healthy game
 
     def eased(self, knobs: Knobs) -> Change | None:
-        """What is for a time only goes half of the way back now and then. What had to be done twice stays."""
+        """What is for a time only goes half of the way back now and then, one thing at a time. What had to be done
+        twice stays, and what the game fell ill without."""
         if self.look - max(self.ill_at, self.eased_at) < CALM:
             return None
-        passing = [knob for knob, remedies in PASSING.items() if max(map(self.begun_so_often, remedies)) < LASTING]
-        if (new := eased(self.setting, knobs, passing)) is None:
-            return None
-        self.eased_at = self.look
-        return Change(knobs=new, reason="healthy: half of the way back", over=self.between_looks)
+        self.easing = None  # the last one was borne
+        for names, remedies in PASSING:
+            if remedies[0] in self.stays or max(map(self.begun_so_often, remedies)) >= LASTING:
+                continue
+            if new := eased(self.setting, knobs, names):
+                before = {name: getattr(knobs, name) for name in names}
+                self.easing = Easing(remedies[0], self.look, self.shortfall, before)
+                self.eased_at = self.look
+                reason = f"healthy: half of the way back: {REMEDIES[remedies[0]].words}"
+                return Change(knobs=new, reason=reason, over=self.between_looks)
+        return None
+
+    def misses_what_was_eased(self, findings: Sequence[Finding]) -> bool:
+        return self.easing is not None and (bool(findings) or is_less(self.easing.shortfall, self.shortfall))
+
+    def put_back(self, step: int, seen: int, knobs: Knobs, findings: Sequence[Finding]) -> Change:
+        """It has some looks to take effect; nothing hangs on its judgment."""
+        easing, symptom = self.easing, findings[0].symptom if findings else "quality loss"
+        assert easing is not None
+        self.stays.append(easing.remedy)
+        self.easing, self.ill_at = None, self.look
+        self.trial = Trial(easing.remedy, symptom, step, seen, self.look, self.shortfall, {}, [])
+        reason = f"{symptom}: put back, because it was missed: {REMEDIES[easing.remedy].words}"
+        return Change(knobs=Knobs(**{**knobs.model_dump(), **easing.before}), reason=reason)
 
     def begun_so_often(self, remedy: str) -> int:
-        """With or without going back."""
-        return self.tried.get(remedy, 0) + self.tried.get(f"back, {remedy}", 0)
+        """With or without going back, and not undone."""
+        return sum(self.tried.get(name, 0) - self.failed.get(name, 0) for name in (remedy, f"back, {remedy}"))
 
     @property
     def steps(self) -> list[int]:
@@ -317,6 +365,8 @@ class Treatment:
             "best": asdict(self.best) if self.best else None, "visited": list(self.visited),
             "given_up": self.given_up, "back_at": self.back_at, "backs": [list(pair) for pair in self.backs],
             "ill_at": self.ill_at, "eased_at": self.eased_at,
+            "easing": asdict(self.easing) if self.easing else None, "stays": list(self.stays),
+            "asked": dict(self.asked),
         } | ({"imitated": asdict(self.imitated)} if self.imitated else {})  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -328,6 +378,9 @@ class Treatment:
         self.given_up, self.back_at = state["given_up"], state["back_at"]
         self.backs = [(seen, lost) for seen, lost in state["backs"]]
         self.ill_at, self.eased_at = state["ill_at"], state["eased_at"]
+        self.easing = Easing(**state["easing"]) if state.get("easing") else None
+        self.stays = list(state.get("stays", ()))
+        self.begin_at(state.get("asked", {}))
 
 
 def is_less(a: float, b: float) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from equipoise.diagnosis.calibration import Calibration
 from equipoise.diagnosis.finding import RANK, Finding
-from equipoise.diagnosis.health import recent_shortfall
+from equipoise.diagnosis.health import OF, recent_shortfall
 from equipoise.diagnosis.history import History, Look, of_steps
 from equipoise.diagnosis.symptoms import symptoms
 
@@ -28,8 +28,9 @@ class Watching(Protocol):
         """What is wrong now, the worst first."""
         ...
 
-    def shortfall(self, first: int, end: int | None = None) -> float:
-        """Of the looks from `first` to before `end` as places of a list: see `health`. NaN where there are none."""
+    def shortfall(self, first: int, end: int | None = None, of: int = OF) -> float:
+        """Of the last `of` looks from `first` to before `end` as places of a list: see `health`. NaN where there are
+        none."""
         ...
 
     @property
@@ -86,8 +87,8 @@ class Watch:
         history = self.history[: len(self.history) - back]
         return symptoms(history, self.calibration, self.burn_in)
 
-    def shortfall(self, first: int, end: int | None = None) -> float:
-        return recent_shortfall(self.history[first:end], self.calibration)
+    def shortfall(self, first: int, end: int | None = None, of: int = OF) -> float:
+        return recent_shortfall(self.history[first:end], self.calibration, of)
 
     def state_dict(self) -> dict[str, Any]:
         history, steps = [look.to_json() for look in self.history], [dict(row) for row in self.steps]
@@ -118,8 +119,8 @@ class Each:
             worst.setdefault(finding.symptom, finding)
         return list(worst.values())
 
-    def shortfall(self, first: int, end: int | None = None) -> float:
-        return float(np.fmax.reduce([watch.shortfall(first, end) for watch in self.watches]))
+    def shortfall(self, first: int, end: int | None = None, of: int = OF) -> float:
+        return float(np.fmax.reduce([watch.shortfall(first, end, of) for watch in self.watches]))
 
     @property
     def drawn(self) -> Sequence[float]:

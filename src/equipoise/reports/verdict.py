@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from equipoise.diagnosis import trainer_log
@@ -55,11 +55,13 @@ def verdict(events: Sequence[Row]) -> Verdict:
 
 
 def findings(events: Iterable[Row]) -> list[Row]:
-    """The newest of each symptom that is not over, the worst first."""
+    """The newest of each symptom that is not over, as severe as the last look has it, the worst first."""
     events = list(events)
-    past = over(events)
+    past, look = over(events), last(events, "look") or {}
+    now = look["ill"] if isinstance(look.get("ill"), Mapping) else {}  # in older records: the symptoms alone
     newest = {row["symptom"]: row for row in events if row["kind"] == "finding" and row["symptom"] not in past}
-    return sorted(newest.values(), key=lambda row: RANK.index(row["severity"]))
+    current = [{**row, "severity": now.get(symptom, row["severity"])} for symptom, row in newest.items()]
+    return sorted(current, key=lambda row: RANK.index(row["severity"]))
 
 
 def finding_of(row: Row) -> Finding:

@@ -98,9 +98,9 @@ def do(run: Run[Any], request: Request, report: Reporter) -> None:
         case Step(rounds=rounds):
             wishes.paused, wishes.rounds = True, rounds
         case Set(knobs=values, who=who):
-            change = Change(knobs=turned_to(run.standing.knobs, values), reason=f"asked by {who}")
-            make(run, change, At(run.standing.step, run.game.seen), report)
-            run.controller.overruled()
+            knobs = turned_to(run.standing.knobs, values)
+            make(run, Change(knobs=knobs, reason=f"asked by {who}"), At(run.standing.step, run.game.seen), report)
+            run.controller.overruled({name: knobs.model_dump()[name] for name in values})
         case Snapshot():
             save(run)
         case Guard() | Fork():

@@ -46,7 +46,7 @@ def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
         sight = run.controller.look(run.game) if run.processes.leads else Sight()
     if sight.signals:
         shares = [round(share, 5) for share in sight.shares]
-        run.events.append("look", **at, signals=sight.signals, shares=shares, ill=list(sight.ill))
+        run.events.append("look", **at, signals=sight.signals, shares=shares, ill=dict(sight.ill))
     news = [Finding(**raw) for raw in json.loads(run.processes.told(json.dumps([asdict(f) for f in sight.news])))]
     for finding in news:
         run.events.append("finding", **at, **asdict(finding))
