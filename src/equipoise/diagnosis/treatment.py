@@ -127,7 +127,7 @@ class Treatment:
     def noted(self, seen: int, knobs: Knobs, change: Change | None) -> Change | None:
         """A change after which what was seen before does not compare."""
         if change and change.back_to is not None:
-            self.back_at = self.look
+            self.back_at, self.easing = self.look, None
             self.backs.append((seen, self.given_up))
         if change and (
             change.back_to is not None or any(getattr(knobs, k) != getattr(change.knobs, k) for k in SCALES)
