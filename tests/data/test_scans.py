@@ -12,6 +12,7 @@ from equipoise import build, configuring
 from equipoise.cli import lesion, translation
 from equipoise.config import Arrays, Scans, Translation
 from equipoise.data import dicom
+from equipoise.data.convert import convert_arrays
 from equipoise.data.scans import Window, measured, scans_at, shown, window_of, write
 from equipoise.data.source import Part
 from equipoise.errors import ConfigError, DataError
@@ -171,6 +172,27 @@ def test_an_array_with_patients_is_split_by_them(tmp_path):
     parts = [part for part in (data.train, data.validation, data.test) if isinstance(part, Part)]
     whose = [set(patient[part.indices.numpy()]) for part in parts]
     assert sum(map(len, whose)) == 10 and set.union(*whose) == set(range(10))
+
+
+def test_patients_of_an_array_with_a_test_part_are_held_out_as_a_whole(tmp_path):
+    x, patient = np.random.default_rng(0).integers(0, 255, (60, 8, 8), np.uint8), np.arange(60) // 10
+    np.savez(tmp_path / "a.npz", x_train=x[:50], x_test=x[50:], patient=patient[:50])
+    convert_arrays(tmp_path / "a.npz", tmp_path / "set")
+    for place in (tmp_path / "a.npz", tmp_path / "set"):
+        data = build.splits(Arrays(path=str(place)))
+        parts = [set(patient[part.indices.numpy()]) for part in (data.train, data.validation, data.test)]
+        assert parts[2] == {5} and len(parts[1]) == 1 and parts[0] == set(range(5)) - parts[1]
+        assert data.held_out == ("validation",)
+    with pytest.raises(DataError, match=r"only 1 group\(s\): training and validation need one each"):
+        np.savez(tmp_path / "one.npz", x_train=x[:50], x_test=x[50:], patient=np.zeros(50, int))
+        build.splits(Arrays(path=str(tmp_path / "one.npz")))
+
+
+def test_patients_that_fit_no_part_are_refused(tmp_path):
+    x = np.zeros((60, 8, 8), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=x[:50], x_test=x[50:], patient=np.arange(60))
+    with pytest.raises(DataError, match=r"patient .* is int64\[60\]: 50 training samples need"):
+        build.splits(Arrays(path=str(tmp_path / "a.npz")))
 
 
 def test_levels_between_those_of_8_bits_reach_the_net(tmp_path):

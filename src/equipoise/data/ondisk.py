@@ -100,10 +100,11 @@ def opened_set(path: Path, size: int | None) -> Splits:
     y = integers(path, LABELS, count)
     name = hashlib.sha256(content).hexdigest()
     source = OnDisk(path / PIXELS, pixels.offset, count, shape, name, y, facts["classes"])
+    official = {name: torch.arange(*parts[name]) for name in PARTS_IN_ORDER if name in parts}
     if grouped:
-        splits = parted_by_group(source, numbered(integers(path, GROUPS, count).tolist()))
+        splits = parted_by_group(source, numbered(integers(path, GROUPS, count).tolist()), official)
     else:
-        splits = parted(source, {name: torch.arange(*parts[name]) for name in PARTS_IN_ORDER if name in parts})
+        splits = parted(source, official)
     return replace(splits, class_names=tuple(facts["class_names"]))
 
 
