@@ -45,7 +45,8 @@ def test_parts_without_classes_and_classes_that_only_the_test_has():
 
 
 @pytest.mark.parametrize(
-    ("train", "test"), [("Training", "testing"), ("training_set", "Test_set"), ("train", "TestSet")]
+    ("train", "test"),
+    [("Training", "testing"), ("training_set", "Test_set"), ("train", "TestSet"), ("imagesTr", "imagesTs")],
 )
 def test_parts_are_known_by_the_names_that_sets_have(train, test):
     names = [f"{part}/{name}" for part in (test, train) for name in BOTH]

@@ -17,6 +17,7 @@ PARTS: dict[str, PartName] = {
     "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
     "dev": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
+DECATHLON: dict[str, PartName] = {"imagestr": "train", "imagesval": "validation", "imagests": "test"}  # medical sets
 SET = re.compile(r"[-_ ]?set$")  # test_set, TrainingSet
 SHOWN = 4  # folders in a message
 
@@ -33,7 +34,8 @@ class Layout:
 
 def part_of(folder: str) -> PartName | None:
     """The official part that a folder is by its name."""
-    return PARTS.get(SET.sub("", folder.lower()))
+    name = folder.lower()
+    return DECATHLON.get(name) or PARTS.get(SET.sub("", name))
 
 
 def layout(names: Sequence[str]) -> Layout:
@@ -68,14 +70,21 @@ def unlabelled(names: Sequence[str], folders: Sequence[Sequence[str]]) -> str:
     )
 
 
-def official(names: Sequence[str]) -> tuple[list[str], str]:
+def heads(names: Sequence[str]) -> tuple[int, dict[str, PartName | None]]:
+    """The folders that tell the names apart, each with the part that it is: how deep they lie, for a folder that holds
+    all the others says nothing, and which they are.
+    """
+    paths, depth = [name.split("/") for name in names], 0
+    while len(found := {path[depth] for path in paths if len(path) > depth + 1}) == 1:
+        depth += 1
+    return depth, {folder: part_of(folder) for folder in found}
+
+
+def official(names: Sequence[str], what: str = "pictures") -> tuple[list[str], str]:
     """Where a folder train stands beside one of test or validation: the names in such parts, and a word about what
     lies beside them, which is in none; otherwise all names.
     """
-    paths, depth = [name.split("/") for name in names], 0
-    while len(heads := {path[depth] for path in paths if len(path) > depth + 1}) == 1:
-        depth += 1  # a folder that holds all the others says nothing
-    known = {head: part_of(head) for head in heads}
+    paths, (depth, known) = [name.split("/") for name in names], heads(names)
     if "train" not in known.values() or len(set(known.values()) - {None}) < 2:
         return list(names), ""
     within = [len(path) > depth + 1 and known[path[depth]] is not None for path in paths]
@@ -90,7 +99,7 @@ def official(names: Sequence[str]) -> tuple[list[str], str]:
     shown = [f"{place} ({n})" if place.endswith("/") else place for place, n in list(beside.items())[:SHOWN]]
     more = f" and {len(beside) - SHOWN} more" if len(beside) > SHOWN else ""
     return kept, (
-        f"{beside.total()} of {len(names)} pictures lie beside the official parts and are left out: "
+        f"{beside.total()} of {len(names)} {what} lie beside the official parts and are left out: "
         f"{', '.join(shown)}{more}."
     )
 
