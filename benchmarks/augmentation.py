@@ -107,12 +107,13 @@ def main() -> None:
             run = launch.start(
                 configuring.configured(RECIPE, data=str(path), seed=draw, settings=SETTINGS), Path(folder) / "run"
             )
-            fake, clock = generator.from_file(run.model).sample(GENERATED), rows(run.clock)[-1]
+            trained, clock = generator.from_file(run.model), rows(run.clock)[-1]
+            fake, asked = trained.sample(GENERATED), trained.labels(GENERATED, None)
         data = build.splits(Arrays(path=str(path), size=16))
         x, y = everything(data.train)
         u = scaled(torch.from_numpy(fake).permute(0, 3, 1, 2).contiguous())
         real, half = of(x, y, BATCH, "real", draw), of(x, y, BATCH // 2, "real", draw)
-        mixed = both(half, of(u, build.class_cycle(len(u), data.train.classes), BATCH // 2, "generated", draw))
+        mixed = both(half, of(u, asked, BATCH // 2, "generated", draw))
         found = {
             "real": accuracy(real, data, draw, False), "real + generated": accuracy(mixed, data, draw, False),
             "real + ordinary": accuracy(real, data, draw, True), "all three": accuracy(mixed, data, draw, True),

@@ -60,11 +60,11 @@ class TrainedGenerator:
     ) -> Samples:
         """Images as uint8 [n, H, W, C], points as float32 [n, d]; a function of (weights, n, seed, label, truncation).
 
-        Classes are taken in turn unless `label` asks for one. `truncation` gives variety away for quality: see
-        `codes`.
+        Classes are as often as in training unless `label` asks for one. `truncation` gives variety away for quality:
+        see `codes`.
 
         Raises:
-            ConfigError: for a class that the generator does not have, or a truncation that it cannot take.
+            ConfigError: for a class that the generator does not have or never saw, or a truncation that it cannot take.
         """
         return self.drawn(self.codes(n, seed, label, truncation), track)
 
@@ -126,10 +126,13 @@ class TrainedGenerator:
 
     def labels(self, n: int, label: int | None) -> Tensor:
         if label is None:
-            return build.class_cycle(n, self.form.classes)
+            return build.as_in_training(n, self.form)
         if not 0 <= label < self.form.classes:
             known = f"classes 0 to {self.form.classes - 1}" if self.form.classes else "no classes"
             raise ConfigError(f"class {label} was asked for, and this generator has {known}.")
+        if self.form.class_counts and not self.form.class_counts[label]:
+            known = ", ".join(str(k) for k, count in enumerate(self.form.class_counts) if count)
+            raise ConfigError(f"class {label} was asked for, and no training sample is of it: ask for one of {known}.")
         return torch.full((n,), label)
 
     def save(self, path: Path, constants: Mapping[str, Tensor] = MappingProxyType({})) -> None:

@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 def of_the_generator(run: RunFolder, found: Path, trained: TrainedGenerator, track: Track, warn: Warn) -> Figures:
     """Perceptual path length, by pixels: LPIPS would need weights that are not here."""
     require_latents(run, "path_length")
-    labels = build.class_cycle(PAIRS, trained.form.classes)
+    labels = trained.labels(PAIRS, None)
 
     def generate(z: Tensor) -> Tensor:
         return trained.G(z, labels[: len(z)])  # type: ignore[no-any-return]

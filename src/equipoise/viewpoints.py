@@ -80,7 +80,7 @@ class Viewpoint:
         reference = Reference(
             real=(seen if of_pixels else features_of)(encoder, real, cache, self.track),
             train=features_of(encoder, train, cache, self.track),
-            features=encoder.protocol, data={"sha256": identity(real), "part": part}, cache=cache,
+            features=encoder.protocol, data={"sha256": identity(real), "part": part} | self.classes_asked, cache=cache,
         )  # fmt: skip
         n = self.config.evaluate.n  # of pictures, as many as there are: each of a pair has its own real
         n = min(n, len(self.reals.validation)) if self.config.play == "noise" else n
@@ -88,6 +88,11 @@ class Viewpoint:
         if self.config.play == "restyle":
             reference = replace(reference, restyled=Restyled(begun.z.cpu(), begun.y.cpu(), self.known_styles))
         return Held(reference, *begun)
+
+    @property
+    def classes_asked(self) -> dict[str, str]:
+        """For the protocol: that fakes have the classes of the reals that they were learned from, as often."""
+        return {"classes": "as in training"} if self.form.class_counts else {}
 
     @cached_property
     def known_styles(self) -> Known:

@@ -57,6 +57,13 @@ def test_check_names_what_is_wrong_and_the_page_is_inert(photos):
     assert not [value for name, value in tags.attributes if name == "href" and not value.startswith("#")]
 
 
+def test_check_says_what_lies_beside_official_parts(photos):
+    (photos / "preview.png").write_bytes((photos / "train/cats/001.png").read_bytes())
+    data = gather(photos)
+    assert data.classes == ["cats", "dogs"] and "preview.png" not in data.names
+    assert any("left out: preview.png." in note for note in check(data).notes)
+
+
 def test_clean_copies_what_stays_and_touches_nothing(photos, tmp_path):
     before, out = tree_hash(photos), tmp_path / "out"
     result = clean.chosen(gather(photos))

@@ -181,6 +181,19 @@ def test_the_same_folder_gives_the_same_splits(tmp_path):
     assert sorted(together(first)[:, 0, 0, 0].tolist()) == list(range(20))
 
 
+def test_a_stray_picture_puts_no_test_picture_into_the_training_part(tmp_path):
+    heard = []
+    for part, grey in (("train", 50), ("test", 200)):
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+            filled(tmp_path / part / name, Image.new("L", (8, 8), grey))
+    Image.new("L", (8, 8), 120).save(tmp_path / "preview.png")
+    splits = folder(tmp_path, 8, warn=heard.append)
+    assert splits.class_names == ("cat", "dog") and len(splits.test) == 6
+    assert {int(v) for v in to_uint8(everything(splits.train)[0]).unique()} == {50}
+    assert len(heard) == 1 and "left out: preview.png." in heard[0]
+
+
 @pytest.mark.parametrize(
     ("files", "words"), [((), "it is empty"), (("a.txt", "b.mp3", "README"), "it holds .mp3, .txt, README files")]
 )

@@ -12,6 +12,8 @@ from equipoise import build, configuring
 from equipoise.cli import lesion, translation
 from equipoise.config import Arrays, Scans, Translation
 from equipoise.data import dicom
+from equipoise.data.convert import convert_arrays
+from equipoise.data.scan_names import patients
 from equipoise.data.scans import Window, measured, scans_at, shown, window_of, write
 from equipoise.data.source import Part
 from equipoise.errors import ConfigError, DataError
@@ -150,6 +152,60 @@ def test_nifti_slices_are_axial_with_the_front_above(tmp_path):
     assert (scans_at(tmp_path)[1].stored == scan.stored).all()  # the same body, stored the other way round
 
 
+def volumes(home: Path, *names: str) -> Path:
+    for i, name in enumerate(names):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        values = np.random.default_rng(i).integers(0, 1000, (8, 8, 4)).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), home / name)
+    return home
+
+
+def test_official_parts_of_volumes_are_kept_and_their_folders_are_no_patients(tmp_path):
+    names = [f"{part}/sub-{part}{i}/t1.nii.gz" for part in ("train", "val", "test") for i in range(3)]
+    data = build.splits(Scans(path=str(volumes(tmp_path, *names))))
+    parts = [data.train, data.validation, data.test]
+    assert [len(part) for part in parts] == [12, 12, 12] and data.held_out == ()
+    test, train, val = ({i // 12 for i in part.indices.tolist()} for part in (data.test, data.train, data.validation))
+    assert (test, train, val) == ({0}, {1}, {2})  # they were read in this order
+    volumes(tmp_path, "test/sub-train0/t1.nii.gz")
+    assert "patient sub-train0" in refused(tmp_path) and "lies in two parts: test and train" in refused(tmp_path)
+
+
+def test_label_maps_and_hidden_files_are_not_learnt_and_those_of_the_decathlon_know_their_parts(tmp_path):
+    names = [f"imagesTr/heart_{i:03}.nii.gz" for i in range(6)]
+    volumes(tmp_path, *names, *(name.replace("images", "labels") for name in names), "imagesTs/heart_007.nii.gz")
+    (tmp_path / "imagesTr/._heart_000.nii.gz").write_bytes(b"of an archiver")
+    (tmp_path / "dataset.json").write_text("{}")
+    heard: list[str] = []
+    data = build.splits(Scans(path=str(tmp_path)), warn=heard.append)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [20, 4, 4]
+    assert data.held_out == ("validation",)
+    assert len(heard) == 1 and "6 label maps beside the scans are left out, in labelsTr." in heard[0]
+    alone = build.splits(Scans(path=str(tmp_path / "labelsTr")), warn=heard.append)  # by request
+    assert sum(len(part) for part in (alone.train, alone.validation, alone.test)) == 24 and len(heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "whose"),
+    [
+        (["sub-01_T1w", "sub-02_T1w", "sub-02_T2w"], ["sub-01", "sub-02", "sub-02"]),
+        (["la_003_0000", "la_003_0001", "la_004_0000"], ["la_003", "la_003", "la_004"]),
+        (["sub-01_1", "sub-01_2"], ["sub-01", "sub-01"]),
+        (["anna_1", "bert_1", "bert_2"], ["anna", "bert", "bert"]),
+        (["IXI002-Guys-0828-T1", "IXI012-HH-1211-T1"], ["IXI002-Guys-0828-T1", "IXI012-HH-1211-T1"]),
+        (["p1/t1", "p1/t2", "p1/flair"], ["p1", "p1", "p1"]),
+        (["p1/before/t1", "p1/after/t1", "p2/before/t1"], ["p1", "p1", "p2"]),
+        (["a/sub-1/anat/sub-1_T1w", "b/sub-2/anat/sub-2_T1w"], ["sub-1", "sub-2"]),
+        (["set/train/p1/t1", "set/test/p2/t1"], ["p1", "p2"]),
+        (["p1/images/t1", "p2/images/t1"], ["p1", "p2"]),
+        (["images/001", "images/002"], ["001", "002"]),
+    ],
+)
+def test_whose_a_volume_is_by_its_folders_and_its_name(names, whose):
+    files = [Path(f"{name}.nii.gz") for name in names]
+    assert list(patients([Path("/s") / file for file in files], Path("/s")).values()) == whose
+
+
 def test_patients_are_in_one_part_each(tmp_path):
     for patient in "1234567890":
         series(tmp_path, patient, count=3, side=8)
@@ -171,6 +227,27 @@ def test_an_array_with_patients_is_split_by_them(tmp_path):
     parts = [part for part in (data.train, data.validation, data.test) if isinstance(part, Part)]
     whose = [set(patient[part.indices.numpy()]) for part in parts]
     assert sum(map(len, whose)) == 10 and set.union(*whose) == set(range(10))
+
+
+def test_patients_of_an_array_with_a_test_part_are_held_out_as_a_whole(tmp_path):
+    x, patient = np.random.default_rng(0).integers(0, 255, (60, 8, 8), np.uint8), np.arange(60) // 10
+    np.savez(tmp_path / "a.npz", x_train=x[:50], x_test=x[50:], patient=patient[:50])
+    convert_arrays(tmp_path / "a.npz", tmp_path / "set")
+    for place in (tmp_path / "a.npz", tmp_path / "set"):
+        data = build.splits(Arrays(path=str(place)))
+        parts = [set(patient[part.indices.numpy()]) for part in (data.train, data.validation, data.test)]
+        assert parts[2] == {5} and len(parts[1]) == 1 and parts[0] == set(range(5)) - parts[1]
+        assert data.held_out == ("validation",)
+    with pytest.raises(DataError, match=r"only 1 group\(s\): training and validation need one each"):
+        np.savez(tmp_path / "one.npz", x_train=x[:50], x_test=x[50:], patient=np.zeros(50, int))
+        build.splits(Arrays(path=str(tmp_path / "one.npz")))
+
+
+def test_patients_that_fit_no_part_are_refused(tmp_path):
+    x = np.zeros((60, 8, 8), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=x[:50], x_test=x[50:], patient=np.arange(60))
+    with pytest.raises(DataError, match=r"patient .* is int64\[60\]: 50 training samples need"):
+        build.splits(Arrays(path=str(tmp_path / "a.npz")))
 
 
 def test_levels_between_those_of_8_bits_reach_the_net(tmp_path):

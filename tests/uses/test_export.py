@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import torch
 from PIL import Image
 
 from equipoise import generator
+from equipoise.build import Form
+from equipoise.build.classes import in_proportion
 from equipoise.errors import ConfigError, MachineError, StorageError
 from equipoise.uses.export import exported, operations, programmed, template
 
@@ -40,6 +43,18 @@ def test_the_sampler_draws_what_equipoise_draws(name, shape, classes, settings, 
     assert samples.dtype == trained.sample(1).dtype
     assert abs(samples.astype(int) - trained.sample(300, 4)).max() <= 1
     assert np.array_equal(generator.from_file(weights).sample(5), trained.sample(5))  # the file is one of ours too
+
+
+def test_the_sampler_draws_classes_as_often_as_equipoise_does_and_none_that_was_never_seen(tmp_path, untrained):
+    trained = made(untrained, "r3gan-xs", (3, 8, 8), 3, [])
+    trained = replace(trained, form=Form((3, 8, 8), 3, class_counts=(70, 0, 30)))
+    _, sampler = exported(trained, "safetensors", tmp_path / "g.safetensors")
+    assert abs(beside(sampler).samples(50, 4).numpy().astype(int) - trained.sample(50, 4)).max() <= 1
+    assert beside(sampler).classes(300, [70, 0, 30]).tolist() == trained.labels(300, None).tolist()
+    with pytest.raises(ValueError, match="no training sample is of it: ask for one of 0, 2"):
+        beside(sampler).samples(2, label=1)
+    with pytest.raises(ConfigError, match="no training sample is of it: ask for one of 0, 2"):
+        trained.sample(2, label=1)
 
 
 def test_styles_are_exported(tmp_path, styled):
@@ -86,22 +101,39 @@ from types import SimpleNamespace
 
 class InferenceSession:
     def __init__(self, *how, **more): pass
-    def get_modelmeta(self): return SimpleNamespace(custom_metadata_map={"classes": "3"})
+    def get_modelmeta(self): return SimpleNamespace(custom_metadata_map={"classes": "3", "class_counts": "[7, 0, 3]"})
     def get_inputs(self): return [SimpleNamespace(shape=["n", 4])]
     def run(self, names, given): return [given["z"] + given["y"][:, None]]
 """
 
 
-@pytest.mark.parametrize(("label", "code"), [(3, 2), (-1, 2), (2, 0)])
-def test_the_sampler_of_an_onnx_file_tells_it_too(label, code, tmp_path):
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        (3, "this generator has classes 0 to 2"),
+        (-1, "this generator has classes 0 to 2"),
+        (1, "no training sample is of it: ask for one of 0, 2"),
+        (2, ""),
+    ],
+)
+def test_the_sampler_of_an_onnx_file_tells_it_too(label, told, tmp_path):
     """With nothing of ONNX installed: a runtime whose net adds its class to z."""
     (tmp_path / "sampler.py").write_text(template("with_onnx"))
     (tmp_path / "onnxruntime.py").write_text(RUNTIME)
     command = [sys.executable, "sampler.py", "--class", str(label), "-n", "5"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    told = f"sampler: class {label} was asked for, and this generator has classes 0 to 2.\n" if code else ""
-    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", told)
-    assert (tmp_path / "samples.npy").exists() == (code == 0)
+    told = f"sampler: class {label} was asked for, and {told}.\n" if told else ""
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2 if told else 0, "", told)
+    assert (tmp_path / "samples.npy").exists() == (not told)
+
+
+def test_the_sampler_of_an_onnx_file_draws_classes_as_often(tmp_path):
+    (tmp_path / "sampler.py").write_text(template("with_onnx"))
+    (tmp_path / "onnxruntime.py").write_text(RUNTIME)
+    subprocess.run([sys.executable, "sampler.py", "-n", "500"], cwd=tmp_path, check=True)
+    z = np.random.default_rng(0).standard_normal((500, 4), np.float32)
+    y = (np.load(tmp_path / "samples.npy") - z)[:, 0].round()
+    assert y.tolist() == in_proportion(500, (7, 0, 3)).tolist()
 
 
 @pytest.mark.parametrize(

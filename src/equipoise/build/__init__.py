@@ -13,6 +13,9 @@ from torch import Tensor
 from equipoise import config as c
 from equipoise import pictures
 from equipoise.build import translating
+from equipoise.build.classes import as_in_training as as_in_training
+from equipoise.build.classes import class_counts as class_counts
+from equipoise.build.classes import in_turns as in_turns
 from equipoise.build.data import batches as batches
 from equipoise.build.data import held_out as held_out
 from equipoise.build.data import splits as splits
@@ -37,6 +40,7 @@ from equipoise.pictures import Picture
 from equipoise.streams import Stream
 
 FIXED = 64  # samples in a grid
+SHOWN = "fixed"  # the purpose of latents that are drawn as pictures
 
 
 def form(config: c.TrainConfig, data: Splits) -> Form:
@@ -47,7 +51,8 @@ def form(config: c.TrainConfig, data: Splits) -> Form:
     classes = data.train.classes if config.nets.conditioning != "none" else 0
     if config.nets.conditioning != "none" and not classes:
         raise ConfigError("nets.conditioning needs labels, and this data has none: set nets.conditioning=none.")
-    return Form(data.train.shape, classes, vocabulary=data.vocabulary)
+    counts = class_counts(data.train) if classes else ()
+    return Form(data.train.shape, classes, vocabulary=data.vocabulary, class_counts=counts)
 
 
 def reals(config: c.TrainConfig, form: Form, data: Splits, way: str = "") -> Splits:
@@ -76,11 +81,13 @@ def places(config: c.TrainConfig, form: Form, part: Source, indices: Tensor, way
 def begins(
     config: c.TrainConfig, form: Form, part: Source, n: int, purpose: str, device: torch.device, way: str = ""
 ) -> Begins:  # fmt: skip
-    """The same n for each run with this seed: latents, with their classes in turns; or pictures of a part of the data,
-    each once, as many as it has; or sentences of it, with another style for each."""
+    """The same n for each run with this seed: latents, with classes as often as in training, in turns where they are
+    shown to people; or pictures of a part of the data, each once, as many as it has; or sentences of it, with another
+    style for each."""
     if config.play == "noise":
         z = torch.randn(n, config.nets.z_dim, generator=Stream(config.seed, purpose).at(0))
-        return Begins(z.to(device), class_cycle(n, form.classes).to(device))
+        y = in_turns(n, form) if purpose == SHOWN else as_in_training(n, form)
+        return Begins(z.to(device), y.to(device))
     if config.play == "restyle":
         x, y, _ = translating.dealt_of(config.play, form, mixed(part, n))
         return Begins(x.to(device), translating.others(y, form.classes).to(device))
@@ -109,10 +116,10 @@ def drawing(config: c.TrainConfig, form: Form, data: Splits, device: torch.devic
     if config.play != "noise":
         return translating.drawing(config.play, form, data.validation, device)
     if form.vocabulary is not None:
-        begun, vocabulary = begins(config, form, data.validation, FIXED, "fixed", device), form.vocabulary
+        begun, vocabulary = begins(config, form, data.validation, FIXED, SHOWN, device), form.vocabulary
         return lambda game: pictures.Lines(vocabulary.lines(game.sampler(*begun)))
     n = FIXED if form.is_images else 2500
-    z, y = begins(config, form, data.validation, n, "fixed", device)
+    z, y = begins(config, form, data.validation, n, SHOWN, device)
     if form.is_images:
         parts = list(zip(torch.split(z, form.at_once), torch.split(y, form.at_once), strict=True))
         return lambda game: pictures.grid(as_pixels(torch.cat([game.sampler(*part) for part in parts])))
@@ -138,8 +145,3 @@ def beside(x: Tensor, y: Tensor) -> NDArray[np.float32]:
     """Points [d, 2]."""
     points: NDArray[np.float32] = torch.stack([x, y], 1).numpy()
     return points
-
-
-def class_cycle(n: int, classes: int) -> Tensor:
-    """0, 1, 2, ... and again [n]; zeros without classes."""
-    return torch.arange(n) % max(classes, 1)

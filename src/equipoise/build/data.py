@@ -61,7 +61,7 @@ def splits(data: c.Data, track: Track = untracked, warn: Warn = unheard) -> Spli
             wanted = scan_slices.Asked(
                 Path(data.path), data.size, window, data.percentiles, data.mixed_spacings, data.memory_mib
             )
-            return scan_slices.slices(wanted, track)
+            return scan_slices.slices(wanted, track, warn)
         case c.Lesions():
             return lesions.lesions(lesions.Asked(Path(data.path), data.size, data.channel, data.memory_mib), track)
         case c.Pairs():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 import torch
@@ -49,6 +49,7 @@ class Form:
     told: int = 0  # channels of the picture that both players are told
     vocabulary: Vocabulary | None = None  # of sentences
     styles: tuple[str, ...] = ()  # of sentences that are restyled: what the classes are called
+    class_counts: tuple[int, ...] = field(default=(), compare=False)  # in the training part; (): as many, or not known
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> Form:
@@ -56,7 +57,7 @@ class Form:
         vocabulary = Vocabulary.of(facts["vocabulary"]) if "vocabulary" in facts else None
         return cls(
             tuple(facts["shape"]), facts["classes"], facts.get("given", 0), facts.get("told", 0), vocabulary,
-            tuple(facts.get("styles", ())),
+            tuple(facts.get("styles", ())), tuple(facts.get("class_counts", ())),
         )  # fmt: skip
 
     def facts(self) -> dict[str, Any]:
@@ -64,7 +65,8 @@ class Form:
         pictures = {"given": self.given, "told": self.told} if self.given else {}
         sentences = {"vocabulary": self.vocabulary.facts()} if self.vocabulary else {}
         restyled = {"styles": list(self.styles)} if self.styles else {}
-        return {"shape": list(self.shape), "classes": self.classes} | pictures | sentences | restyled
+        counts = {"class_counts": list(self.class_counts)} if self.class_counts else {}
+        return {"shape": list(self.shape), "classes": self.classes} | pictures | sentences | restyled | counts
 
     @property
     def back(self) -> Form:

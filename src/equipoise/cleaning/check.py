@@ -39,6 +39,7 @@ def check(data: Gathered, track: Track = untracked) -> Checked:
 
 def findings(data: Gathered, kinds: Collection[str], track: Track, notes: list[str]) -> Iterator[Finding]:
     """Those of the kinds asked for; what could not be looked at goes to `notes`."""
+    notes += data.notes
     yield from unreadable(data)
     copies = duplicates.exact(data.digests)
     if "duplicates" in kinds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class Held:
     images: Mapping[PartName, Block]
     layout: Layout
     shape: Shape  # (C, size, size), as they will be
-    groups: Tensor | None = None  # [count], of a file without official parts
+    groups: Tensor | None = None  # [count]; of an official part that is held out, each its own
 
     @property
     def count(self) -> int:
@@ -66,7 +66,7 @@ class Held:
 def arrays(path: Path, size: int | None, memory_mib: int = 4096, track: Track = untracked) -> Splits:
     """uint8 images [N, H, W] or [N, H, W, C], resized like pictures of a folder where needed: from .npy or idx, from
     .npz under the names in IMAGES or the first array that fits, or from a folder that `data convert` wrote. Where an
-    .npz without official parts has `patient` or `group` [N], whole groups are held out.
+    .npz has `patient` or `group` [N] of its training images, whole groups are held out of these.
 
     Raises:
         DataError: when the file cannot be read, holds no such array, or needs more than `memory_mib`.
@@ -82,7 +82,7 @@ def arrays(path: Path, size: int | None, memory_mib: int = 4096, track: Track = 
         for i, square in enumerate(track((row for some in held.squares() for row in some), READING, held.count)):
             x[i] = square
         source = InMemory(torch.from_numpy(x).permute(0, 3, 1, 2), y, classes)
-        return parted(source, parts) if held.groups is None else parted_by_group(source, held.groups)
+        return parted(source, parts) if held.groups is None else parted_by_group(source, held.groups, parts)
     block = held.images["train"]
     if block.offset is None or block.fortran or block.shape[1:3] != held.shape[1:]:
         raise DataError(
@@ -90,7 +90,7 @@ def arrays(path: Path, size: int | None, memory_mib: int = 4096, track: Track = 
             "Raise it, or convert the file once: equipoise data convert FILE -o FOLDER."
         )
     large = OnDisk(path, block.offset, held.count, held.shape, fingerprint(path), y, classes)
-    return parted(large, parts) if held.groups is None else parted_by_group(large, held.groups)
+    return parted(large, parts) if held.groups is None else parted_by_group(large, held.groups, parts)
 
 
 def is_arrays(path: Path) -> bool:
@@ -125,8 +125,16 @@ def opened(path: Path, size: int | None) -> Held:
         raise DataError(f"the parts of {path} do not have the same number of channels: {sorted(channels)}.")
     images = {name: images[name] for name in IMAGES if name in images}
     side = size or default_size([min(images["train"].shape[1:3])])
-    whose = groups_of(path, found, images["train"].shape[0]) if len(images) == 1 else None
-    return Held(images, described(path, found, images), (channels.pop(), side, side), whose)
+    counts = [block.shape[0] for block in images.values()]
+    return Held(images, described(path, found, images), (channels.pop(), side, side), whose(path, found, counts))
+
+
+def whose(path: Path, found: Mapping[str, Block], counts: Sequence[int]) -> Tensor | None:
+    """The group of each image, part after part: the file says it of the training part alone."""
+    groups = groups_of(path, found, counts[0], "samples" if len(counts) == 1 else "training samples")
+    if groups is None:
+        return None
+    return torch.cat([groups, int(groups.max()) + 1 + torch.arange(sum(counts[1:]))])
 
 
 def usual_side(path: Path) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from equipoise.data.blocks import blocks
 from equipoise.data.decode import Pixels, Unreadable, fitted
 from equipoise.data.hashes import digest
 from equipoise.data.hooks import Track, untracked
-from equipoise.data.layout import layout
+from equipoise.data.layout import layout, official
 from equipoise.data.places import place_at
+from equipoise.data.survey import shown
 from equipoise.errors import DataError
 
 LARGEST = 64  # pixels a side
@@ -44,6 +45,7 @@ class Gathered:
     classes: list[str]
     splits: list[str]  # "" where there is only one
     bad: dict[str, str]  # name -> why it cannot be read
+    notes: Sequence[str] = ()  # on what folders say
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def gather(path: Path, track: Track = untracked) -> Gathered:
 def from_pictures(path: Path, track: Track) -> Gathered:
     place = place_at(path)
     listing = place.listing()
+    within, beside = official(listing.names)
+    listing = replace(listing, names=within)
     read: dict[str, Opened | str] = {}
     for name in track(listing.names, "reading pictures", len(listing.names)):
         read[name] = opened(place.read, name)
@@ -94,6 +98,7 @@ def from_pictures(path: Path, track: Track) -> Gathered:
         classes=classes if len(classes) > 1 else [],
         splits=splits.tolist(),
         bad=bad,
+        notes=[shown(note) for note in (beside, said.note) if note],
     )
 
 

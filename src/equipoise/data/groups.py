@@ -15,7 +15,7 @@ from equipoise.errors import DataError
 GROUPS = ("group", "patient")  # the names of such an array, the first that is there
 
 
-def groups_of(path: Path, found: Mapping[str, Block], count: int) -> Tensor | None:
+def groups_of(path: Path, found: Mapping[str, Block], count: int, what: str = "samples") -> Tensor | None:
     """[count], numbered by their names; None where there are none.
 
     Raises:
@@ -27,7 +27,7 @@ def groups_of(path: Path, found: Mapping[str, Block], count: int) -> Tensor | No
     block = found[name]
     if block.dtype.kind not in "iuUS" or block.shape not in ((count,), (count, 1)):
         raise DataError(
-            f"{name} of {path} is {block.dtype}{list(block.shape)}: {count} samples need whole numbers or words, one "
+            f"{name} of {path} is {block.dtype}{list(block.shape)}: {count} {what} need whole numbers or words, one "
             "each."
         )
     return numbered(block.whole().reshape(-1).tolist())

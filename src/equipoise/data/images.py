@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from equipoise.data.decode import Cut, Unreadable, default_size, smaller_side
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.layout import Layout, PartName, layout, only
+from equipoise.data.layout import Layout, PartName, layout, official, only
 from equipoise.data.places import Folder, Listing, Place, Zip, place_at
 from equipoise.data.readers import Crew, Here, Readers
 from equipoise.data.source import InMemory, Splits, parted
 from equipoise.data.streamed import Streamed
-from equipoise.data.survey import Surveyor, left_out, refuse_many
+from equipoise.data.survey import Surveyor, left_out, refuse_many, shown
 from equipoise.environment import cores
 from equipoise.errors import DataError
 
@@ -64,7 +64,7 @@ def gathered(
 ) -> Gathered:  # fmt: skip
     """As `pictures`, before anything is held out."""
     place = place_at(path)
-    found = listed(place, path)
+    found = in_parts(listed(place, path), path, warn)
     size = size or default_size(sides(place, found))
     with opened(place, path, found.names, size, workers) as (readers, count):
         surveyor = Surveyor(found.names, size, memory_mib * MIB)
@@ -74,6 +74,8 @@ def gathered(
         if bad:
             warn(left_out(bad, total, path))
         described = told(found)
+        if described.note:
+            warn(shown(f"{path}: {described.note}"))
         source = kept(surveyor, described.labels, readers, count, place)
     parts = only(described.parts or {"train": np.arange(len(found.names))}, surveyor.good)
     return Gathered(source, parts, described.labels, described.class_names, bad)
@@ -106,6 +108,14 @@ def listed(place: Place, path: Path) -> Listing:
         held = f"it holds {', '.join(found.others[:4])} files" if found.others else "it is empty"
         raise DataError(f"no picture in {path}: {held}.\nGive pictures: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM.")
     return found
+
+
+def in_parts(found: Listing, path: Path, warn: Warn) -> Listing:
+    """Without what lies beside official parts, which is told to `warn`."""
+    names, said = official(found.names)
+    if said:
+        warn(shown(f"{path}: {said}"))
+    return replace(found, names=names)
 
 
 def sides(place: Place, found: Listing) -> list[int]:

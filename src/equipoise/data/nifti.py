@@ -20,7 +20,7 @@ def is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def scan(path: Path, home: Path) -> Scan:
+def scan(path: Path, home: Path, patient: str) -> Scan:
     """Axial slices from the feet up, the patient's front above, right side on the left, as radiologists see them.
 
     Raises:
@@ -49,7 +49,7 @@ def scan(path: Path, home: Path) -> Scan:
             "Often that is what lies outside the body: set it to the value of air, or of black, first."
         )
     slices = np.ascontiguousarray(values.transpose(2, 1, 0)[:, ::-1, ::-1])
-    return Scan(name(path, home), patient(path, home), slices, (up, front, right), volume=image)
+    return Scan(name(path, home), patient, slices, (up, front, right), volume=image)
 
 
 def write(scan: Scan, stored: NDArray[Any], out: Path) -> None:
@@ -111,14 +111,3 @@ def require_volume(path: Path, sides: tuple[int, ...]) -> None:
 
 def name(path: Path, home: Path) -> str:
     return path.name if path == home else str(path.relative_to(home))
-
-
-def patient(path: Path, home: Path) -> str:
-    """The folder that it lies in, otherwise its name up to the first _ (sub-01_T1w.nii.gz), which is BIDS's."""
-    inside = path.relative_to(home).parts if path != home else (path.name,)
-    if len(inside) > 1:
-        return inside[0]
-    stem = path.name
-    for suffix in SUFFIXES[::-1]:
-        stem = stem.removesuffix(suffix)
-    return stem.split("_")[0]

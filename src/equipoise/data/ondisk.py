@@ -36,7 +36,7 @@ class OnDisk:
     ):
         self.path, self.shape, self.classes = path, shape, classes
         self._offset, self._name = offset, name
-        self._labels = torch.zeros(count, dtype=torch.long) if y is None else y
+        self.y = torch.zeros(count, dtype=torch.long) if y is None else y
         try:
             self._file = os.open(path, os.O_RDONLY)
         except OSError as error:
@@ -45,7 +45,7 @@ class OnDisk:
         self._row = int(np.prod(shape))  # bytes
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self.y)
 
     def expect(self, indices: Tensor) -> None:
         """Asks the system to read ahead, where it can be asked."""
@@ -54,7 +54,7 @@ class OnDisk:
                 os.posix_fadvise(self._file, self._offset + i * self._row, self._row, os.POSIX_FADV_WILLNEED)
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        return scaled(self.rows(indices)), self._labels[indices]
+        return scaled(self.rows(indices)), self.y[indices]
 
     def rows(self, indices: Tensor) -> Tensor:
         """uint8 [B, C, H, W]. Raises StorageError when the file cannot be read."""
@@ -100,10 +100,11 @@ def opened_set(path: Path, size: int | None) -> Splits:
     y = integers(path, LABELS, count)
     name = hashlib.sha256(content).hexdigest()
     source = OnDisk(path / PIXELS, pixels.offset, count, shape, name, y, facts["classes"])
+    official = {name: torch.arange(*parts[name]) for name in PARTS_IN_ORDER if name in parts}
     if grouped:
-        splits = parted_by_group(source, numbered(integers(path, GROUPS, count).tolist()))
+        splits = parted_by_group(source, numbered(integers(path, GROUPS, count).tolist()), official)
     else:
-        splits = parted(source, {name: torch.arange(*parts[name]) for name in PARTS_IN_ORDER if name in parts})
+        splits = parted(source, official)
     return replace(splits, class_names=tuple(facts["class_names"]))
 
 

@@ -60,9 +60,14 @@ def place_at(path: Path) -> Place:
 def is_picture(name: str) -> bool:
     """By its suffix, and not hidden or left by an archiver."""
     parts = name.split("/")
-    if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+    if is_hidden(parts):
         return False
     return os.path.splitext(parts[-1])[1].lower() in SUFFIXES  # noqa: PTH122 (60,000 names)
+
+
+def is_hidden(parts: Sequence[str]) -> bool:
+    """By the folders and the file of a name; also what an archiver left."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
 def kinds(names: Sequence[str]) -> Sequence[str]:

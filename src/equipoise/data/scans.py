@@ -6,14 +6,19 @@ it can be gone through there and back without the loss of one level.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.data.formats import is_dicom
+from equipoise.data.hooks import Warn
+from equipoise.data.layout import PartName
+from equipoise.data.places import is_hidden
+from equipoise.data.scan_names import patients, to_learn_from
 from equipoise.errors import ConfigError, DataError
 
 Floats = NDArray[np.float32]
@@ -44,6 +49,7 @@ class Scan:
     window: Window | None = None  # as the file asks to be shown
     headers: Sequence[Any] = ()  # of DICOM, one a slice
     volume: Any = None  # of NIfTI: the image as it was opened, which knows how its axes lie
+    part: PartName | None = None  # official, of a set that is learnt from
     negative: bool = False  # stored with the least value white, as some X-rays are (DICOM's MONOCHROME1)
 
     def values(self) -> Floats:
@@ -100,15 +106,39 @@ def scans_at(path: Path) -> list[Scan]:
         DataError: where there are none, or one cannot be read or does not say how large its pixels are.
         MachineError: when pydicom or nibabel is missing.
     """
-    from equipoise.data import dicom, nifti
+    return read(dict.fromkeys(files_at(path)), path)
+
+
+def scans_to_learn_from(path: Path, warn: Warn) -> list[Scan]:
+    """As `scans_at`, with official parts; without label maps and what else lies beside the scans, which is told to
+    `warn`."""
+    return read(to_learn_from(files_at(path), path, warn), path)
+
+
+def files_at(path: Path) -> list[Path]:
+    """Those that are scans by their names or first bytes, and not hidden. Raises DataError where there are none."""
+    from equipoise.data import nifti
 
     if not path.exists():
         raise DataError(f"{path} does not exist.\nGive a folder of DICOM or NIfTI files, or one of them.")
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    volumes = [nifti.scan(file, path) for file in files if nifti.is_nifti(file)]
-    found = [*volumes, *dicom.series([file for file in files if not nifti.is_nifti(file)], path)]
+    seen = [file for file in files if file == path or not is_hidden(file.relative_to(path).parts)]
+    found = [file for file in seen if nifti.is_nifti(file) or is_dicom(file)]
     if not found:
         raise DataError(f"{path} holds no scans: neither DICOM files nor .nii or .nii.gz.")
+    return found
+
+
+def read(files: Mapping[Path, PartName | None], home: Path) -> list[Scan]:
+    """Part by part; in each the volumes first, then the series."""
+    from equipoise.data import dicom, nifti
+
+    whose, found = patients([file for file in files if nifti.is_nifti(file)], home), list[Scan]()
+    for part in dict.fromkeys(files.values()):
+        here = [file for file, its in files.items() if its == part]
+        volumes = [nifti.scan(file, home, whose[file]) for file in here if file in whose]
+        series = dicom.series([file for file in here if file not in whose], home)
+        found += [replace(scan, part=part) for scan in (*volumes, *series)]
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from equipoise.data.layout import PartName
+from equipoise.data.layout import PARTS_IN_ORDER, PartName
 from equipoise.data.vocabulary import Vocabulary
 from equipoise.errors import DataError
 from equipoise.streams import Stream
@@ -181,7 +181,7 @@ def parted(source: Source, parts: Mapping[PartName, Tensor], *, seed: int = 0, h
         DataError: when some part would have no sample.
     """
     train = parts["train"]
-    missing: list[PartName] = [name for name in HELD_OUT if name not in parts or not len(parts[name])]
+    missing = missing_in(parts)
     if len(train) < 1 + len(missing):
         raise DataError(f"only {len(train)} sample(s): training, validation and test need at least one each.")
     held = max(1, int(len(train) * held_out))
@@ -194,25 +194,33 @@ def parted(source: Source, parts: Mapping[PartName, Tensor], *, seed: int = 0, h
     )
 
 
-def parted_by_group(source: Source, groups: Tensor, *, seed: int = 0, held_out: float = 0.1) -> Splits:
-    """Views of a source whose samples come in groups [N], such as the scans of a patient, numbered from 0 without gaps:
-    whole groups are held out, so that none is in two parts. As many for each as `parted` would take of samples.
+def parted_by_group(
+    source: Source, groups: Tensor, parts: Mapping[PartName, Tensor] | None = None, *, seed: int = 0,
+    held_out: float = 0.1,
+) -> Splits:  # fmt: skip
+    """Views of a source whose samples come in groups [N], such as the scans of a patient: whole groups are held out, so
+    that none is in two parts. As many for each as `parted` would take of samples; official parts are kept as there.
 
     Raises:
-        DataError: for fewer than three groups.
+        DataError: for fewer than three groups, or than one for training and one for each part that is missing.
     """
-    count = int(groups.max()) + 1
-    if count < 1 + len(HELD_OUT):
-        raise DataError(
-            f"only {count} group(s): training, validation and test need one each, for no group may be in two of them."
-        )
+    parts = parts or {"train": torch.arange(len(source))}
+    train, missing = parts["train"], missing_in(parts)
+    names, whose = torch.unique(groups[train], return_inverse=True)
+    count = len(names)
+    if count < 1 + len(missing):
+        needed = " and ".join(", ".join(["training", *missing]).rsplit(", ", 1))
+        raise DataError(f"only {count} group(s): {needed} need one each, for no group may be in two of them.")
     held = max(1, int(count * held_out))
     order = torch.randperm(count, generator=Stream(seed, "split").at(0))
-    validation, test, train = (
-        Part(source, torch.isin(groups, some).nonzero().flatten(), groups)
-        for some in (order[:held], order[held : 2 * held], order[2 * held :])
-    )
-    return Splits(train, validation, test, held_out=HELD_OUT)
+    some: dict[PartName, Tensor] = {name: order[i * held : (i + 1) * held] for i, name in enumerate(missing)}
+    some["train"] = order[len(missing) * held :]
+    found = dict(parts) | {name: train[torch.isin(whose, taken)] for name, taken in some.items()}
+    return Splits(*(Part(source, found[name], groups) for name in PARTS_IN_ORDER), held_out=tuple(missing))
+
+
+def missing_in(parts: Mapping[PartName, Tensor]) -> list[PartName]:
+    return [name for name in HELD_OUT if name not in parts or not len(parts[name])]
 
 
 def whose(source: Source) -> Tensor | None:

@@ -27,11 +27,11 @@ class Streamed:
     ):  # fmt: skip
         self.shape, self.classes = shape, classes
         self._readers, self._shares = readers, max(1, count)
-        self._digests, self._labels, self._names = digests, labels, names
+        self._digests, self.y, self._names = digests, labels, names
         self._ahead: OrderedDict[bytes, list[Future[Answer]]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self.y)
 
     def expect(self, indices: Tensor) -> None:
         if (key := indices.numpy().tobytes()) in self._ahead:
@@ -42,7 +42,7 @@ class Streamed:
         self._ahead[key] = self.begun(indices)
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        return scaled(self.rows(indices)), self._labels[indices]
+        return scaled(self.rows(indices)), self.y[indices]
 
     def rows(self, indices: Tensor) -> Tensor:
         """uint8 [B, C, H, W]. Raises DataError when a picture is no longer what the survey saw."""
@@ -67,7 +67,7 @@ class Streamed:
     def identity(self, indices: Tensor) -> Iterator[bytes]:
         yield f"{self.shape}".encode()
         yield self._digests[indices.numpy()].tobytes()
-        yield self._labels[indices].numpy().tobytes()
+        yield self.y[indices].numpy().tobytes()
 
     def close(self) -> None:
         self._readers.close()

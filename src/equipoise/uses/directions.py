@@ -83,7 +83,8 @@ def found(trained: TrainedGenerator, method: Method, n: int, seed: int = 0) -> D
 def drawn(trained: TrainedGenerator, seed: int) -> Codes:
     """DRAWN codes of CLASSES classes at most: one that is alone in its class tells nothing of directions there."""
     codes = trained.codes(DRAWN * math.ceil(trained.form.classes / CLASSES or 1), seed)
-    some = (codes.y < CLASSES).nonzero()[:DRAWN, 0]
+    known = torch.tensor(sorted(set(codes.y.tolist()))[:CLASSES])
+    some = torch.isin(codes.y, known).nonzero()[:DRAWN, 0]
     return Codes(codes.at[some], codes.y[some])
 
 

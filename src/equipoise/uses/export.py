@@ -170,6 +170,7 @@ def to_onnx(trained: TrainedGenerator, out: Path) -> str:
         )  # fmt: skip
     assert program is not None
     program.model.metadata_props["classes"] = str(trained.form.classes)
+    program.model.metadata_props["class_counts"] = json.dumps(trained.form.class_counts)
     program.save(str(out), external_data=False)
     return template("with_onnx")
 

@@ -24,7 +24,7 @@ def written(
     trained: TrainedGenerator, n: int, seed: int = 0, label: int | None = None, temperature: float = 1.0,
     begin: str = "", track: Track = untracked,
 ) -> list[str]:  # fmt: skip
-    """n sentences, a function of (weights, n, seed, label, temperature, begin). Classes are taken in turn unless
+    """n sentences, a function of (weights, n, seed, label, temperature, begin). Classes are as in training unless
     `label` asks for one; below a temperature of 1 likely tokens are likelier still; `begin` is how each begins.
 
     Raises:

@@ -9,6 +9,7 @@ numpy's: other ones than those that `equipoise sample` draws by the same seed.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,38 @@ MODEL = Path(__file__).with_name("FILE")
 
 
 def samples(n: int, seed: int = 0, label: int | None = None) -> NDArray[Any]:
-    """Classes are taken in turn unless `label` asks for one. Raises ValueError for one that is not there."""
+    """Classes are as often as in training unless `label` asks for one. Raises ValueError for one that is not there."""
     session = onnxruntime.InferenceSession(str(MODEL), providers=["CPUExecutionProvider"])
-    classes = int(session.get_modelmeta().custom_metadata_map["classes"])
-    require_known(label, classes)
+    about = session.get_modelmeta().custom_metadata_map
+    counts = json.loads(about.get("class_counts", "[]")) or [1] * int(about["classes"])  # training samples of each
+    require_known(label, counts)
     z_dim = session.get_inputs()[0].shape[1]
     given: dict[str, NDArray[Any]] = {"z": np.random.default_rng(seed).standard_normal((n, z_dim), np.float32)}
-    if classes:
-        given["y"] = np.arange(n) % classes if label is None else np.full(n, label)
+    if counts:
+        given["y"] = classes(n, counts) if label is None else np.full(n, label)
     x: NDArray[np.float32] = session.run(None, given)[0]
     if x.ndim != 4:
         return x
     return np.clip(np.round((x + 1) * 127.5), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def require_known(label: int | None, classes: int) -> None:
-    if label is not None and not 0 <= label < classes:
-        known = f"classes 0 to {classes - 1}" if classes else "no classes"
+def classes(n: int, counts: list[int]) -> NDArray[np.int64]:
+    """In turns where all are as many; otherwise in proportion, by multiples of the golden ratio."""
+    if len(set(counts)) <= 1:
+        return np.arange(n) % len(counts)
+    ends = np.cumsum(counts)
+    at = (np.arange(n) * (5**0.5 - 1) / 2 + 0.5) % 1 * ends[-1]
+    y: NDArray[np.int64] = np.searchsorted(ends, at, side="right")
+    return y
+
+
+def require_known(label: int | None, counts: list[int]) -> None:
+    if label is not None and not 0 <= label < len(counts):
+        known = f"classes 0 to {len(counts) - 1}" if counts else "no classes"
         raise ValueError(f"class {label} was asked for, and this generator has {known}.")
+    if label is not None and not counts[label]:
+        known = ", ".join(str(k) for k, count in enumerate(counts) if count)
+        raise ValueError(f"class {label} was asked for, and no training sample is of it: ask for one of {known}.")
 
 
 def main() -> None:

@@ -33,12 +33,13 @@ def network(w: dict[str, Tensor], z: Tensor, y: Tensor) -> Tensor:
 
 @torch.no_grad()
 def samples(n: int, seed: int = 0, label: int | None = None) -> Tensor:
-    """Classes are taken in turn unless `label` asks for one. Raises ValueError for one that is not there."""
+    """Classes are as often as in training unless `label` asks for one. Raises ValueError for one that is not there."""
     with safe_open(WEIGHTS, framework="pt") as file:
         about = json.loads(file.metadata()["equipoise"])
         w = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    require_known(label, about["classes"])
-    y = torch.arange(n) % max(about["classes"], 1) if label is None else torch.full((n,), label)
+    counts = about.get("class_counts") or [1] * about["classes"]  # training samples of each class
+    require_known(label, counts)
+    y = classes(n, counts) if label is None else torch.full((n,), label)
     parts = [
         network(w, latents(seed, i, about["nets"]["z_dim"])[: len(part)], part)
         for i, part in enumerate(torch.split(y, CHUNK))
@@ -49,10 +50,22 @@ def samples(n: int, seed: int = 0, label: int | None = None) -> Tensor:
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(1, -1)
 
 
-def require_known(label: int | None, classes: int) -> None:
-    if label is not None and not 0 <= label < classes:
-        known = f"classes 0 to {classes - 1}" if classes else "no classes"
+def classes(n: int, counts: list[int]) -> Tensor:
+    """In turns where all are as many; otherwise in proportion, by multiples of the golden ratio."""
+    if len(set(counts)) <= 1:
+        return torch.arange(n) % max(len(counts), 1)
+    ends = torch.tensor(counts, dtype=torch.float64).cumsum(0)
+    at = (torch.arange(n, dtype=torch.float64) * (5**0.5 - 1) / 2 + 0.5) % 1 * ends[-1]
+    return torch.searchsorted(ends, at, right=True)
+
+
+def require_known(label: int | None, counts: list[int]) -> None:
+    if label is not None and not 0 <= label < len(counts):
+        known = f"classes 0 to {len(counts) - 1}" if counts else "no classes"
         raise ValueError(f"class {label} was asked for, and this generator has {known}.")
+    if label is not None and not counts[label]:
+        known = ", ".join(str(k) for k, count in enumerate(counts) if count)
+        raise ValueError(f"class {label} was asked for, and no training sample is of it: ask for one of {known}.")
 
 
 def latents(seed: int, chunk: int, z_dim: int) -> Tensor:
