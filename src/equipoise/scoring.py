@@ -44,6 +44,7 @@ from equipoise.sets import GENERATOR, Set, is_run, of_run, opened, own_data, par
 from equipoise.streams import Stream
 
 SAMPLES = 10_000
+HELD_OUT = ("validation", "test")
 DEFAULT = tuple(  # the others take minutes, or a partner, or are asked for by name
     name for name in FAMILIES if name not in (*OF_PIXELS, *OF_TEXT, "style", "privacy", "records")
 )
@@ -317,12 +318,26 @@ def require_inception(asked: Asked) -> None:
 
 
 def learned_from(asked: Asked, real: Set, track: Track, warn: Warn) -> Source | None:
-    """Where copies are looked for: what was named, or the training part beside held-out reals."""
+    """Where copies are looked for: what was named, or the training part beside held-out reals. Where these are held out
+    of the very set that was named, its training part, too: D never learned from them.
+    """
+    if asked.train is not None and beside(asked, real):
+        warn(f"copies are looked for in the training part of {asked.train}: its {real.part} part are the reals.")
+        return real.learned
     if asked.train is not None:
         learned = opened(asked.train, side_of(real.samples.shape), track, warn).samples
         require_alike(replace(asked, what=asked.train), learned.shape, real.samples.shape)
         return learned
-    return real.learned if real.part in ("validation", "test") else None
+    return real.learned if real.part in HELD_OUT else None
+
+
+def beside(asked: Asked, real: Set) -> bool:
+    """Whether --train names the set that held-out reals are a part of, and no other part of it."""
+    name, part = parted(asked.train or "")
+    if real.part not in HELD_OUT or part not in (None, "train"):
+        return False
+    own = {parted(asked.against or asked.what)[0], real.name}
+    return Path(name).resolve() in {Path(each).resolve() for each in own}
 
 
 def require_had(families: Sequence[str], refused: Mapping[str, str]) -> None:

@@ -37,7 +37,7 @@ class Set:
     name: str
     part: PartOrAll
     samples: Source
-    learned: Source  # the training part
+    learned: Source  # the training part, without these samples where they are held out
     splits: Splits  # of the whole set, as a run would have them
 
 
@@ -87,8 +87,10 @@ def part_of(name: str, splits: Splits, part: PartOrAll) -> Set:
     match part, splits:
         case "all", Splits(train=Part() as train, validation=Part() as validation, test=Part() as test):
             return Set(name, part, joined(train, validation, test), learned, splits)
-        case "validation" | "test", _:
-            return Set(name, part, getattr(splits, part), learned, splits)
+        case "test", _:
+            return Set(name, part, splits.test, learned, splits)
+        case "validation", _:  # which may be held out of the set's own training part
+            return Set(name, part, splits.validation, splits.train, splits)
         case _:  # of a set that is drawn there is no whole
             return Set(name, "train", learned, learned, splits)
 
