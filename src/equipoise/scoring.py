@@ -16,7 +16,7 @@ import torch
 from equipoise import build, exhibits, generator
 from equipoise import config as c
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import InMemory, Part, Shape, Source, whose
+from equipoise.data.source import HELD_OUT, InMemory, Part, Shape, Source, whose
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
@@ -44,7 +44,6 @@ from equipoise.sets import GENERATOR, Set, is_run, of_run, opened, own_data, par
 from equipoise.streams import Stream
 
 SAMPLES = 10_000
-HELD_OUT = ("validation", "test")
 DEFAULT = tuple(  # the others take minutes, or a partner, or are asked for by name
     name for name in FAMILIES if name not in (*OF_PIXELS, *OF_TEXT, "style", "privacy", "records")
 )
