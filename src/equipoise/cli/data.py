@@ -45,7 +45,7 @@ def clean(data: Path | None, out: Path | None, drop: str, as_list: bool, as_json
     if as_list:
         cleaning.write_list(data, out, result)
     else:
-        cleaning.write(data, out, result, screen.track)
+        result = cleaning.write(data, out, result, screen.track)
     for note in result.notes:
         screen.say(note)
     screen.say(f"{out}: {len(result.kept):,} pictures kept, {len(result.left_out):,} left out; {data} was not touched")
