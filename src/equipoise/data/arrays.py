@@ -26,6 +26,7 @@ MIB = 2**20
 FILES = (".npz", ".npy", ".idx", ".gz", "-ubyte")  # how their names end
 PLACES, PLACE_BYTES = 1000, 4096  # what is looked at of a file that stays on the disk
 MANY_CLASSES = 1000
+COLOURS = (1, 3, 4)  # channels of pictures: grey, colours, and these with transparency
 READING = "reading pictures"
 IMAGES: Mapping[PartName, tuple[str, ...]] = {
     "train": ("x", "images", "x_train", "train_images"),
@@ -122,16 +123,21 @@ def images_in(path: Path, found: Mapping[str, Block]) -> dict[PartName, Block]:
     """The images of each part, under the names in IMAGES; without any of the training part, the first array that fits.
 
     Raises:
-        DataError: when there are none, two arrays may be those of a part, or the parts differ in their channels.
+        DataError: when there are none, two arrays may be those of a part, their channels do not come last, or the parts
+            differ in their channels.
     """
     images = {name: block for name in IMAGES if (block := chosen(path, found, IMAGES[name]))}
     if "train" not in images:
         others = {name for part in ("validation", "test") for name in IMAGES[part]}
         first = next((block for name, block in found.items() if name not in others and is_images(block)), None)
         if first is None:
+            for block in found.values():
+                require_channels_last(block)
             held = ", ".join(f"{name} {block.dtype}{list(block.shape)}" for name, block in found.items())
             raise DataError(f"{path} holds no uint8 images [N, H, W] or [N, H, W, C]: it holds {held or 'nothing'}.")
         images["train"] = first
+    for block in images.values():
+        require_channels_last(block)
     if len(counts := {channels(block) for block in images.values()}) > 1:
         raise DataError(f"the parts of {path} do not have the same number of channels: {sorted(counts)}.")
     return {name: images[name] for name in IMAGES if name in images}
@@ -163,6 +169,23 @@ def chosen(path: Path, found: Mapping[str, Block], names: tuple[str, ...]) -> Bl
 def is_images(block: Block) -> bool:
     fits = len(block.shape) == 3 or (len(block.shape) == 4 and block.shape[3] <= 16)
     return block.dtype == np.uint8 and fits and block.nbytes > 0
+
+
+def require_channels_last(block: Block) -> None:
+    """Raises DataError for images [N, C, H, W], and for one picture [H, W, C], which would pass for others."""
+    shape = list(block.shape)
+    if block.dtype != np.uint8:
+        return
+    if len(shape) == 4 and shape[1] in COLOURS and shape[1] < shape[3]:
+        raise DataError(
+            f"{block.name} of {block.path} is uint8{shape}, with its channels first: images are [N, H, W, C].\n"
+            f"np.savez(FILE, {block.name}={block.name}.transpose(0, 2, 3, 1))"
+        )
+    if len(shape) == 3 and shape[2] in COLOURS[1:] and shape[2] < shape[1]:
+        raise DataError(
+            f"{block.name} of {block.path} is uint8{shape}: one picture? Images are [N, H, W, C], or [N, H, W] in "
+            f"grey.\nOf one picture: np.savez(FILE, {block.name}={block.name}[None])"
+        )
 
 
 def described(path: Path, found: Mapping[str, Block], images: Mapping[PartName, Block]) -> Layout:
