@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from equipoise.cleaning import clean
 from equipoise.cleaning.check import check
 from equipoise.cleaning.page import page
+from equipoise.cli import data as commands
 from equipoise.cli.main import app
 from equipoise.data.arrays import arrays
 from equipoise.data.gathered import gather
@@ -184,6 +185,43 @@ def test_two_arrays_that_may_be_the_training_images_are_refused_by_all(tmp_path)
             look(file)
     np.savez(file, x=x.astype(float), x_train=x[:15], x_test=x[15:])
     assert len(gather(file).names) == 20, "the control: floats are no images"
+
+
+def test_what_holds_no_pictures_is_told_as_what_it_is(tmp_path):
+    for name in ("empty", "scans", "converted"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "scans/1.dcm").write_bytes(b"scan")
+    (tmp_path / "converted/set.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "brain.nii.gz").write_bytes(b"scan")
+    for name, told in {
+        "empty": "holds no pictures[.]", "scans": "no pictures, but scans", "brain.nii.gz": "no pictures, but scans",
+        "converted": "no pictures, but a set that was converted", "notes.txt": "holds no pictures[.]",
+    }.items():  # fmt: skip
+        with pytest.raises(DataError, match=told):
+            gather(tmp_path / name)
+
+
+@pytest.mark.parametrize(("bits", "factor"), [(12, 16), (10, 64), (16, None)])
+def test_pictures_of_16_bits_that_hold_fewer_are_told_with_a_remedy(tmp_path, bits, factor):
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(rng.integers(0, 2**bits, (16, 16), dtype=np.uint16)).save(tmp_path / f"{i}.png")
+    told = [note for note in check(gather(tmp_path)).notes if "Multiply" in note]
+    assert [f"by {factor} first" in note for note in told] == ([] if factor is None else [True])
+
+
+def test_what_is_not_converted_is_told_as_what_it_is(tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/1.dcm").write_bytes(b"scan")
+    (tmp_path / "lines.txt").write_text("mine")
+    for name, told in (("scans", "holds scans, which are not converted"), ("lines.txt", "holds sentences, which are")):
+        with pytest.raises(ConfigError, match=told):
+            commands.convert(str(tmp_path / name), tmp_path / "out", None)
+    np.save(tmp_path / "x.npy", np.zeros((8, 8, 8), np.uint8))
+    commands.convert(str(tmp_path / "x.npy"), tmp_path / "set", None)
+    with pytest.raises(ConfigError, match="was converted already"):
+        commands.convert(str(tmp_path / "set"), tmp_path / "again", None)
 
 
 def test_the_commands_and_their_exit_codes(photos, tmp_path, monkeypatch):

@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from equipoise.data import decode
-from equipoise.data.arrays import images_in, labels_in
+from equipoise.data.arrays import images_in, is_arrays, labels_in
 from equipoise.data.blocks import Block, blocks
 from equipoise.data.decode import Pixels, Unreadable, fitted
+from equipoise.data.formats import holds_scans, is_scan
 from equipoise.data.hashes import digest
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.layout import layout
+from equipoise.data.ondisk import is_set
 from equipoise.data.places import place_at
 from equipoise.errors import DataError
 
 LARGEST = 64  # pixels a side
+LOOKED_AT = "a folder of pictures, a .zip, .parquet, .npz, .npy or idx file"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,16 @@ def gather(path: Path, track: Track = untracked) -> Gathered:
     """
     if path.is_dir() or path.suffix.lower() in (".zip", ".parquet"):
         return from_pictures(path, track)
+    if path.exists() and (is_scan(path) or not is_arrays(path)):
+        raise DataError(f"{path} holds no pictures{instead(path)}.\nGive {LOOKED_AT}.")
     return from_arrays(path)
+
+
+def instead(path: Path) -> str:
+    """What there is where no pictures are."""
+    if is_set(path):
+        return ", but a set that was converted: look at what it was made of"
+    return ", but scans, which are looked at by training alone" if holds_scans(path) else ""
 
 
 def from_pictures(path: Path, track: Track) -> Gathered:
@@ -71,6 +83,8 @@ def from_pictures(path: Path, track: Track) -> Gathered:
         read[name] = opened(place.read, name)
     bad = listing.bad | {name: found for name, found in read.items() if isinstance(found, str)}
     good = {name: found for name, found in read.items() if isinstance(found, Opened)}
+    if not good and not bad:
+        raise DataError(f"{path} holds no pictures{instead(path)}.\nGive {LOOKED_AT}.")
     if not good:
         first = next((f": {name} ({why})" for name, why in bad.items()), "")
         raise DataError(f"none of the {len(bad)} pictures in {path} can be read{first}.")
@@ -166,5 +180,5 @@ def blocks_of(path: Path) -> dict[str, Block]:
         DataError: when the file cannot be read.
     """
     if not path.exists():
-        raise DataError(f"{path} does not exist.\nGive a folder of pictures, a .zip, .parquet, .npz, .npy or idx file.")
+        raise DataError(f"{path} does not exist.\nGive {LOOKED_AT}.")
     return {block.name: block for block in blocks(path)}
