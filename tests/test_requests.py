@@ -12,7 +12,7 @@ import pytest
 
 from equipoise import launch
 from equipoise.config import TrainConfig
-from equipoise.errors import Stopped, StorageError
+from equipoise.errors import ConfigError, Stopped, StorageError
 from equipoise.requests import (
     LONGEST,
     Guard,
@@ -150,6 +150,23 @@ def test_the_guardian_is_told_to_mend_and_the_run_resumes(tiny, tmp_path):
         play(config, tmp_path / "cut", *asked, watch=cut_at(400))
     launch.resume(tmp_path / "cut")
     assert_equal_runs(whole, tmp_path / "cut")
+
+
+def test_a_focus_is_obeyed_where_somebody_knows_the_bins_and_refused_elsewhere(tiny, tmp_path):
+    focus = {"focus": 0.5, "focus_on": [0]}
+    asked = Set(id="f", at_seen=112, knobs=focus)
+    watched = play(tiny("digits", "guardian.mode=watch"), tmp_path / "watched", asked)
+    assert ["nobody knows the bins" in row["refused"] for row in rows(watched, "request")] == [True]
+    set_so = ["knobs.focus=0.5", "knobs.focus_on=[0]"]
+    focused = play(tiny("digits", "guardian.mode=watch", *set_so), tmp_path / "focused")
+    places = differences(final_state(focused), final_state(watched))
+    assert any(place.startswith("/game.G/") for place in places), "from the start, while the guardian watches"
+    with pytest.raises(ConfigError, match="only the guardian knows them"):
+        tiny("digits", "guardian.mode=off", *set_so)
+    with pytest.raises(ConfigError, match="names no bin that holds training data"):
+        play(tiny("digits", "guardian.mode=watch", set_so[0], "knobs.focus_on=[999]"), tmp_path / "nowhere")
+    mended = play(tiny("digits", "guardian.mode=watch"), tmp_path / "on", Guard(at_seen=104, id="g", mode="on"), asked)
+    assert ["refused" in row for row in rows(mended, "request")] == [False, False]
 
 
 def test_lines_that_are_no_requests_are_passed_over_and_told(tmp_path):

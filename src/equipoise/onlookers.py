@@ -121,8 +121,8 @@ class Onlookers:
         return self.there.eyes
 
     def bins(self) -> dict[int, list[int]]:
-        """The training samples of each bin, as far as the guardian knows them; none where it may not change a run."""
-        return self.bins_of_data() if self.lead and self.mends else {}
+        """The training samples of each bin, as far as the guardian knows them; none where nobody may ask for them."""
+        return self.bins_of_data() if self.lead and (self.mends or self.config.knobs.focus) else {}
 
     def mending(self, controller: Controller, images: int, processes: int) -> None:
         """Lets a guardian that watches mend, from now on.
