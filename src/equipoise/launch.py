@@ -261,7 +261,8 @@ def assembled(
         whoever = controller or onlookers.guardian(config.images)
 
         def fits(knobs: Knobs) -> None:
-            c.TrainConfig.model_validate(config.model_dump() | {"knobs": knobs.model_dump()})
+            turned = c.TrainConfig.model_validate(config.model_dump() | {"knobs": knobs.model_dump()})
+            build.require_turnable(config.knobs, turned, processes)
             require_bins(knobs, batches.bins)
 
         def mend() -> None:
@@ -283,6 +284,7 @@ def assembled(
             inbox=Inbox(folder.requests, lambda line, why: clock.append("misread", line=line, why=why)),
             fits=fits,
             mend=mend,
+            watch=onlookers.require_watched if controller is None else lambda: None,
             processes=processes,
             stop=stop,
         )
