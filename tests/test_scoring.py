@@ -172,7 +172,7 @@ def test_training_data_that_holds_the_reals_tells_of_no_copies():
         said = []
         asked = Asked("copies.npy", f"set.npz#{part}", train=named, metrics=["copies"])
         assert score(asked, warn=said.append).figures["copy_rate"].value > 0.85, "but for those that were held out"
-        assert any(f"training part of {named}: its {part} part" in text for text in said)
+        assert any(f"training part of {named}: its {part} part was held out" in text for text in said)
     with pytest.raises(DataError, match="100% of the held-out reals are among the training data"):
         score(Asked("copies.npy", "set.npz#test", train="all.npy", metrics=["copies"]))
     assert score(Asked("copies.npy", "set.npz#test", train="other.npy", metrics=["copies"])).figures["c_t"].value > -3

@@ -321,7 +321,7 @@ def learned_from(asked: Asked, real: Set, track: Track, warn: Warn) -> Source | 
     of the very set that was named, its training part, too: D never learned from them.
     """
     if asked.train is not None and beside(asked, real):
-        warn(f"copies are looked for in the training part of {asked.train}: its {real.part} part are the reals.")
+        warn(f"copies are looked for in the training part of {asked.train}: its {real.part} part was held out.")
         return real.learned
     if asked.train is not None:
         learned = opened(asked.train, side_of(real.samples.shape), track, warn).samples
