@@ -59,6 +59,13 @@ def test_a_family_that_says_nothing_here_tells_why():
     assert "no images" in refused["swd"]
 
 
+def test_reals_that_are_all_alike_are_no_measure_of_variety():
+    alike = Reference(Samples(Look(torch.ones(300, 4))), None, {"name": "given"})
+    figures, refused = evaluate(points(), alike, ["vendi", "fd"])
+    assert "the reals are all alike" in refused["vendi"]
+    assert figures.keys() == {"fd"}
+
+
 def test_too_few_samples_are_refused_with_the_count_that_is_needed():
     few = Samples(Look(points().features[:4]))
     figures, refused = evaluate(few, AGAINST, ["prdc", "bins"])

@@ -9,10 +9,14 @@ import signal
 from pathlib import Path
 
 import pytest
+import torch
 
 from equipoise import launch
 from equipoise.config import TrainConfig
-from equipoise.errors import Stopped, StorageError
+from equipoise.controller import HandsOff
+from equipoise.errors import ConfigError, Stopped, StorageError
+from equipoise.onlookers import Onlookers
+from equipoise.processes import ALONE, Processes
 from equipoise.requests import (
     LONGEST,
     Guard,
@@ -29,6 +33,7 @@ from equipoise.requests import (
 from equipoise.runs import folder
 from equipoise.runs.checkpoint import newest_first, step_of
 from equipoise.runs.folder import RunFolder
+from equipoise.training.attending import refusal
 from test_resume import Cut, assert_equal_runs, cut_at, differences, final_state, watched_by
 
 SLOWER = Set(id="a", who="page", at_seen=160, knobs={"d_lr": 0.0})
@@ -150,6 +155,50 @@ def test_the_guardian_is_told_to_mend_and_the_run_resumes(tiny, tmp_path):
         play(config, tmp_path / "cut", *asked, watch=cut_at(400))
     launch.resume(tmp_path / "cut")
     assert_equal_runs(whole, tmp_path / "cut")
+
+
+def test_a_focus_is_obeyed_where_somebody_knows_the_bins_and_refused_elsewhere(tiny, tmp_path):
+    focus = {"focus": 0.5, "focus_on": [0]}
+    asked = Set(id="f", at_seen=112, knobs=focus)
+    watched = play(tiny("digits", "guardian.mode=watch"), tmp_path / "watched", asked)
+    assert ["nobody knows the bins" in row["refused"] for row in rows(watched, "request")] == [True]
+    set_so = ["knobs.focus=0.5", "knobs.focus_on=[0]"]
+    focused = play(tiny("digits", "guardian.mode=watch", *set_so), tmp_path / "focused")
+    places = differences(final_state(focused), final_state(watched))
+    assert any(place.startswith("/game.G/") for place in places), "from the start, while the guardian watches"
+    with pytest.raises(ConfigError, match="only the guardian knows them"):
+        tiny("digits", "guardian.mode=off", *set_so)
+    with pytest.raises(ConfigError, match="names no bin that holds training data"):
+        play(tiny("digits", "guardian.mode=watch", set_so[0], "knobs.focus_on=[999]"), tmp_path / "nowhere")
+    mended = play(tiny("digits", "guardian.mode=watch"), tmp_path / "on", Guard(at_seen=104, id="g", mode="on"), asked)
+    assert ["refused" in row for row in rows(mended, "request")] == [False, False]
+
+
+def test_what_would_be_obeyed_in_vain_is_refused_with_what_to_do_instead(tiny, tmp_path):
+    asked = (Set(id="t", at_seen=112, knobs={"augment_target": 0.5}), Guard(id="w", at_seen=120, mode="watch"))
+    blind = play(tiny("digits", "guardian.mode=off"), tmp_path / "blind", *asked)
+    refused = {row["id"]: row["refused"] for row in rows(blind, "request")}
+    assert "heard by games that began with one" in refused["t"] and "nobody watches this run" in refused["w"]
+    assert rows(blind, "change") == []
+    began = tiny("digits", "guardian.mode=watch", "knobs.augment_target=.3", "knobs.augment_speed_kimg=1")
+    heard = play(began, tmp_path / "heard", *asked)
+    assert not [row for row in rows(heard, "request") if "refused" in row]
+
+
+class Two(Processes):
+    def told(self, text: str) -> str:
+        return text
+
+
+@pytest.mark.parametrize("processes", [ALONE, Two(0, 2)])
+def test_what_several_processes_could_not_begin_with_is_refused_to_them(processes, tiny, tmp_path):
+    config = tiny("digits", "guardian.mode=off", "knobs.loss=nonsaturating")
+    run = folder.create("digits", tmp_path / "run")
+    launch.describe(run, config)
+    onlookers = Onlookers(config, launch.build.splits(config.data), torch.device("cpu"))
+    with launch.assembled(config, run, onlookers, HandsOff(), processes) as playing:
+        told = refusal(playing, Set(knobs={"unroll": 1}))
+    assert ("looks ahead on one process's samples alone" in told) if processes.count > 1 else told == ""
 
 
 def test_lines_that_are_no_requests_are_passed_over_and_told(tmp_path):

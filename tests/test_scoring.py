@@ -162,6 +162,37 @@ def test_copies_are_looked_for_beside_the_part_that_was_held_out():
     assert "copies" in score(Asked("copies.npy", "fresh.npy")).refused
 
 
+def test_training_data_that_holds_the_reals_tells_of_no_copies():
+    train, test = images(300, seed=1), images(40, seed=2)
+    np.savez("set.npz", x_train=train, x_test=test)
+    np.save("all.npy", np.concatenate([train, test]))
+    np.save("other.npy", images(90, seed=4))
+    np.save("copies.npy", train)
+    for part, named in (("test", "set.npz"), ("test", "set.npz#train"), ("validation", "set.npz")):
+        said = []
+        asked = Asked("copies.npy", f"set.npz#{part}", train=named, metrics=["copies"])
+        assert score(asked, warn=said.append).figures["copy_rate"].value > 0.85, "but for those that were held out"
+        assert any(f"training part of {named}: its {part} part was held out" in text for text in said)
+    with pytest.raises(DataError, match="100% of the held-out reals are among the training data"):
+        score(Asked("copies.npy", "set.npz#test", train="all.npy", metrics=["copies"]))
+    assert score(Asked("copies.npy", "set.npz#test", train="other.npy", metrics=["copies"])).figures["c_t"].value > -3
+
+
+@pytest.mark.parametrize("name", ["features", "x"])
+def test_features_among_other_floats_are_known_by_their_name(name):
+    real = normal(60)
+    np.savez("named.npz", **{"a": np.zeros((60, 1)), name: real, "z": np.zeros(3)})
+    np.save("alone.npy", real)
+    assert score(Asked("named.npz", "alone.npy", metrics=["kid"])).figures["kid"].value < 0
+
+
+def test_floats_that_may_be_anything_are_no_features():
+    features("real.npy", normal(60, 4))
+    np.savez("statistics.npz", sigma=np.eye(4), mu=np.zeros(4))
+    with pytest.raises(DataError, match="2 arrays of floats, sigma, mu: which are the features"):
+        score(Asked("statistics.npz", "real.npy", metrics=["kid"]))
+
+
 def test_the_order_of_samples_does_not_matter_not_even_an_order_by_class():
     classes = torch.cat([normal(100, seed=i, shift=20 * i) for i in range(4)])
     real = torch.cat([normal(25, seed=10 + i, shift=20 * i) for i in range(4)])

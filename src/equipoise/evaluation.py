@@ -203,6 +203,9 @@ def vendi(fake: Samples, against: Reference) -> Figures:
 
 
 def over(estimate: Estimate, reals: float) -> Estimate:
+    """Raises DataError where reals have none of it."""
+    if not reals:
+        raise DataError("the reals are all alike: their variety is no measure of that of samples. Look at the data.")
     low, high = (None if end is None else end / reals for end in (estimate.low, estimate.high))
     return replace(estimate, value=estimate.value / reals, low=low, high=high, n_real=estimate.n_fake)
 

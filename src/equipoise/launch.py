@@ -257,10 +257,13 @@ def assembled(
     ):
         batches = build.batches(config, data, device, processes)
         batches.bins = {int(k): v for k, v in json.loads(processes.told(json.dumps(onlookers.bins()))).items()}
+        require_bins(config.knobs, batches.bins)
         whoever = controller or onlookers.guardian(config.images)
 
         def fits(knobs: Knobs) -> None:
-            c.TrainConfig.model_validate(config.model_dump() | {"knobs": knobs.model_dump()})
+            turned = c.TrainConfig.model_validate(config.model_dump() | {"knobs": knobs.model_dump()})
+            build.require_turnable(config.knobs, turned, processes)
+            require_bins(knobs, batches.bins)
 
         def mend() -> None:
             onlookers.mending(whoever, config.images, processes.count)
@@ -281,9 +284,21 @@ def assembled(
             inbox=Inbox(folder.requests, lambda line, why: clock.append("misread", line=line, why=why)),
             fits=fits,
             mend=mend,
+            watch=onlookers.require_watched if controller is None else lambda: None,
             processes=processes,
             stop=stop,
         )
+
+
+def require_bins(knobs: Knobs, bins: Mapping[int, Sequence[int]]) -> None:
+    """Raises ConfigError for a focus that would change nothing."""
+    if not knobs.focus or any(bins.get(number) for number in knobs.focus_on):
+        return
+    if not bins:
+        raise ConfigError("nobody knows the bins of this data: begin a run with knobs.focus, or with guardian.mode=on")
+    raise ConfigError(
+        f"knobs.focus_on={list(knobs.focus_on)} names no bin that holds training data: choose from 0 to {max(bins)}"
+    )
 
 
 def sending(record: Record, config: c.TrainConfig, folder: RunFolder, warn: Warn) -> Record:

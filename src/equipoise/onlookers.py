@@ -23,6 +23,7 @@ from equipoise.sight import Eyes
 from equipoise.viewpoints import Viewpoint
 from equipoise.ways import JudgedEachWay, WatchedEachWay
 
+UNWATCHED = "nobody watches this run: train a new one with guardian.mode=watch, --from this one's weights"
 FEWEST = 10  # held-out samples that a run is judged by
 
 
@@ -121,8 +122,13 @@ class Onlookers:
         return self.there.eyes
 
     def bins(self) -> dict[int, list[int]]:
-        """The training samples of each bin, as far as the guardian knows them; none where it may not change a run."""
-        return self.bins_of_data() if self.lead and self.mends else {}
+        """The training samples of each bin, as far as the guardian knows them; none where nobody may ask for them."""
+        return self.bins_of_data() if self.lead and (self.mends or self.config.knobs.focus) else {}
+
+    def require_watched(self) -> None:
+        """Raises ConfigError where nobody watches."""
+        if self.config.guardian.mode == "off":
+            raise ConfigError(UNWATCHED)
 
     def mending(self, controller: Controller, images: int, processes: int) -> None:
         """Lets a guardian that watches mend, from now on.
@@ -136,7 +142,7 @@ class Onlookers:
         if processes > 1:
             raise ConfigError("of several processes each would have to know from the start: train with --guardian on")
         if not isinstance(controller, OfGame | WatchedEachWay):
-            raise ConfigError("nobody watches this run, so nobody can mend it: fork it, with guardian.mode=watch")
+            raise ConfigError(UNWATCHED)
         if controller.treatment is None:
             override(self.config, ["guardian.mode=on"])  # refuses what would be refused from the start
             controller.mend(self.setting(), images)

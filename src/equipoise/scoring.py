@@ -16,7 +16,7 @@ import torch
 from equipoise import build, exhibits, generator
 from equipoise import config as c
 from equipoise.data.hooks import Track, Warn, unheard, untracked
-from equipoise.data.source import InMemory, Part, Shape, Source, whose
+from equipoise.data.source import HELD_OUT, InMemory, Part, Shape, Source, whose
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import encoder_for, named
 from equipoise.encoders.encoder import Encoder
@@ -317,12 +317,26 @@ def require_inception(asked: Asked) -> None:
 
 
 def learned_from(asked: Asked, real: Set, track: Track, warn: Warn) -> Source | None:
-    """Where copies are looked for: what was named, or the training part beside held-out reals."""
+    """Where copies are looked for: what was named, or the training part beside held-out reals. Where these are held out
+    of the very set that was named, its training part, too: D never learned from them.
+    """
+    if asked.train is not None and beside(asked, real):
+        warn(f"copies are looked for in the training part of {asked.train}: its {real.part} part was held out.")
+        return real.learned
     if asked.train is not None:
         learned = opened(asked.train, side_of(real.samples.shape), track, warn).samples
         require_alike(replace(asked, what=asked.train), learned.shape, real.samples.shape)
         return learned
-    return real.learned if real.part in ("validation", "test") else None
+    return real.learned if real.part in HELD_OUT else None
+
+
+def beside(asked: Asked, real: Set) -> bool:
+    """Whether --train names the set that held-out reals are a part of, and no other part of it."""
+    name, part = parted(asked.train or "")
+    if real.part not in HELD_OUT or part not in (None, "train"):
+        return False
+    own = {parted(asked.against or asked.what)[0], real.name}
+    return Path(name).resolve() in {Path(each).resolve() for each in own}
 
 
 def require_had(families: Sequence[str], refused: Mapping[str, str]) -> None:

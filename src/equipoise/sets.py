@@ -26,6 +26,7 @@ from equipoise.runs.folder import RunFolder
 from equipoise.runs.folder import is_run as is_config
 
 ARRAYS, GENERATOR = (".npz", ".npy"), ".safetensors"
+FEATURES = ("features", "x")
 PartOrAll = Literal["train", "validation", "test", "all"]
 PARTS: tuple[PartOrAll, ...] = get_args(PartOrAll)
 
@@ -37,7 +38,7 @@ class Set:
     name: str
     part: PartOrAll
     samples: Source
-    learned: Source  # the training part
+    learned: Source  # the training part, without these samples where they are held out
     splits: Splits  # of the whole set, as a run would have them
 
 
@@ -87,8 +88,10 @@ def part_of(name: str, splits: Splits, part: PartOrAll) -> Set:
     match part, splits:
         case "all", Splits(train=Part() as train, validation=Part() as validation, test=Part() as test):
             return Set(name, part, joined(train, validation, test), learned, splits)
-        case "validation" | "test", _:
-            return Set(name, part, getattr(splits, part), learned, splits)
+        case "test", _:
+            return Set(name, part, splits.test, learned, splits)
+        case "validation", _:  # which may be held out of the set's own training part
+            return Set(name, part, splits.validation, splits.train, splits)
         case _:  # of a set that is drawn there is no whole
             return Set(name, "train", learned, learned, splits)
 
@@ -140,11 +143,11 @@ def same(text: str, data: c.Data) -> bool:
 
 
 def features_at(path: Path) -> Tensor | None:
-    """Floats [N, d] of an .npy or .npz file; None for other content.
+    """Floats [N, d] of an .npy or .npz file, of several those of a name in FEATURES; None for other content.
 
     Raises:
-        DataError: for floats of another shape, which may be images in an unknown range, for no rows, and for rows that
-            are not finite.
+        DataError: for several arrays of floats without such a name, floats of another shape, which may be images in an
+            unknown range, for no rows, and for rows that are not finite.
     """
     if path.suffix.lower() not in ARRAYS or not path.is_file():
         return None
@@ -152,13 +155,20 @@ def features_at(path: Path) -> Tensor | None:
     floats = [block for block in found if block.dtype.kind == "f"]
     if not floats or any(block.dtype == "u1" and len(block.shape) > 2 for block in found):
         return None
-    shape = list(floats[0].shape)
+    held = {block.name: block for block in floats}
+    taken = floats[0] if len(floats) == 1 else next((held[name] for name in FEATURES if name in held), None)
+    if taken is None:
+        raise DataError(
+            f"{path} holds {len(held)} arrays of floats, {', '.join(held)}: which are the features?\n"
+            "Save them as `features`: np.savez(FILE, features=...)."
+        )
+    shape = list(taken.shape)
     if 0 in shape:
         raise DataError(f"{path} holds no samples: it is an empty array {shape}.")
     if len(shape) != 2:
-        raise DataError(f"{path} holds floats {shape}, {images_as_floats(floats[0])}")
+        raise DataError(f"{path} holds floats {shape}, {images_as_floats(taken)}")
     with np.errstate(over="ignore"):  # beyond float32 is infinity, which is told below
-        features = torch.from_numpy(floats[0].whole().astype("f4"))
+        features = torch.from_numpy(taken.whole().astype("f4"))
     if bad := int((~features.isfinite()).any(1).sum()):
         raise DataError(
             f"{bad} of {len(features)} rows of {path} hold NaN or infinity.\n"

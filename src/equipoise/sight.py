@@ -28,7 +28,7 @@ from equipoise.diagnosis.calibration import Calibration
 from equipoise.encoders.cache import Cache, Tensors
 from equipoise.encoders.choose import encoder_for
 from equipoise.encoders.encoder import Encoder, Look
-from equipoise.encoders.looked import identity, looked, remembered
+from equipoise.encoders.looked import kept_as, looked, remembered
 from equipoise.encoders.sentences import SentenceEncoder
 from equipoise.errors import DataError
 from equipoise.probes.samples import ALIKE, FEWEST, ORDER, Ground, Placed, Yardstick, shares
@@ -147,7 +147,7 @@ def opened(
 
     key = {
         "calibration": [VERSION, NULLS, OTHERS, trials, SPARE, n], "protocol": dict(encoder.protocol),
-        "reals": [identity(train), identity(held_out)],
+        "reals": [kept_as(train), kept_as(held_out)],
     } | ({"wording": [ALIKE, ORDER]} if isinstance(encoder, SentenceEncoder) else {})  # fmt: skip
     kept = cache.remembered(key, make)["json"]
     return Eyes(encoder, ground, yardstick, Calibration.from_json(json.loads(kept.numpy().tobytes())))

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 from equipoise.cleaning import clean
 from equipoise.cleaning.check import check
 from equipoise.cleaning.page import page
+from equipoise.cli import data as commands
 from equipoise.cli.main import app
+from equipoise.data.arrays import arrays
 from equipoise.data.gathered import gather
 from equipoise.errors import ConfigError, DataError
 
@@ -137,6 +139,96 @@ def test_arrays_keep_images_and_labels_together(tmp_path):
         np.testing.assert_array_equal(kept["y_train"], np.delete(y_train, [5, 7]))
         np.testing.assert_array_equal(kept["x_test"], test)
         np.testing.assert_array_equal(kept["mean"], np.ones(4))
+
+
+def test_parts_of_equal_length_keep_their_labels_and_what_is_of_neither(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = (rng.integers(0, 256, (30, 9, 9), dtype=np.uint8) for _ in range(2))
+    test[4] = train[9]
+    y, file = np.arange(30) % 3, tmp_path / "set.npz"
+    np.savez(file, x_train=train, y_train=y, x_test=test, y_test=y[::-1], patient=np.arange(30), mean=np.ones(4))
+    result = clean.write(file, tmp_path / "out", clean.chosen(gather(file), ["duplicates"]))
+    assert list(result.left_out) == ["x_train[9]"]
+    with np.load(tmp_path / "out/set.npz", allow_pickle=False) as kept:
+        assert set(kept) == {"x_train", "y_train", "x_test", "y_test", "mean"}
+        np.testing.assert_array_equal(kept["y_train"], np.delete(y, 9))
+        np.testing.assert_array_equal(kept["y_test"], y[::-1])
+    told = "patient is not in the copy: nothing says which of x_train, x_test it belongs to."
+    assert told in result.notes and told in json.loads((tmp_path / "out/cleaned.json").read_text())["notes"]
+
+
+@pytest.mark.parametrize("count", [30, 50])
+def test_a_part_that_holds_copies_alone_is_left_out_with_its_labels(tmp_path, count):
+    x, file = np.random.default_rng(0).integers(0, 256, (50, 9, 9), dtype=np.uint8), tmp_path / "set.npz"
+    y = np.arange(50) % 3
+    np.savez(file, x_train=x[:count], y_train=y[:count], x_val=x[:10], y_val=y[:10], x_test=x, y_test=y)
+    result = clean.write(file, tmp_path / "out", clean.chosen(gather(file), ["duplicates"]))
+    with np.load(tmp_path / "out/set.npz", allow_pickle=False) as kept:
+        assert set(kept) == {"x_test", "y_test"} and len(kept["x_test"]) == len(result.kept) == 50
+    assert [note for note in result.notes if "none of its images was kept" in note] == [
+        f"{name} is not in the copy: none of its images was kept." for name in ("x_train", "x_val")
+    ]
+
+
+@pytest.mark.parametrize("names", [{}, {"y": np.arange(20) % 2}])
+def test_arrays_without_a_name_are_looked_at_as_training_takes_them(tmp_path, names):
+    x, file = np.random.default_rng(0).integers(0, 256, (20, 9, 9), dtype=np.uint8), tmp_path / "set.npz"
+    x[7] = x[3]
+    np.savez(file, x, **names)
+    data = gather(file)
+    assert data.names[:2] == ["arr_0[0]", "arr_0[1]"] and data.classes == (["0", "1"] if names else [])
+    assert len(arrays(file, None).train.source) == len(data.names)
+    clean.write(file, tmp_path / "out", clean.chosen(data, ["duplicates"]))
+    with np.load(tmp_path / "out/set.npz", allow_pickle=False) as kept:
+        np.testing.assert_array_equal(kept["arr_0"], np.delete(x, 7, axis=0))
+        assert all(len(kept[name]) == 19 for name in kept)
+
+
+def test_two_arrays_that_may_be_the_training_images_are_refused_by_all(tmp_path):
+    x, file = np.random.default_rng(0).integers(0, 256, (20, 9, 9), dtype=np.uint8), tmp_path / "set.npz"
+    np.savez(file, x=x, x_train=x[:15], x_test=x[15:])
+    for look in (gather, lambda path: arrays(path, None)):
+        with pytest.raises(DataError, match="holds images as x and as x_train"):
+            look(file)
+    np.savez(file, x=x.astype(float), x_train=x[:15], x_test=x[15:])
+    assert len(gather(file).names) == 20, "the control: floats are no images"
+
+
+def test_what_holds_no_pictures_is_told_as_what_it_is(tmp_path):
+    for name in ("empty", "scans", "converted"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "scans/1.dcm").write_bytes(b"scan")
+    (tmp_path / "converted/set.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "brain.nii.gz").write_bytes(b"scan")
+    for name, told in {
+        "empty": "holds no pictures[.]", "scans": "no pictures, but scans", "brain.nii.gz": "no pictures, but scans",
+        "converted": "no pictures, but a set that was converted", "notes.txt": "holds no pictures[.]",
+    }.items():  # fmt: skip
+        with pytest.raises(DataError, match=told):
+            gather(tmp_path / name)
+
+
+@pytest.mark.parametrize(("bits", "factor"), [(12, 16), (10, 64), (16, None)])
+def test_pictures_of_16_bits_that_hold_fewer_are_told_with_a_remedy(tmp_path, bits, factor):
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(rng.integers(0, 2**bits, (16, 16), dtype=np.uint16)).save(tmp_path / f"{i}.png")
+    told = [note for note in check(gather(tmp_path)).notes if "Multiply" in note]
+    assert [f"by {factor} first" in note for note in told] == ([] if factor is None else [True])
+
+
+def test_what_is_not_converted_is_told_as_what_it_is(tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans/1.dcm").write_bytes(b"scan")
+    (tmp_path / "lines.txt").write_text("mine")
+    for name, told in (("scans", "holds scans, which are not converted"), ("lines.txt", "holds sentences, which are")):
+        with pytest.raises(ConfigError, match=told):
+            commands.convert(str(tmp_path / name), tmp_path / "out", None)
+    np.save(tmp_path / "x.npy", np.zeros((8, 8, 8), np.uint8))
+    commands.convert(str(tmp_path / "x.npy"), tmp_path / "set", None)
+    with pytest.raises(ConfigError, match="was converted already"):
+        commands.convert(str(tmp_path / "set"), tmp_path / "again", None)
 
 
 def test_the_commands_and_their_exit_codes(photos, tmp_path, monkeypatch):

@@ -329,7 +329,7 @@ def test_the_size_can_be_chosen(tmp_path):
     [
         ({"x": np.zeros((4, 8, 8), np.float32)}, "it holds x float32[4, 8, 8]"),
         ({"x": np.zeros((4, 8), np.uint8)}, "it holds x uint8[4, 8]"),
-        ({"x": np.zeros((4, 3, 64, 64), np.uint8)}, "it holds x uint8[4, 3, 64, 64]"),
+        ({"x": np.zeros((4, 3, 64, 64), np.uint8)}, "is uint8[4, 3, 64, 64], with its channels first"),
         ({"y": np.arange(4)}, "it holds y int64[4]"),
         ({}, "it holds nothing"),
     ],
@@ -414,3 +414,25 @@ def test_an_archive_of_a_kind_that_python_cannot_read_is_refused(tmp_path, offse
     path.write_bytes(content)
     with pytest.raises(DataError, match=UNREADABLE):
         arrays(path, None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((12, 3, 16, 16), "with its channels first"),
+        ((12, 1, 8, 8), "with its channels first"),
+        ((12, 3, 32, 32), "with its channels first"),
+        ((40, 30, 3), "one picture?"),
+        ((40, 30, 4), "one picture?"),
+    ],
+)
+def test_arrays_that_would_pass_for_other_pictures_are_refused(tmp_path, shape, told):
+    np.savez(tmp_path / "x.npz", x=np.ones(shape, np.uint8))
+    with pytest.raises(DataError, match=told.replace("?", "[?]")):
+        arrays(tmp_path / "x.npz", None)
+
+
+@pytest.mark.parametrize("shape", [(12, 16, 16, 3), (12, 16, 16, 16), (12, 4, 4), (12, 3, 3, 1), (12, 30, 28)])
+def test_other_arrays_are_taken_as_they_are(tmp_path, shape):
+    np.savez(tmp_path / "x.npz", x=np.ones(shape, np.uint8))
+    assert arrays(tmp_path / "x.npz", None).train.shape[0] == (shape[3] if len(shape) == 4 else 1)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from equipoise.data import arrays as module
+from equipoise.data.arrays import arrays
 from equipoise.data.hooks import T
 from equipoise.data.source import InMemory, Part
 from equipoise.encoders.cache import Cache
@@ -137,3 +141,26 @@ def test_identity_tells_sets_apart() -> None:
     sets = [images, images[:3], images.flip(0), images.view(4, 1, 8, 24), InMemory(images, torch.arange(4), 4)]
     assert len({identity(s) for s in sets}) == 5
     assert identity(images) == identity(InMemory(images.clone()))
+
+
+def test_features_of_a_large_file_are_made_again_when_it_was_changed_where_its_fingerprint_does_not_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PLACES", 2)
+    monkeypatch.setattr(module, "PLACE_BYTES", 200)
+    path, x = tmp_path / "large.npy", noise(40).permute(0, 2, 3, 1).numpy()
+    np.save(path, x)
+    encoder, cache = RandomNet(), Cache(tmp_path / "cache")
+
+    def seen() -> tuple[str, Tensor]:
+        source = arrays(path, None, memory_mib=0).train
+        return identity(source), remembered(encoder, source, cache).features
+
+    before, again = seen(), seen()
+    x[10:30] = 255 - x[10:30]
+    np.save(path, x)
+    os.utime(path, ns=(0, 1))
+    after = seen()
+    assert before[0] == after[0], "a run goes on with a copy of its data"
+    assert torch.equal(before[1], again[1]) and len(list((tmp_path / "cache").iterdir())) == 2
+    assert not torch.equal(before[1], after[1])

@@ -44,6 +44,25 @@ def test_rows_that_are_equal_by_chance_are_no_copies():
     assert copy_rate(train, train.repeat(10, 1), rows(2000, 1)).value == pytest.approx(0.05 / float(equal), rel=0.01)
 
 
+@pytest.mark.parametrize("figure", [copy_rate, copying_test])
+@pytest.mark.parametrize("share", [0.1, 1])
+def test_held_out_reals_that_are_training_data_are_refused(figure, share):
+    train, held_out = gauss(400), gauss(200, seed=1)
+    held_out[: int(share * 200)] = train[: int(share * 200)]
+    with pytest.raises(DataError, match=f"{share:.0%} of the held-out reals are among the training data"):
+        figure(train, train[200:], held_out)
+    with pytest.raises(DataError, match="among the training data"):  # as an encoder sees them in another batch
+        figure(train, train[200:], held_out * (1 + 1e-7))
+
+
+@pytest.mark.parametrize("figure", [copy_rate, copying_test])
+def test_a_few_held_out_reals_that_are_training_data_are_not(figure):
+    train, held_out = gauss(400), gauss(200, seed=1)
+    held_out[:6] = train[:6]
+    usual, found = figure(train, train[200:], gauss(200, seed=1)).value, figure(train, train[200:], held_out).value
+    assert found == pytest.approx(usual, rel=0.05)
+
+
 def test_distances_at_the_limit_count_as_often_as_among_the_others():
     others = torch.tensor([0.0, 1, 1, 1, 2, 2, 2, 2, 2, 2])
     assert share_within(others, others, 0.2) == pytest.approx(0.2)

@@ -127,6 +127,15 @@ def test_reals_seldom_repeat_and_no_repeat_is_no_proof():
     assert far.high == pytest.approx(3.689 / (1000 * 999 / 2), rel=1e-3)  # Garwood 1936: 0 counts, up to 3.689
 
 
+@pytest.mark.parametrize("repeats", [0, 150])
+def test_repeats_are_counted_where_reals_repeat_exactly_too(repeats):
+    real, fake = 50 + 3 * gauss(300, 64), 50 + 3 * gauss(300, 64, 1)
+    real[:6] = real[6:12]
+    fake[:repeats] = fake[300 - repeats :]
+    found = birthday(real, fake)
+    assert [round(chance.value * 300 * 299 / 2) for chance in found] == [repeats, 6]
+
+
 def test_a_birthday_needs_enough_samples_for_its_quantile():
     with pytest.raises(DataError, match="at least 100 samples; 'fake' has 99"):
         birthday(gauss(200), gauss(99))

@@ -57,6 +57,13 @@ def test_new_records_are_no_copies_though_many_are_equal_to_training_records():
     assert copies.copied.low > 0.2 and len(list(leaks(copies._asdict()))) == 3
 
 
+def test_people_on_both_sides_are_refused():
+    train, held_out = population(1), population(2)
+    both = People(torch.cat([train.features, held_out.features]), torch.arange(2 * PEOPLE).repeat_interleave(SLICES))
+    with pytest.raises(DataError, match="100% of the held-out reals are among the training data"):
+        privacy(both, held_out, population(3).features)
+
+
 def test_blurred_samples_are_nearer_to_everybody_and_that_is_said():
     train, held_out = population(1), population(2)
     blurred = 0.2 * population(3, 50).features

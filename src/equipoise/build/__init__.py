@@ -22,6 +22,7 @@ from equipoise.build.data import splits as splits
 from equipoise.build.games import AnyGame as AnyGame
 from equipoise.build.games import game as game
 from equipoise.build.games import in_front_of_D as in_front_of_D
+from equipoise.build.games import require_turnable as require_turnable
 from equipoise.build.games import seen_again as seen_again
 from equipoise.build.pixels import as_pixels as as_pixels
 from equipoise.build.pixels import in_rows as in_rows

@@ -212,6 +212,16 @@ def require_room(config: c.TrainConfig, processes: Processes) -> None:
         )
 
 
+def require_turnable(began: Knobs, config: c.TrainConfig, processes: Processes) -> None:
+    """Raises ConfigError for knobs that a game which began with others cannot be turned to, or could not begin with."""
+    require_room(config, processes)
+    if config.knobs.augment_target and not began.augment_target:
+        raise ConfigError(
+            "knobs.augment_target is heard by games that began with one: turn knobs.augment_p, or train a new run with "
+            f"knobs.augment_target={config.knobs.augment_target:g}, --from this one's weights"
+        )
+
+
 def masks(config: c.TrainConfig) -> int:
     """Of the channels that D is told of a picture with a hole, the last one says where that is."""
     match config.data:

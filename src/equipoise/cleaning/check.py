@@ -14,6 +14,7 @@ from equipoise.cleaning.mirror import mirror_test
 from equipoise.data.gathered import Gathered
 from equipoise.data.hooks import Track, untracked
 
+DIM = 64  # grey levels: a quarter of what 16 bits can hold
 UNEVEN = 10  # times as many pictures in the largest class as in the smallest
 
 
@@ -32,9 +33,21 @@ def check(data: Gathered, track: Track = untracked) -> Checked:
         )
     if 0 < known["coloured_share"] < 1 and data.images.shape[3] == 3:
         notes.append(f"{1 - known['coloured_share']:.0%} of the pictures are grey among coloured ones.")
+    notes += dim(data)
     if known["aspect"][2] > 2 * known["aspect"][0]:
         notes.append(f"widths are {known['aspect'][0]} to {known['aspect'][2]} of heights: training crops to squares.")
     return Checked(known, found, notes)
+
+
+def dim(data: Gathered) -> Iterator[str]:
+    """Of 16 bits, training takes the upper byte: pictures that hold fewer bits are all but black."""
+    deep = [i for i, mode in enumerate(data.modes) if mode.startswith("I")]
+    most = int(data.images[deep].max()) if deep else DIM
+    if 0 < most < DIM:
+        yield (
+            f"of {len(deep)} pictures with 16 bits a pixel none is brighter than {most} of 255 once it has 8: it holds "
+            f"fewer bits. Multiply all of them by {2 ** (8 - most.bit_length())} first."
+        )
 
 
 def findings(data: Gathered, kinds: Collection[str], track: Track, notes: list[str]) -> Iterator[Finding]:

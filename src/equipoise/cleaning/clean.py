@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from equipoise.cleaning.check import findings
 from equipoise.cleaning.findings import Finding
-from equipoise.data.gathered import LABELS_OF, Gathered, held_arrays
+from equipoise.data.arrays import images_in, labels_beside, labels_in
+from equipoise.data.gathered import Gathered, blocks_of
+from equipoise.data.groups import GROUPS
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.places import place_at
 from equipoise.errors import ConfigError, DataError, StorageError
@@ -69,8 +71,9 @@ def reasons(finding: Finding, gone: Collection[str]) -> Iterator[tuple[str, str]
             yield item.names[0], f"{finding.kind}: {item.note or item.score}"
 
 
-def write(source: Path, out: Path, cleaned: Cleaned, track: Track = untracked) -> None:
+def write(source: Path, out: Path, cleaned: Cleaned, track: Track = untracked) -> Cleaned:
     """A copy of what is kept in the new folder `out`, with `cleaned.json`: a tree of the same names, or one .npz.
+    Returns `cleaned`, with notes of arrays that the copy lacks.
 
     Raises:
         ConfigError: when `out` exists, or lies in the set itself.
@@ -86,11 +89,14 @@ def write(source: Path, out: Path, cleaned: Cleaned, track: Track = untracked) -
                 (work / name).parent.mkdir(parents=True, exist_ok=True)
                 (work / name).write_bytes(place.read(name))
         else:
-            np.savez_compressed(work / f"{source.stem}.npz", **kept_arrays(source, cleaned.kept))  # type: ignore[arg-type]
+            written, notes = kept_arrays(source, cleaned.kept)
+            cleaned = replace(cleaned, notes=[*cleaned.notes, *notes])
+            np.savez_compressed(work / f"{source.stem}.npz", **written)  # type: ignore[arg-type]
         files = {name: sha256(work / name) for name in sorted(tree(work))}
         (work / NOTE).write_text(
             json.dumps(noted(source, cleaned, f"{MAKER} --undo {out}") | {"files": files}, indent=1)
         )
+    return cleaned
 
 
 def write_list(source: Path, out: Path, cleaned: Cleaned) -> None:
@@ -133,24 +139,36 @@ def prepared(source: Path, out: Path) -> Iterator[Path]:
         work.unlink(missing_ok=True)
 
 
-def kept_arrays(source: Path, kept: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz: those of images, and those as long as their images, cut to what is kept."""
-    places: dict[str, list[int]] = {}
+def kept_arrays(source: Path, kept: Sequence[str]) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """The arrays of an .npz: those of images, and those that say something of each, cut to what is kept; and what there
+    is to say of arrays that are not written."""
+    found = blocks_of(source)
+    images = images_in(source, found)
+    rows: dict[str, list[int]] = {block.name: [] for block in images.values()}
     for name in kept:
-        array, _, place = name.removesuffix("]").rpartition("[")
-        places.setdefault(array, []).append(int(place))
-    held = held_arrays(source)
-    counts = {len(held[array]): rows for array, rows in places.items()}
-    if len(counts) < len(places):
-        return {n: a[places[n]] for n, a in held.items() if n in places} | paired(held, places)
-    return {n: a[counts[len(a)]] if a.ndim and len(a) in counts else a for n, a in held.items()}
+        which, _, place = name.removesuffix("]").rpartition("[")
+        rows[which].append(int(place))
+    given, beside = labels_in(source, found, images), labels_beside(source)
+    owners = {y.name: images[part].name for part, y in given.items() if y is not None and beside is None}
+    held = {name: block.whole() for name, block in found.items()} | ({} if beside is None else {"y": beside.whole()})
+    written, notes = {}, []
+    for name, array in held.items():
+        of = [name] if name in rows else of_each(array, {each: held[each] for each in rows}, owners.get(name))
+        if len(of) > 1 or (not of and name in GROUPS):
+            notes.append(f"{name} is not in the copy: nothing says which of {', '.join(rows)} it belongs to.")
+        elif not of:
+            written[name] = array
+        elif rows[of[0]]:
+            written[name] = array[rows[of[0]]]
+        elif name in rows:
+            notes.append(f"{name} is not in the copy: none of its images was kept.")
+    return written, notes
 
 
-def paired(held: dict[str, NDArray[Any]], places: dict[str, list[int]]) -> dict[str, NDArray[Any]]:
-    """Labels by the name of their images, where parts of equal length leave no other way to tell."""
-    return {
-        LABELS_OF[array]: held[LABELS_OF[array]][rows] for array, rows in places.items() if LABELS_OF[array] in held
-    }
+def of_each(array: NDArray[Any], images: Mapping[str, NDArray[Any]], owner: str | None) -> list[str]:
+    """The images that an array may say something of, one by one: its owner, or all that are as many."""
+    alike = [name for name, x in images.items() if array.ndim and len(array) == len(x)]
+    return [owner] if owner in alike else alike
 
 
 def undo(out: Path) -> int:

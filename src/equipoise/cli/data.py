@@ -45,7 +45,7 @@ def clean(data: Path | None, out: Path | None, drop: str, as_list: bool, as_json
     if as_list:
         cleaning.write_list(data, out, result)
     else:
-        cleaning.write(data, out, result, screen.track)
+        result = cleaning.write(data, out, result, screen.track)
     for note in result.notes:
         screen.say(note)
     screen.say(f"{out}: {len(result.kept):,} pictures kept, {len(result.left_out):,} left out; {data} was not touched")
@@ -59,6 +59,8 @@ def convert(data: str, out: Path, size: int | None) -> None:
             convert_pictures(Path(path), out, size, track=screen.track, warn=screen.fail)
         case c.Arrays(path=path):
             convert_arrays(Path(path), out, size, track=screen.track)
+        case c.Scans() | c.Sentences() as given:
+            raise ConfigError(f"{data} holds {given.kind}, which are not converted: train on them with --data {data}")
         case built_in:
             raise ConfigError(f"{built_in.kind} is built in: there is nothing to convert.")
     screen.say(f"{out}: train on it with --data {out}")

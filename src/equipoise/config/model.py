@@ -257,6 +257,7 @@ class TrainConfig(Section):
     def mechanisms_fit(self) -> TrainConfig:
         rules.naming(self)
         rules.recording(self)
+        rules.focusing(self)
         rules.unrolling(self)
         rules.playing(self)
         rules.speaking(self)

@@ -132,6 +132,14 @@ def recording(config: TrainConfig) -> None:
         )
 
 
+def focusing(config: TrainConfig) -> None:
+    if config.knobs.focus and config.guardian.mode == "off":
+        raise ValueError(
+            "knobs.focus shows D some bins of the data oftener, and only the guardian knows them: set "
+            "guardian.mode=watch, or knobs.focus=0"
+        )
+
+
 def unrolling(config: TrainConfig) -> None:
     if config.knobs.unroll and isinstance(config.nets, R3GAN | ResNet | StyleGAN2) and config.nets.checkpointing:
         raise ValueError("unrolling keeps all graphs: set nets.checkpointing=false, or knobs.unroll to 0")

@@ -26,6 +26,7 @@ MIB = 2**20
 FILES = (".npz", ".npy", ".idx", ".gz", "-ubyte")  # how their names end
 PLACES, PLACE_BYTES = 1000, 4096  # what is looked at of a file that stays on the disk
 MANY_CLASSES = 1000
+COLOURS = (1, 3, 4)  # channels of pictures: grey, colours, and these with transparency
 READING = "reading pictures"
 IMAGES: Mapping[PartName, tuple[str, ...]] = {
     "train": ("x", "images", "x_train", "train_images"),
@@ -112,21 +113,11 @@ def fingerprint(path: Path) -> str:
 def opened(path: Path, size: int | None) -> Held:
     """Raises DataError when the file cannot be read, or holds no images, or labels that do not fit."""
     found = {block.name: block for block in blocks(path)}
-    images = {name: block for name in IMAGES if (block := chosen(found, IMAGES[name]))}
-    if "train" not in images:
-        others = {name for part in ("validation", "test") for name in IMAGES[part]}
-        first = next((block for name, block in found.items() if name not in others and is_images(block)), None)
-        if first is None:
-            held = ", ".join(f"{name} {block.dtype}{list(block.shape)}" for name, block in found.items())
-            raise DataError(f"{path} holds no uint8 images [N, H, W] or [N, H, W, C]: it holds {held or 'nothing'}.")
-        images["train"] = first
-    channels = {block.shape[3] if len(block.shape) == 4 else 1 for block in images.values()}
-    if len(channels) > 1:
-        raise DataError(f"the parts of {path} do not have the same number of channels: {sorted(channels)}.")
-    images = {name: images[name] for name in IMAGES if name in images}
+    images = images_in(path, found)
     side = size or default_size([min(images["train"].shape[1:3])])
+    shape = (channels(images["train"]), side, side)
     counts = [block.shape[0] for block in images.values()]
-    return Held(images, described(path, found, images), (channels.pop(), side, side), whose(path, found, counts))
+    return Held(images, described(path, found, images), shape, whose(path, found, counts))
 
 
 def whose(path: Path, found: Mapping[str, Block], counts: Sequence[int]) -> Tensor | None:
@@ -137,6 +128,34 @@ def whose(path: Path, found: Mapping[str, Block], counts: Sequence[int]) -> Tens
     return torch.cat([groups, int(groups.max()) + 1 + torch.arange(sum(counts[1:]))])
 
 
+def images_in(path: Path, found: Mapping[str, Block]) -> dict[PartName, Block]:
+    """The images of each part, under the names in IMAGES; without any of the training part, the first array that fits.
+
+    Raises:
+        DataError: when there are none, two arrays may be those of a part, their channels do not come last, or the parts
+            differ in their channels.
+    """
+    images = {name: block for name in IMAGES if (block := chosen(path, found, IMAGES[name]))}
+    if "train" not in images:
+        others = {name for part in ("validation", "test") for name in IMAGES[part]}
+        first = next((block for name, block in found.items() if name not in others and is_images(block)), None)
+        if first is None:
+            for block in found.values():
+                require_channels_last(block)
+            held = ", ".join(f"{name} {block.dtype}{list(block.shape)}" for name, block in found.items())
+            raise DataError(f"{path} holds no uint8 images [N, H, W] or [N, H, W, C]: it holds {held or 'nothing'}.")
+        images["train"] = first
+    for block in images.values():
+        require_channels_last(block)
+    if len(counts := {channels(block) for block in images.values()}) > 1:
+        raise DataError(f"the parts of {path} do not have the same number of channels: {sorted(counts)}.")
+    return {name: images[name] for name in IMAGES if name in images}
+
+
+def channels(block: Block) -> int:
+    return block.shape[3] if len(block.shape) == 4 else 1
+
+
 def usual_side(path: Path) -> int:
     """The smaller side, in pixels, of the images of a file or of a folder that `data convert` wrote."""
     if path.is_dir():
@@ -145,8 +164,15 @@ def usual_side(path: Path) -> int:
     return min(images.shape[1:3])
 
 
-def chosen(found: Mapping[str, Block], names: tuple[str, ...]) -> Block | None:
-    return next((found[name] for name in names if name in found and is_images(found[name])), None)
+def chosen(path: Path, found: Mapping[str, Block], names: tuple[str, ...]) -> Block | None:
+    """Raises DataError where several are there: x may be all images, those of x_test among them."""
+    fitting = [found[name] for name in names if name in found and is_images(found[name])]
+    if len(fitting) > 1:
+        raise DataError(
+            f"{path} holds images as {' and as '.join(block.name for block in fitting)}, which are names of one part.\n"
+            f"Leave all but one of them out: np.savez(FILE, {fitting[-1].name}=...)."
+        )
+    return fitting[0] if fitting else None
 
 
 def is_images(block: Block) -> bool:
@@ -154,16 +180,38 @@ def is_images(block: Block) -> bool:
     return block.dtype == np.uint8 and fits and block.nbytes > 0
 
 
+def require_channels_last(block: Block) -> None:
+    """Raises DataError for images [N, C, H, W], and for one picture [H, W, C], which would pass for others."""
+    shape = list(block.shape)
+    if block.dtype != np.uint8:
+        return
+    if len(shape) == 4 and shape[1] in COLOURS and shape[1] < shape[3]:
+        raise DataError(
+            f"{block.name} of {block.path} is uint8{shape}, with its channels first: images are [N, H, W, C].\n"
+            f"np.savez(FILE, {block.name}={block.name}.transpose(0, 2, 3, 1))"
+        )
+    if len(shape) == 3 and shape[2] in COLOURS[1:] and shape[2] < shape[1]:
+        raise DataError(
+            f"{block.name} of {block.path} is uint8{shape}: one picture? Images are [N, H, W, C], or [N, H, W] in "
+            f"grey.\nOf one picture: np.savez(FILE, {block.name}={block.name}[None])"
+        )
+
+
 def described(path: Path, found: Mapping[str, Block], images: Mapping[PartName, Block]) -> Layout:
     """Labels and parts of images that lie one part after another."""
-    beside = labels_beside(path)
-    taken = {name: beside or next((found[n] for n in LABELS[name] if n in found), None) for name in images}
+    taken = labels_in(path, found, images)
     starts = np.cumsum([0, *(block.shape[0] for block in images.values())])
     parts = {name: np.arange(starts[i], starts[i + 1]) for i, name in enumerate(images)}
     if any(block is None for block in taken.values()):
         return Layout(parts=parts)
     read = [labels(path, block, images[name].shape[0]) for name, block in taken.items() if block is not None]
     return Layout(np.concatenate(read), parts=parts)
+
+
+def labels_in(path: Path, found: Mapping[str, Block], images: Mapping[PartName, Block]) -> dict[PartName, Block | None]:
+    """The labels of each part, as far as there are some."""
+    beside = labels_beside(path)
+    return {name: beside or next((found[n] for n in LABELS[name] if n in found), None) for name in images}
 
 
 def labels(path: Path, block: Block, count: int) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from equipoise.data.decode import Pixels
 from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.images import gathered
 from equipoise.data.layout import PARTS_IN_ORDER, PartName
-from equipoise.data.ondisk import FORMAT, GROUPS, LABELS, PIXELS, SET
+from equipoise.data.ondisk import FORMAT, GROUPS, LABELS, PIXELS, SET, is_set
 from equipoise.data.source import InMemory, Shape
 from equipoise.data.streamed import Streamed
 from equipoise.errors import ConfigError, StorageError
@@ -75,6 +75,8 @@ def convert_pictures(
 def convert_arrays(path: Path, out: Path, size: int | None = None, track: Track = untracked) -> None:
     """Writes the images of an .npz, .npy or idx file to the folder `out`: see `written`."""
     refuse_existing(out)
+    if is_set(path):
+        raise ConfigError(f"{path} was converted already: train on it with --data {path}")
     held = opened(path, size)
     _, ranges = in_parts(held.layout.parts)
     layout, groups = held.layout, None if held.groups is None else held.groups.numpy()

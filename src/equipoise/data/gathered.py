@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from equipoise.data import decode
-from equipoise.data.arrays import IMAGES, LABELS, labels_beside
-from equipoise.data.blocks import blocks
+from equipoise.data.arrays import images_in, is_arrays, labels_in
+from equipoise.data.blocks import Block, blocks
 from equipoise.data.decode import Pixels, Unreadable, fitted
+from equipoise.data.formats import holds_scans, is_scan
 from equipoise.data.hashes import digest
 from equipoise.data.hooks import Track, untracked
 from equipoise.data.layout import layout, official
+from equipoise.data.ondisk import is_set
 from equipoise.data.places import place_at
 from equipoise.data.survey import shown
 from equipoise.errors import DataError
 
 LARGEST = 64  # pixels a side
-LABELS_OF = {x: y for part, names in IMAGES.items() for x, y in zip(names, LABELS[part], strict=False)}
+LOOKED_AT = "a folder of pictures, a .zip, .parquet, .npz, .npy or idx file"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,16 @@ def gather(path: Path, track: Track = untracked) -> Gathered:
     """
     if path.is_dir() or path.suffix.lower() in (".zip", ".parquet"):
         return from_pictures(path, track)
+    if path.exists() and (is_scan(path) or not is_arrays(path)):
+        raise DataError(f"{path} holds no pictures{instead(path)}.\nGive {LOOKED_AT}.")
     return from_arrays(path)
+
+
+def instead(path: Path) -> str:
+    """What there is where no pictures are."""
+    if is_set(path):
+        return ", but a set that was converted: look at what it was made of"
+    return ", but scans, which are looked at by training alone" if holds_scans(path) else ""
 
 
 def from_pictures(path: Path, track: Track) -> Gathered:
@@ -77,6 +87,8 @@ def from_pictures(path: Path, track: Track) -> Gathered:
         read[name] = opened(place.read, name)
     bad = listing.bad | {name: found for name, found in read.items() if isinstance(found, str)}
     good = {name: found for name, found in read.items() if isinstance(found, Opened)}
+    if not good and not bad:
+        raise DataError(f"{path} holds no pictures{instead(path)}.\nGive {LOOKED_AT}.")
     if not good:
         first = next((f": {name} ({why})" for name, why in bad.items()), "")
         raise DataError(f"none of the {len(bad)} pictures in {path} can be read{first}.")
@@ -134,24 +146,22 @@ def alike(pictures: list[Image.Image]) -> Pixels:
 
 
 def from_arrays(path: Path) -> Gathered:
-    held = held_arrays(path)
-    known = [name for names in IMAGES.values() for name in names if name in held and is_images_array(held[name])]
-    parts = {name: held[name] for name in known}
-    if not parts:
-        shown = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in held.items())
-        raise DataError(f"{path} holds no uint8 images [N, H, W] or [N, H, W, C]: it holds {shown or 'nothing'}.")
+    """The images that training takes, in its order."""
+    found = blocks_of(path)
+    images = images_in(path, found)
+    parts = {block.name: block.whole() for block in images.values()}
     whole = [array[..., None] if array.ndim == 3 else array for array in parts.values()]
     if len({array.shape[1:] for array in whole}) > 1:
         raise DataError(f"the arrays {', '.join(parts)} of {path} hold images of different shapes.")
-    images = np.concatenate(whole)
-    kinds, labels = classes_of(held, list(parts), [len(array) for array in whole])
-    h, w = images.shape[1:3]
+    pixels = np.concatenate(whole)
+    kinds, labels = classes_of(labels_in(path, found, images).values(), [len(array) for array in whole])
+    h, w = pixels.shape[1:3]
     return Gathered(
-        images=images,
+        images=pixels,
         names=[f"{name}[{i}]" for name, array in parts.items() for i in range(len(array))],
-        digests=[digest(image) for image in images],
-        sizes=np.tile(np.array([w, h]), (len(images), 1)),
-        modes=[{1: "L", 3: "RGB"}.get(images.shape[3], f"{images.shape[3]} channels")] * len(images),
+        digests=[digest(image) for image in pixels],
+        sizes=np.tile(np.array([w, h]), (len(pixels), 1)),
+        modes=[{1: "L", 3: "RGB"}.get(pixels.shape[3], f"{pixels.shape[3]} channels")] * len(pixels),
         labels=labels if len(kinds) > 1 else None,
         classes=kinds if len(kinds) > 1 else [],
         splits=[name if len(parts) > 1 else "" for name, array in parts.items() for _ in range(len(array))],
@@ -159,30 +169,21 @@ def from_arrays(path: Path) -> Gathered:
     )
 
 
-def is_images_array(array: NDArray[Any]) -> bool:
-    fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] <= 16)
-    return array.dtype == np.uint8 and fits and array.size > 0
-
-
-def classes_of(
-    held: dict[str, NDArray[Any]], parts: Sequence[str], counts: Sequence[int]
-) -> tuple[list[str], NDArray[np.int64]]:
+def classes_of(given: Iterable[Block | None], counts: Sequence[int]) -> tuple[list[str], NDArray[np.int64]]:
     """The names of the classes, and the place of each label among them; [] when some part has no labels."""
-    given = [held[LABELS_OF[name]].reshape(-1) for name in parts if LABELS_OF[name] in held]
-    if [len(y) for y in given] != list(counts):
+    read = [block.whole().reshape(-1) for block in given if block is not None]
+    if [len(y) for y in read] != list(counts):
         return [], np.zeros(sum(counts), np.int64)
-    kinds, labels = np.unique(np.concatenate(given), return_inverse=True)
+    kinds, labels = np.unique(np.concatenate(read), return_inverse=True)
     return [str(kind) for kind in kinds], labels
 
 
-def held_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz, .npy or idx file by name; that of the last two is `x`, labels beside an idx file are `y`.
+def blocks_of(path: Path) -> dict[str, Block]:
+    """The arrays of an .npz, .npy or idx file by name, not yet read; the only one of the last two is `x`.
 
     Raises:
         DataError: when the file cannot be read.
     """
     if not path.exists():
-        raise DataError(f"{path} does not exist.\nGive a folder of pictures, a .zip, .parquet, .npz, .npy or idx file.")
-    held = {block.name: block.whole() for block in blocks(path)}
-    beside = labels_beside(path)
-    return held | ({} if beside is None else {"y": beside.whole()})
+        raise DataError(f"{path} does not exist.\nGive {LOOKED_AT}.")
+    return {block.name: block for block in blocks(path)}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equipoise.data.arrays import MIB, is_images, squared
+from equipoise.data.arrays import MIB, is_images, require_channels_last, squared
 from equipoise.data.blocks import Block, blocks
 from equipoise.data.decode import default_size
 from equipoise.data.degraded import holed
@@ -115,6 +115,8 @@ def one_of(asked: Asked, channels: int) -> slice:
 def require_arrays(path: Path, found: Mapping[str, Block]) -> Block:
     """The images. Raises DataError where there are none, or masks that do not lie over them."""
     held = ", ".join(f"{name} {block.dtype}{list(block.shape)}" for name, block in found.items())
+    if IMAGES in found:
+        require_channels_last(found[IMAGES])
     if IMAGES not in found or not is_images(found[IMAGES]) or MASKS not in found:
         raise DataError(
             f"{path} holds no slices with masks: they are arrays images, uint8 [N, H, W] or [N, H, W, C], masks "

@@ -42,6 +42,8 @@ class OnDisk:
         except OSError as error:
             raise DataError(f"{path} cannot be opened: {error.strerror}.") from error
         weakref.finalize(self, os.close, self._file)
+        status = os.fstat(self._file)
+        self.stamp = f"{status.st_size} bytes of {status.st_mtime_ns}"  # what `name` may not tell of a large file
         self._row = int(np.prod(shape))  # bytes
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from equipoise.data.arrays import MIB, READING, Held, is_images
+from equipoise.data.arrays import MIB, READING, Held, is_images, require_channels_last
 from equipoise.data.blocks import Block, blocks
 from equipoise.data.decode import default_size
 from equipoise.data.domains import Asked
@@ -48,6 +48,8 @@ def pair_arrays(asked: Asked, track: Track = untracked) -> Splits:
 
 
 def images_of(path: Path, found: Mapping[str, Block], name: str) -> Block:
+    if name in found:
+        require_channels_last(found[name])
     if name in found and is_images(found[name]):
         return found[name]
     held = ", ".join(f"{name} {block.dtype}{list(block.shape)}" for name, block in found.items())

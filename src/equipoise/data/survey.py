@@ -80,7 +80,7 @@ def refuse_many(bad: Mapping[str, str], count: int, path: Path, what: str = "pic
     listed = "\n".join(lines + more)
     raise DataError(
         f"{len(bad)} of {count} {what} in {path} cannot be read, more than one in a hundred.\n"
-        f"Remove or repair them, then try again: nothing has been trained yet.\n{listed}"
+        f"Remove or repair them, then try again:\n{listed}"
     )
 
 

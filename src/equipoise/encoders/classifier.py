@@ -16,7 +16,7 @@ from equipoise.data.hooks import Track, Warn, unheard, untracked
 from equipoise.data.source import Part, Shape, Source, everything, scaled, to_uint8
 from equipoise.encoders.cache import Cache, Tensors
 from equipoise.encoders.encoder import Look, checked
-from equipoise.encoders.looked import identity
+from equipoise.encoders.looked import identity, kept_as
 from equipoise.encoders.resize import shrunk
 from equipoise.encoders.weights import digest
 from equipoise.errors import DataError
@@ -159,7 +159,7 @@ def classifier_encoder(
         net = trained_classifier(learnt, RECIPE["seed"], epochs, RECIPE["batch"], RECIPE["width"], track)
         return net.state_dict() | {"accuracy": torch.tensor(accuracy(net, unseen), dtype=torch.float64)}
 
-    known = cache.remembered({"classifier": recipe, "images": sample}, make)
+    known = cache.remembered({"classifier": recipe, "images": kept_as(train)}, make)
     right = float(known.pop("accuracy"))
     with torch.device("meta"):  # draws no weights
         net = Classifier(train.shape[0], train.classes, RECIPE["width"])

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from equipoise.data.hooks import Track, untracked
-from equipoise.data.source import InMemory, Source, to_uint8
+from equipoise.data.ondisk import OnDisk
+from equipoise.data.sides import Paired, Unpaired
+from equipoise.data.source import InMemory, Part, Source, View, to_uint8
 from equipoise.encoders.cache import Cache, Tensors
 from equipoise.encoders.encoder import Encoder, Look
 from equipoise.errors import DataError
@@ -49,7 +51,7 @@ def remembered(
         look = looked(encoder, images, chunk, track)
         return {"features": look.features} | ({} if look.logits is None else {"logits": look.logits})
 
-    known = cache.remembered({"images": identity(images), "protocol": dict(encoder.protocol)}, make)
+    known = cache.remembered({"images": kept_as(images), "protocol": dict(encoder.protocol)}, make)
     return Look(known["features"], known.get("logits"))
 
 
@@ -60,6 +62,23 @@ def identity(images: Tensor | Source) -> str:
     for piece in source.identity(torch.arange(len(source))):
         total.update(piece)
     return total.hexdigest()
+
+
+def kept_as(images: Tensor | Source) -> str:
+    """What a cache knows samples by: also when their files were changed, where these are not read as a whole."""
+    changed = () if isinstance(images, Tensor) else stamps(images)
+    return " of ".join([identity(images), *changed])
+
+
+def stamps(source: Source) -> Iterator[str]:
+    match source:
+        case OnDisk(stamp=stamp):
+            yield stamp
+        case View(source=inner) | Part(source=inner):
+            yield from stamps(inner)
+        case Paired(a=a, b=b) | Unpaired(a=a, b=b):
+            yield from stamps(a)
+            yield from stamps(b)
 
 
 def images_of(images: Tensor | Source) -> Source:

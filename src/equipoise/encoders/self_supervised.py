@@ -44,7 +44,7 @@ from equipoise.data.source import Shape, Source, scaled
 from equipoise.encoders.cache import Cache, Tensors
 from equipoise.encoders.classifier import FEATURES, Small, convolutions, enough, one_thread, penultimate, small
 from equipoise.encoders.encoder import Look, checked
-from equipoise.encoders.looked import identity
+from equipoise.encoders.looked import identity, kept_as
 from equipoise.encoders.weights import digest
 from equipoise.streams import Stream
 
@@ -169,7 +169,7 @@ def self_supervised_encoder(train: Source, cache: Cache, track: Track = untracke
     def make() -> Tensors:
         return contrasted(learnt, RECIPE, track).state_dict()
 
-    known = cache.remembered({"self-supervised": told(RECIPE), "images": sample}, make)
+    known = cache.remembered({"self-supervised": told(RECIPE), "images": kept_as(train)}, make)
     with torch.device("meta"):  # draws no weights
         net = Contrasted(train.shape[0], RECIPE.width)
     net.load_state_dict(known, assign=True)

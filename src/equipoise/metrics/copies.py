@@ -13,18 +13,26 @@ from equipoise.metrics.inputs import check_features
 from equipoise.metrics.modes import Bins
 from equipoise.metrics.neighbours import nearest
 
+QUANTILE = 0.05  # of held-out reals' distances: what is nearer passes for a copy
+ROUNDING = 1e-5  # of the length of a row: one picture, as an encoder sees it in two batches
+ERRORS = 3  # standard errors
+
 
 def copy_rate(
-    train: Tensor, fake: Tensor, held_out: Tensor, quantile: float = 0.05, groups: int = 20, seed: int = 0
+    train: Tensor, fake: Tensor, held_out: Tensor, quantile: float = QUANTILE, groups: int = 20, seed: int = 0
 ) -> Estimate:
     """Share of fakes [M, d] nearer to the training data [N, d] than the `quantile` of held-out reals [H, d] are.
 
     `quantile` itself for a generator that copies no more than chance, 1 for one that only copies. H of at least
     1 / quantile. Interval by the jackknife over `groups` of fakes and of held-out reals (0: none).
+
+    Raises:
+        DataError: for held-out reals that are among the training data.
     """
     check_features("copy rate", 2, train=train, fake=fake)
     check_features("copy rate", round(1 / quantile), train=train, held_out=held_out)
     of_fake, of_held_out = nearest(fake, train)[0], nearest(held_out, train)[0]
+    require_apart("copy rate", train, of_held_out, quantile)
 
     def rate(fakes: Tensor, others: Tensor) -> float:
         return share_within(fakes, others, quantile)
@@ -34,6 +42,33 @@ def copy_rate(
     interval = wider(interval, by_count(value, len(fake)))
     protocol = {"metric": "copy_rate", "quantile": quantile, "held_out": len(held_out)}
     return Estimate(value, *interval, len(fake), len(train), protocol)
+
+
+def require_apart(metric: str, train: Tensor, of_held_out: Tensor, quantile: float = QUANTILE) -> None:
+    """That held-out reals, at such distances [H] from the training data [N, d], are not taken from it: where they are,
+    copies are no nearer than usual, and pass. Rows that are equal by chance are equal among the training data as often.
+
+    Raises:
+        DataError: when more than the `quantile` of them lie on training rows, and more than chance would put there.
+    """
+    n, h = len(train), len(of_held_out)
+    equal = float((of_held_out <= ROUNDING * train.double().norm(dim=1).mean()).double().mean())
+    if equal <= quantile:
+        return
+    usual = repeated(train)
+    both = (h * equal + n * usual) / (h + n)
+    error = math.sqrt(both * (1 - both) * (1 / h + 2 / n))  # equal training rows come in pairs at least
+    if equal - usual > max(quantile, ERRORS * error):
+        raise DataError(
+            f"{metric}: {equal:.0%} of the held-out reals are among the training data, so copies would look as usual.\n"
+            "Give training data without them (--train SET#train), or other reals."
+        )
+
+
+def repeated(x: Tensor) -> float:
+    """Share of rows of x [N, d] that another row is equal to."""
+    _, which, counts = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
+    return float((counts[which] > 1).double().mean())
 
 
 def share_within(x: Tensor, others: Tensor, quantile: float) -> float:
@@ -60,9 +95,13 @@ def copying_test(
     strays; it grows with the root of the counts. With `bins`, fitted on the training data, each cell is judged on its
     own, and the mean is weighted by the held-out reals in it: copying in one place is not made up for by straying in
     another. Meehan, Chaudhuri and Dasgupta 2020 (arXiv:2004.05675), section 3. Interval by the jackknife over `groups`.
+
+    Raises:
+        DataError: for held-out reals that are among the training data, and where no cell has enough to judge by.
     """
     check_features("copying test", CELL, train=train, fake=fake, held_out=held_out)
     fakes, others = (located(x, train, bins) for x in (fake, held_out))
+    require_apart("copying test", train, others[:, 1])
     cells = [c for c in torch.unique(others[:, 0]) if min((x[:, 0] == c).sum() for x in (fakes, others)) >= CELL]
     if not cells:
         raise DataError(f"copying test: no cell has {CELL} fakes and {CELL} held-out reals. Use fewer bins, or none.")

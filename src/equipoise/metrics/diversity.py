@@ -127,6 +127,12 @@ def mean_of_pairs(x: Tensor, figure: Callable[[Tensor], Tensor], groups: int, se
     return value, by_jackknife(value, left_out)
 
 
+def rounding(*features: Tensor) -> float:
+    """What equal rows may lie apart, squared, by the rounding of |x|^2 + |y|^2 - 2 x.y over d terms."""
+    d, kind = features[0].shape[1], features[0].dtype
+    return 4 * d * torch.finfo(kind).eps * float(max(x.square().sum(1).max() for x in features))
+
+
 class Birthday(NamedTuple):
     chance: Estimate  # that two fakes are duplicates; its inverse is the number of equally likely samples
     real: Estimate  # the same of two reals: no generator can be asked for less
@@ -140,8 +146,9 @@ def birthday(real: Tensor, fake: Tensor, quantile: float = 0.01, groups: int = 1
     which sees repeats in clusters, and of Poisson's for the count of pairs (Garwood 1936), which holds for few.
     """
     check_features("birthday test", round(1 / quantile), real=real, fake=fake)
-    near, other = centred(real, fake)
+    near, other = centred(real.double(), fake.double())
     limit = torch.quantile(squared_radii(near, 1), quantile)  # of the square: a quantile is blind to its root
+    limit = limit.clamp(min=rounding(near, other))
 
     def chance(x: Tensor) -> Estimate:
         value, jackknifed = mean_of_pairs(x, lambda squared: squared <= limit, groups, seed)

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from equipoise.errors import DataError
-from equipoise.metrics.copies import share_within
+from equipoise.metrics.copies import QUANTILE, require_apart, share_within
 from equipoise.metrics.estimate import Estimate, Interval, by_count, by_jackknife, dealt, feasible, wider
 from equipoise.metrics.inputs import check_features
 from equipoise.metrics.neighbours import nearest
 
 GROUPS = 20  # at most, of people left out together
 PEOPLE = 2  # on each side, at least
-QUANTILE = 0.05  # of held-out samples' distances: what is nearer passes for a copy
 
 
 class People(NamedTuple):
@@ -48,7 +47,8 @@ def privacy(train: People, held_out: People, fake: Tensor, seed: int = 0) -> Pri
     `membership` does not, for they are as near to people who were held out.
 
     Raises:
-        DataError: for fewer than 20 held-out samples, or fewer than two people on a side.
+        DataError: for fewer than 20 held-out samples, fewer than two people on a side, or held-out samples that are
+            among the training data.
     """
     features = {"train": train.features, "held_out": held_out.features}
     check_features("privacy", round(1 / QUANTILE), fake=fake, **features)
@@ -57,6 +57,7 @@ def privacy(train: People, held_out: People, fake: Tensor, seed: int = 0) -> Pri
         if count < PEOPLE:
             raise DataError(f"privacy compares people, and {name} has {count}: hold out more, or give samples of more.")
     of_fake, of_held_out = nearest(fake, train.features)[0], nearest(held_out.features, train.features)[0]
+    require_apart("privacy", train.features, of_held_out)
     counts = {"metric": "privacy", "people": people["train"], "held_out_people": people["held_out"]}
 
     def estimate(value: float, interval: Interval) -> Estimate:

@@ -79,6 +79,8 @@ def refusal(run: Run[Any], request: Request) -> str:
                 run.fits(turned_to(run.standing.knobs, knobs))
             case Guard(mode="on"):
                 run.mend()
+            case Guard(mode="watch"):
+                run.watch()
     except ValueError as error:  # pydantic's, and ConfigError
         return reason(error)
     return ""

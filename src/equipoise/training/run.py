@@ -94,6 +94,7 @@ class Run(Generic[G]):
     inbox: Inbox
     fits: Callable[[Knobs], None] = lambda knobs: None  # raises ConfigError for knobs that this game cannot play by
     mend: Callable[[], None] = lambda: None  # lets a controller that watches mend, too; or raises ConfigError
+    watch: Callable[[], None] = lambda: None  # raises ConfigError where nobody watches
     wishes: Wishes = field(default_factory=Wishes)
     processes: Processes = ALONE
     stop: StopRequest = field(default_factory=StopRequest)
