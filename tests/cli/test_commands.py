@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from equipoise.cli import screen
 from equipoise.recipes import RECIPES
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder
@@ -378,6 +381,21 @@ def test_a_system_error_is_exit_5_and_no_traceback(equipoise, trained, monkeypat
     assert_kind(*pick(equipoise("sample", "run", "-o", "grid.png"), 5), "No space left")
     ended = equipoise("train", "digits", "--steps", "30", "--out", "other", *SMALL)
     assert_kind(ended[0], 5, ended[2].splitlines()[-1], "No space left", "resume")
+
+
+class Full(io.StringIO):
+    """What is behind a file on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_words_that_nobody_can_be_told_end_nothing(equipoise, monkeypatch):
+    """As in a batch job whose log lies on a full disk."""
+    monkeypatch.setattr(screen, "console", Console(file=Full()))
+    assert equipoise("train", "digits", "--steps", "8", "--out", "run", *SMALL)[0] == 0
+    assert Path("run/model.safetensors").exists()
+    assert equipoise("train", "digits", "--steps", "8", "--out", "run", *SMALL)[0] == 2, "refused all the same"
 
 
 def photos(path: Path, count: int) -> Path:
