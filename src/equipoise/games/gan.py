@@ -102,7 +102,7 @@ class GAN:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
         before, knobs = self.seen, self.knobs
         shared = self.shared_fakes and knobs.accumulate == 1
-        lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
+        lost = g_lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for left in reversed(range(knobs.d_steps)):
             dealt = self.deal(reals, graph=shared and left == 0)
             last = list(dealt) if shared else []
@@ -111,10 +111,11 @@ class GAN:
             lost = lost + d_signals["d_nonfinite"]
         for i in range(knobs.g_steps):
             g_signals = self.update_G(last if last and i == 0 else self.deal(reals, graph=True))
+            g_lost = g_lost + g_signals["g_nonfinite"]
         with span("average of G"):
             self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
         paced = self.pace.hear(d_signals, self.seen - before, knobs, self.processes)
-        return d_signals | g_signals | {"d_nonfinite": lost} | paced
+        return d_signals | g_signals | {"d_nonfinite": lost, "g_nonfinite": g_lost} | paced
 
     def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hand]:
         """What one update is made on: `accumulate` batches of reals, and fakes of their classes, as they are needed."""
