@@ -10,7 +10,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from equipoise.ema import EMA
-from equipoise.games.base import filters
+from equipoise.games.base import filters, set_pace
 from equipoise.games.gan import GAN, Hand
 from equipoise.knobs import Knobs
 from equipoise.nets import mlp
@@ -52,6 +52,18 @@ def test_a_step_of_G_goes_down_the_overlaps_of_its_filters():
     assert_close(penalty, 0.2 * sum(o.square().sum() for o in overlaps))
     for w, o, a, b in zip(start, overlaps, plain, penalised, strict=True):
         assert_close(b, a - 0.1 * 0.2 * 4 * o @ w)  # the gradient of ||W W^T * (1 - I)||^2 is 4 (W W^T * (1 - I)) W
+
+
+def test_beta2_goes_back_to_that_of_the_optimizer_also_once_it_is_loaded():
+    net, other = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    first, second = (torch.optim.Adam(each.parameters(), 0.1, betas=(0.5, 0.99)) for each in (net, other))
+    found = []
+    for optimizer, beta2 in ((first, 0.0), (first, 0.9), (second, 0.0)):
+        set_pace(optimizer, 0.01, beta2)
+        found += [(group["lr"], *group["betas"]) for group in optimizer.param_groups]
+        second.load_state_dict(first.state_dict())
+    assert found == [(0.01, 0.5, 0.99), (0.01, 0.5, 0.9), (0.01, 0.5, 0.99)]
+    set_pace(torch.optim.SGD(net.parameters(), 0.1), 0.01, 0.9)
 
 
 GAMES = {

@@ -166,11 +166,11 @@ def means(told: list[Signals]) -> Signals:
 
 
 def set_pace(optimizer: Optimizer, lr: float, beta2: float = 0.0) -> None:
-    """The learning rate, and Adam's second beta unless it is 0."""
+    """The learning rate, and Adam's second beta; where that is 0, the one that the optimizer was made with."""
     for group in optimizer.param_groups:
         group["lr"] = lr
-        if beta2 and "betas" in group:
-            group["betas"] = (group["betas"][0], beta2)
+        if "betas" in group:
+            group["betas"] = (group["betas"][0], beta2 or optimizer.defaults["betas"][1])
 
 
 def keep_statistics(net: nn.Module, keep: bool) -> None:
