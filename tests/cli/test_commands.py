@@ -344,7 +344,7 @@ def test_a_class_that_is_not_there_is_said_so(equipoise, trained):
     assert_kind(*pick(equipoise("sample", "labelled", "--class", "12"), 2), "classes 0 to 9")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
 def test_a_signal_saves_says_how_to_go_on_and_exits(number, code, tmp_path):
     command = [sys.executable, "-m", "equipoise.cli.main", "train", "digits", "--kimg", "1e5", "--out", "run", *SMALL]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
