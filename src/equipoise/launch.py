@@ -291,7 +291,7 @@ def sending(record: Record, config: c.TrainConfig, folder: RunFolder, warn: Warn
     if not (config.log.to and isinstance(record, Log)):
         return record
     loggers.require_installed(config.log.to)  # a run may be resumed elsewhere
-    return loggers.Sending(record, loggers.opened(config.log.to, folder, config.model_dump(mode="json")), warn)
+    return loggers.Sending(record, loggers.opened(config.log.to, folder, config.model_dump(mode="json"), warn), warn)
 
 
 def log(path: Path, processes: Processes) -> Record:
