@@ -318,6 +318,17 @@ def test_without_any_good_checkpoint_resume_gives_up_with_exit_5(equipoise, trai
         assert Path("run/events.jsonl").read_bytes() == record
 
 
+@pytest.mark.parametrize("log", ["events.jsonl", "clock.jsonl"])
+def test_a_damaged_line_of_a_log_is_exit_5_and_the_run_is_listed(log, equipoise, trained):
+    path = trained / log
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"kind", b"ki\x00d", 1))
+    assert_kind(*pick(equipoise("resume", "run"), 5), log, "line 1")
+    assert "unreadable" in json.loads(equipoise("runs", ".", "--json")[1])["runs"][0]["state"]
+    path.write_bytes(whole)
+    assert equipoise("resume", "run")[0] == 0, "once it is put back"
+
+
 def test_a_changed_config_is_noticed_on_resume(equipoise, trained):
     config = json.loads(Path("run/config.json").read_text())
     Path("run/config.json").write_text(json.dumps(config | {"batch": 64}))
