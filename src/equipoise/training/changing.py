@@ -42,7 +42,7 @@ def make(run: Run[Any], change: Change, at: At, report: Reporter) -> None:
     report(run.game.seen, {}, f"changed: {change.reason}")
     if change.back_to is not None:
         go_back(run, change.back_to)
-    standing.ramp = ramp(standing.unscheduled(at.seen), change, at.seen)
+    standing.ramp = ramp(standing.knobs, standing.ramp, change, at.seen)
     standing.knobs = change.knobs
     standing.stopped = change.reason if change.stop else ""
 
