@@ -75,7 +75,7 @@ class CycleGAN:
         knobs, there, told = self.knobs, self.there, list[Signals]()
         set_pace(there.g_opt, knobs.g_lr, knobs.beta2)
         for game in self.games:
-            keep_statistics(game.D, knobs.frozen_norm)
+            keep_statistics(game.D, knobs.frozen_norm, game.processes)
         with frozen(self.there.D, self.back.D):
             losses = (self.loss_of_G(hands, told) for hands in dealt)
             done = descend(there.g_opt, losses, knobs.clip_norm, knobs.clip_value, there.processes, "G descends")

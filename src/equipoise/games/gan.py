@@ -131,7 +131,7 @@ class GAN:
     def update_D(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
         set_pace(self.d_opt, knobs.d_lr, knobs.beta2)
-        keep_statistics(self.D, knobs.frozen_norm)
+        keep_statistics(self.D, knobs.frozen_norm, self.processes)
         losses = (self.loss_of_D(hand, told) for hand in hands)
         done = descend(self.d_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes, "D descends")
         if knobs.clip_weights:
@@ -168,7 +168,7 @@ class GAN:
     def update_G(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
         set_pace(self.g_opt, knobs.g_lr, knobs.beta2)
-        keep_statistics(self.D, knobs.frozen_norm)
+        keep_statistics(self.D, knobs.frozen_norm, self.processes)
         with frozen(self.D):
             losses = (self.loss_of_G(hand, told) for hand in hands)
             done = descend(self.g_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes, "G descends")
