@@ -195,6 +195,27 @@ def test_going_back_sets_back_the_players_and_no_counter(tiny, tmp_path):
     assert steps == sorted(set(steps)), "curves go on"
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_snapshot_that_is_lost_while_the_run_plays_is_not_gone_back_to(broken, tiny, tmp_path):
+    """A change is made without; from numbers that are not finite there is no other way."""
+
+    def back(at: At, knobs: Knobs) -> Change:
+        (tmp_path / "run" / "snapshots" / checkpoint.name_of(doctor.steps[1]) / "state.pt").write_bytes(b"?")
+        return Change(knobs=turned(knobs, d_lr=0.0), reason="back", back_to=doctor.steps[1])
+
+    doctor = Doctor({5: back}, rescues=back)
+    if broken:
+        with pytest.raises(Diverged):
+            made(tiny("digits"), tmp_path / "run", doctor, spoiled(200))
+        assert rows(tmp_path / "run", "change") == []
+        return
+    run = made(tiny("digits"), tmp_path / "run", doctor, nothing)
+    (row,) = rows(tmp_path / "run", "change")
+    assert row["knobs"] == {"d_lr": 0.0} and "back_to" not in row
+    assert row["reason"] == "back; without going back, because that snapshot is damaged or gone"
+    assert run.standing.went_back == (0, 0.0)
+
+
 def test_going_back_twice_to_the_same_snapshot_gives_the_same_bits(tiny, tmp_path):
     doctor = Doctor({})
     run = made(tiny("dcgan"), tmp_path / "run", doctor, nothing)
