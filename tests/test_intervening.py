@@ -23,7 +23,7 @@ from equipoise.knobs import At, Change, Knobs
 from equipoise.onlookers import Onlookers
 from equipoise.runs import checkpoint, folder
 from equipoise.runs.checkpoint import finite
-from equipoise.training import COUNTERS, Run, go_back, train
+from equipoise.training import COUNTERS, Run, go_back, loop, train
 from test_guardian import Recorded
 from test_resume import Cut, assert_equal_runs, cut_at, differences
 
@@ -129,6 +129,43 @@ def test_what_is_ramped_moves_from_where_it_stood(tiny, tmp_path):
         assert (loss == "relativistic") == (when >= at)
 
 
+class Remembering(Doctor):
+    def state_dict(self) -> dict[str, Any]:
+        return {"looks": self.looks, "steps": list(self.steps)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.looks, self.steps = state["looks"], list(state["steps"])
+
+
+def test_a_knob_that_somebody_sets_leaves_others_on_their_way_also_over_a_break(tiny, tmp_path, monkeypatch):
+    """Slowly up at the second look; D faster at the third, when half of the way is gone; cut before the rest is."""
+    noted, timed_step = [], loop.timed_step
+
+    def noting(run, clock):
+        noted.append((run.game.seen, run.game.knobs.r1, run.game.knobs.d_lr))
+        return timed_step(run, clock)
+
+    def doctor() -> Remembering:
+        return Remembering({
+            2: lambda at, knobs: Change(knobs=turned(knobs, r1=1.0), reason="up", over=120),
+            3: lambda at, knobs: Change(knobs=turned(knobs, d_lr=1e-3), reason="faster"),
+        })  # fmt: skip
+
+    monkeypatch.setattr(loop, "timed_step", noting)
+    config = tiny("digits", "knobs.r1=0", "schedules={}")
+    launch.start(config, tmp_path / "whole", controller=doctor())
+    second, third = (row["seen"] for row in rows(tmp_path / "whole", "change"))
+    assert second < third < second + 120
+    for when, r1, d_lr in noted:
+        assert r1 == pytest.approx(min(max((when - second) / 120, 0), 1))
+        assert (d_lr == 1e-3) == (when >= third)
+    with pytest.raises(Cut):
+        launch.start(config, tmp_path / "cut", controller=doctor(), watch=cut_at(third + 16))
+    assert checkpoint_at(tmp_path / "cut") < second + 120, "the ramp is part of the state that is gone on from"
+    launch.resume(tmp_path / "cut", controller=doctor())
+    assert_equal_runs(tmp_path / "whole", tmp_path / "cut")
+
+
 def test_going_back_sets_back_the_players_and_no_counter(tiny, tmp_path):
     kept: dict[str, object] = {}
 
@@ -156,6 +193,27 @@ def test_going_back_sets_back_the_players_and_no_counter(tiny, tmp_path):
     assert run.standing.progress(run.plan.images, run.plan.images) == 1, "the rest plays the rest of the schedules"
     steps = [row["step"] for row in rows(tmp_path / "run", "signals")]
     assert steps == sorted(set(steps)), "curves go on"
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_snapshot_that_is_lost_while_the_run_plays_is_not_gone_back_to(broken, tiny, tmp_path):
+    """A change is made without; from numbers that are not finite there is no other way."""
+
+    def back(at: At, knobs: Knobs) -> Change:
+        (tmp_path / "run" / "snapshots" / checkpoint.name_of(doctor.steps[1]) / "state.pt").write_bytes(b"?")
+        return Change(knobs=turned(knobs, d_lr=0.0), reason="back", back_to=doctor.steps[1])
+
+    doctor = Doctor({5: back}, rescues=back)
+    if broken:
+        with pytest.raises(Diverged):
+            made(tiny("digits"), tmp_path / "run", doctor, spoiled(200))
+        assert rows(tmp_path / "run", "change") == []
+        return
+    run = made(tiny("digits"), tmp_path / "run", doctor, nothing)
+    (row,) = rows(tmp_path / "run", "change")
+    assert row["knobs"] == {"d_lr": 0.0} and "back_to" not in row
+    assert row["reason"] == "back; without going back, because that snapshot is damaged or gone"
+    assert run.standing.went_back == (0, 0.0)
 
 
 def test_going_back_twice_to_the_same_snapshot_gives_the_same_bits(tiny, tmp_path):

@@ -5,7 +5,19 @@ import math
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from equipoise.knobs import SCHEDULABLE, WHOLE, Constant, Knobs, Phases, Schedule, Slope, scheduled, two_phase
+from equipoise.knobs import (
+    SCHEDULABLE,
+    WHOLE,
+    Change,
+    Constant,
+    Knobs,
+    Phases,
+    Schedule,
+    Slope,
+    ramp,
+    scheduled,
+    two_phase,
+)
 
 
 @pytest.mark.parametrize("progress", [0, 0.5, 1])
@@ -109,6 +121,20 @@ def test_what_can_be_scheduled_are_the_numbers():
     assert WHOLE < SCHEDULABLE
     assert {"r1", "g_lr", "smooth_real", "ema_halflife_kimg"} < SCHEDULABLE
     assert not {"loss", "ls_targets", "ema_ramp"} & SCHEDULABLE
+
+
+def test_what_a_change_does_not_turn_stays_on_its_way():
+    low, high = Knobs(r1=0, r2=0), Knobs(r1=10, r2=4)
+    began = ramp(low, None, Change(knobs=high, reason="up", over=100), 0)
+    faster = Change(knobs=high.model_copy(update={"g_lr": 1e-3}), reason="at once")
+    assert ramp(high, began, faster, 50) == began
+    other = faster.model_copy(update={"knobs": high.model_copy(update={"r1": 1.0})})
+    left = ramp(high, began, other, 50)
+    assert (left.at(other.knobs, 50).r1, left.at(other.knobs, 50).r2, left.at(other.knobs, 100).r2) == (1, 2, 4)
+    for change, seen in ((faster, 100), (faster.model_copy(update={"back_to": 3}), 50)):
+        assert ramp(high, began, change, seen) is None, "it has ended, or the game is another"
+    again = ramp(high, began, faster.model_copy(update={"over": 100}), 50)
+    assert (again.at(high, 50).r1, again.at(high, 150).r1) == (5, 10), "from where it stood"
 
 
 def test_knobs_are_frozen_and_closed():

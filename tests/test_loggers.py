@@ -9,10 +9,11 @@ import pytest
 
 from equipoise import launch, loggers
 from equipoise.config import override
-from equipoise.errors import ConfigError, MachineError
+from equipoise.errors import ConfigError, MachineError, Stopped
 from equipoise.loggers import Sending
 from equipoise.runs.events import Log
 from equipoise.runs.folder import rows
+from test_resume import stop_at
 
 QUIET = ("guardian.mode=off", "evaluate.metrics=[]")
 
@@ -78,6 +79,25 @@ def test_a_run_with_a_logger_has_the_same_bits_and_the_file_has_its_numbers(tiny
     wanted = [(row["seen"], row["d_loss"]) for row in rows(sent.events) if row["kind"] == "signals"]
     assert found == wanted
     assert not plain.logs.exists(), "off by default"
+
+
+def test_a_logger_that_cannot_be_opened_is_told_and_ends_neither_a_run_nor_its_resume(tiny, tmp_path, monkeypatch):
+    """Without an account, or while its server is down."""
+
+    def refused(run, config):
+        raise RuntimeError("No API key configured.\nUse `wandb login`")
+
+    monkeypatch.setattr(loggers, "WandB", refused)
+    monkeypatch.setattr(loggers, "find_spec", lambda package: True)
+    told: list[str] = []
+    config = tiny("digits", *QUIET, "log.to=[wandb, csv]", steps=24)
+    with pytest.raises(Stopped):
+        launch.start(config, tmp_path / "run", watch=stop_at(8 * 9), warn=told.append)
+    run = launch.resume(tmp_path / "run", warn=told.append)
+    sentence = "wandb could not be opened and is left out until the run is resumed: No API key configured."
+    assert [text for text in told if "wandb" in text] == [sentence] * 2
+    assert run.model.exists()
+    assert len(list(run.logs.glob("csv/version_*"))) == 2, "the others go on"
 
 
 @pytest.mark.filterwarnings("ignore")  # of tensorboard's own dependencies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -142,6 +144,50 @@ def test_processes_that_draw_their_own_latents_are_noticed(tmp_path, monkeypatch
     halved = played("mlp", 1, ALONE)
     apart = [(a - b).abs().max().item() for a, b in zip(alone["gradients"], halved["gradients"], strict=True)]
     assert max(apart) > 1e-4
+
+
+def keep_norms_beside(rank: int, meeting: Path) -> None:
+    """Two rounds, a checkpoint, a round, and two in which D keeps its statistics; and again from the checkpoint on."""
+    dist.init_process_group("gloo", init_method=f"file://{meeting}/met", rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    processes, slim = Processes(rank, 2, dist.group.WORLD), ["nets.g_widths=[8]", "nets.d_widths=[8]", "batch=32"]
+    config = override(
+        recipe("ring"), [*slim, "knobs.loss=nonsaturating", "nets.d_norm=batch", "knobs.r1=0", "knobs.r2=0"]
+    )
+    data, found = build.splits(config.data), []
+    saved: list[Any] = []
+    for _ in range(2):
+        game = build.game(config, build.form(config, data), CPU, processes)
+        batches = build.batches(config, data, CPU, processes)
+        if saved:
+            game.load_state_dict(saved[0])
+            batches.load_state_dict(saved[1])
+        else:
+            game.step(batches)
+            game.step(batches)
+            saved = [copy.deepcopy(game.state_dict()), batches.state_dict()]
+            dist.broadcast_object_list(saved, 0)  # the leader's
+        game.step(batches)
+        found.append(copy.deepcopy(game.D.state_dict()))
+        game.knobs = game.knobs.model_copy(update={"frozen_norm": True})
+        game.step(batches)
+        game.step(batches)
+        found.append({**game.D.state_dict(), **{f"G.{name}": value for name, value in game.G.state_dict().items()}})
+    torch.save(found, meeting / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_statistics_that_D_keeps_are_the_same_in_all_processes_and_after_a_resume(tmp_path):
+    both = [forked(partial(keep_norms_beside, rank, tmp_path)) for rank in range(2)]
+    assert [end_of(process) for process in both] == [0, 0]
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+
+    def differ(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> set[str]:
+        return {name.rpartition(".")[2] for name in a if not torch.equal(a[name], b[name])}
+
+    assert differ(first[0], second[0]) == {"running_mean", "running_var"}, "the control: each has gathered its own"
+    assert differ(second[0], second[2]) == {"running_mean", "running_var"}, "and others after a resume"
+    assert differ(first[1], second[1]) == differ(first[1], first[3]) == differ(first[1], second[3]) == set()
 
 
 def test_parts_make_up_the_whole():

@@ -90,6 +90,13 @@ class Meddler(HandsOff):
         self.looks, self.second = state["looks"], state["second"]
 
 
+def flipped(path: Path) -> None:
+    """A bit of a checkpoint."""
+    blob = bytearray((path / "state.pt").read_bytes())
+    blob[len(blob) // 2] ^= 1
+    (path / "state.pt").write_bytes(bytes(blob))
+
+
 def final_state(run: Path) -> dict[str, Any]:
     state, _ = checkpoint.load(checkpoint.latest(RunFolder(run).checkpoints)[0])
     return state
@@ -304,6 +311,30 @@ def test_a_damaged_checkpoint_that_is_not_resumed_from_does_not_keep_a_run_from_
     assert differences(final_state(tmp_path / "whole")["game.G"], final_state(run.path)["game.G"]) == []
     assert run.model.exists()
     assert any("set aside" in text for text in told) == (place == "best")
+
+
+@pytest.mark.parametrize("harm", [flipped, shutil.rmtree], ids=["damaged", "gone"])
+def test_a_run_whose_snapshot_is_lost_goes_on_without_going_back_to_it(harm, tiny, tmp_path):
+    config = tiny("digits")
+    launch.start(config, tmp_path / "whole", controller=Meddler())
+    with pytest.raises(Cut):
+        launch.start(config, tmp_path / "cut", watch=cut_at(200), controller=Meddler())
+    (path,) = checkpoint.newest_first(tmp_path / "cut" / "snapshots")
+    harm(path)
+    told: list[str] = []
+    run = launch.resume(tmp_path / "cut", controller=Meddler(), warn=told.append)
+    aside = [text for text in told if f"set aside as damaged-{path.name}" in text]
+    assert len(aside) == (harm is flipped)
+    assert any(f"no state of step {checkpoint.step_of(path)} any more" in text for text in told)
+    assert run.model.exists()
+    changes = {
+        name: [row for row in events.read(tmp_path / name / "events.jsonl") if row["kind"] == "change"][-1]
+        for name in ("whole", "cut")
+    }
+    assert changes["whole"]["back_to"] == checkpoint.step_of(path)
+    assert "back_to" not in changes["cut"]
+    assert changes["cut"]["reason"].endswith("without going back, because that snapshot is damaged or gone")
+    assert changes["cut"]["knobs"] == changes["whole"]["knobs"]
 
 
 def test_a_missing_or_unknown_entry_is_refused(tiny, tmp_path):

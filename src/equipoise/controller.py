@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -50,6 +50,10 @@ class Controller(Protocol):
         """The steps whose state it may want to go back to."""
         ...
 
+    def forget(self, steps: Collection[int]) -> None:
+        """The states of these steps are lost: nothing can go back to them any more."""
+        ...
+
     def facts(self) -> Mapping[str, Any]:
         """What its looks are worth, for the record."""
         ...
@@ -82,6 +86,8 @@ class HandsOff:
 
     def snapshots(self) -> Sequence[int]:
         return ()
+
+    def forget(self, steps: Collection[int]) -> None: ...
 
     def facts(self) -> Mapping[str, Any]:
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from equipoise.config import (
 )
 from equipoise.errors import ConfigError, DataError, StorageError
 from equipoise.facts import of_images
-from equipoise.progress import bar
+from equipoise.progress import bar, say
 from equipoise.runs.folder import RunFolder, fresh_path, refuse_existing
 from equipoise.uses import walks
 
@@ -71,12 +72,9 @@ class GAN:
         refuse_existing(path)
         named = str(data) if isinstance(data, (str, Path)) else None
         console = Console(stderr=True, quiet=not progress)
-
-        def say(text: str) -> None:
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
-
+        tell = partial(say, console)
         config = configuring.configured(
-            self.recipe, data=named, steps=steps, kimg=kimg, seed=seed, settings=settings, tell=say,
+            self.recipe, data=named, steps=steps, kimg=kimg, seed=seed, settings=settings, tell=tell,
             start=Path(start) if start else None, facts=of_images(data) if isinstance(data, np.ndarray) else None,
         )  # fmt: skip
         if isinstance(data, np.ndarray):
@@ -86,7 +84,7 @@ class GAN:
             path,
             time_s=configuring.seconds(time) if time else None,
             watch=lambda label, total, done: bar(console, label, total, done),
-            warn=say,
+            warn=tell,
         )
         self._generator = generator.from_file(self.run.model)
         return self

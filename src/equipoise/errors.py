@@ -9,7 +9,7 @@ EquipoiseError
 │   └── Damaged      5   a file is not as it was written
 ├── MachineError     6   this machine lacks what was asked for
 ├── RunLocked        7   another process is writing to the run
-└── Stopped        130   asked to stop by a signal (143 for SIGTERM), with the state saved
+└── Stopped        130   asked to stop by a signal (143 for SIGTERM, 138 for SIGUSR1), with the state saved
 
 Every message says what happened, why, and what to do, in one to three lines.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -258,6 +258,10 @@ class OfGame:
 
     def snapshots(self) -> Sequence[int]:
         return () if self.treatment is None else self.treatment.steps
+
+    def forget(self, steps: Collection[int]) -> None:
+        if self.treatment is not None:
+            self.treatment.forget(steps)
 
     @torch.no_grad()
     def look(self, game: GAN) -> Sight:

@@ -147,10 +147,20 @@ class Ramp(BaseModel):
         return knobs.model_copy(update={k: v + (getattr(knobs, k) - v) * gone for k, v in self.start.items()})
 
 
-def ramp(before: Knobs, change: Change, seen: int) -> Ramp | None:
-    """From the knobs in force `before` a change that is made when so much was seen; None where nothing moves slowly."""
-    moved = {name: getattr(before, name) for name in RAMPED if getattr(before, name) != getattr(change.knobs, name)}
-    return Ramp(start=moved, since=seen, until=seen + change.over) if moved and change.over else None
+def ramp(knobs: Knobs, under_way: Ramp | None, change: Change, seen: int) -> Ramp | None:
+    """What moves slowly after a change of `knobs` that is made when so much was seen; None where nothing does.
+
+    A change with `over` takes all that can be ramped from where it stands; one without leaves on its way what it does
+    not turn, unless it goes back to another state of the game.
+    """
+    if change.over:
+        before = under_way.at(knobs, seen) if under_way else knobs
+        moved = {name: getattr(before, name) for name in RAMPED if getattr(before, name) != getattr(change.knobs, name)}
+        return Ramp(start=moved, since=seen, until=seen + change.over) if moved else None
+    if under_way is None or under_way.until <= seen or change.back_to is not None:
+        return None
+    left = {k: v for k, v in under_way.start.items() if getattr(knobs, k) == getattr(change.knobs, k)}
+    return under_way.model_copy(update={"start": left}) if left else None
 
 
 class Constant(BaseModel):

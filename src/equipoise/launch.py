@@ -172,15 +172,16 @@ def held(run: RunFolder, warn: Warn) -> Iterator[None]:
 
 
 def damaged_checkpoints(run: RunFolder) -> Iterator[str]:
-    """Sets the damaged ones aside, from the newest on, until one is good; and the best."""
-    for place in (run.checkpoints, run.best):
+    """Sets the damaged ones aside, from the newest on, until one is good; the best; and every snapshot."""
+    for place in (run.checkpoints, run.best, run.snapshots):
         for path in checkpoint.newest_first(place):
             try:
                 checkpoint.verify(path)
             except Damaged as error:
                 yield f"{error}\nIt was set aside as {checkpoint.set_aside(path).name}."
             else:
-                break
+                if place != run.snapshots:  # of which any may be gone back to
+                    break
 
 
 def play(
@@ -198,7 +199,7 @@ def play(
             finetuning.begin(run.game, config, onlookers.form)
             pretraining.begin(run.game, config, onlookers.data.train, onlookers.track)
         restore(run, onlookers.data.left_out)
-        for text in told(run):
+        for text in (*told(run), *forgotten(run)):
             onlookers.warn(text)
         try:
             with watch(config.recipe, config.images, run.game.seen) as report, enough_memory():
@@ -227,6 +228,17 @@ def told(run: Run[Any]) -> Iterator[str]:
     for finding in run.controller.beforehand():
         facts = ", ".join(f"{name} {number(value)}" for name, value in finding.evidence.items())
         yield f"{finding.symptom} ({facts}): {finding.meaning}. {sentence(finding.advice)}."
+
+
+def forgotten(run: Run[Any]) -> Iterator[str]:
+    """Has the controller forget the snapshots that were set aside or deleted."""
+    if not (run.processes.leads and run.standing.step):
+        return
+    there = {checkpoint.step_of(path) for path in checkpoint.newest_first(run.folder.snapshots)}
+    if gone := [step for step in run.controller.snapshots() if step not in there]:
+        run.controller.forget(gone)
+        steps = ", ".join(map(str, gone))
+        yield f"{run.folder.snapshots} has no state of step {steps} any more: the run goes on, and never back to it."
 
 
 @contextmanager
@@ -306,7 +318,7 @@ def sending(record: Record, config: c.TrainConfig, folder: RunFolder, warn: Warn
     if not (config.log.to and isinstance(record, Log)):
         return record
     loggers.require_installed(config.log.to)  # a run may be resumed elsewhere
-    return loggers.Sending(record, loggers.opened(config.log.to, folder, config.model_dump(mode="json")), warn)
+    return loggers.Sending(record, loggers.opened(config.log.to, folder, config.model_dump(mode="json"), warn), warn)
 
 
 def log(path: Path, processes: Processes) -> Record:

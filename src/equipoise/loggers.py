@@ -57,8 +57,7 @@ class Sending:
             try:
                 logger.log_metrics(numbers, step=values["seen"])
             except Exception as error:  # whatever others' code raises: the run is not theirs to end
-                why = (str(error) or repr(error)).splitlines()[0]
-                self.warn(f"{name} failed and is left out from now on: {why}")
+                self.warn(f"{name} failed and is left out from now on: {reason(error)}")
                 del self.loggers[name]
 
     def state_dict(self) -> dict[str, int]:
@@ -89,9 +88,20 @@ def named(kind: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             yield from ((f"look/{key}", float(value)) for key, value in values["signals"].items())
 
 
-def opened(names: Sequence[LoggerName], run: RunFolder, config: Mapping[str, Any]) -> dict[str, Logger]:
-    """Loggers that write below the run. A resumed run writes beside what it wrote before."""
-    return {name: one(name, run, config) for name in names}
+def opened(names: Sequence[LoggerName], run: RunFolder, config: Mapping[str, Any], warn: Warn) -> dict[str, Logger]:
+    """Loggers that write below the run. A resumed run writes beside what it wrote before, and tries one again that
+    could not be opened and was left out."""
+    found: dict[str, Logger] = {}
+    for name in names:
+        try:
+            found[name] = one(name, run, config)
+        except Exception as error:  # no account, no server: as in Sending.append
+            warn(f"{name} could not be opened and is left out until the run is resumed: {reason(error)}")
+    return found
+
+
+def reason(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0]
 
 
 def one(name: LoggerName, run: RunFolder, config: Mapping[str, Any]) -> Logger:

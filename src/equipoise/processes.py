@@ -51,6 +51,16 @@ class Processes:
         parts = torch.split(flat.div_(self.count), [t.numel() for t in tensors])
         torch._foreach_copy_([t.detach() for t in tensors], [p.view_as(t) for p, t in zip(parts, tensors, strict=True)])
 
+    def lead(self, tensors: Sequence[Tensor]) -> None:
+        """Replaces each tensor by the leader's."""
+        if self.count == 1:
+            return
+        flat = torch.cat([t.detach().flatten() for t in tensors])
+        with together():
+            dist.broadcast(flat, 0)
+        parts = torch.split(flat, [t.numel() for t in tensors])
+        torch._foreach_copy_([t.detach() for t in tensors], [p.view_as(t) for p, t in zip(parts, tensors, strict=True)])
+
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a scalar over the processes. Its gradient is this process's part, as `descend` expects it; where
         it has none, it is the same to the bit in all of them, and may be kept."""

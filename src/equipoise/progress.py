@@ -79,8 +79,13 @@ def lines(console: Console, label: str, total: int, done: int) -> Reporter:
 
 
 def tell(console: Console, progress: float, news: str) -> None:
+    say(console, f"at {progress:.0%}: {news}")
+
+
+def say(console: Console, text: str) -> None:
+    """Nothing ends because nobody can be told: the terminal may be gone, or the disk behind it full."""
     with suppress(OSError):
-        console.print(f"at {progress:.0%}: {news}", markup=False, highlight=False, soft_wrap=True)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def summary(signals: Mapping[str, float]) -> str:

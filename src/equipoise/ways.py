@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,6 +92,10 @@ class WatchedEachWay:
 
     def snapshots(self) -> Sequence[int]:
         return () if self.treatment is None else self.treatment.steps
+
+    def forget(self, steps: Collection[int]) -> None:
+        if self.treatment is not None:
+            self.treatment.forget(steps)
 
     def facts(self) -> Mapping[str, Any]:
         return self.there.facts()

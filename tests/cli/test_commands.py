@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -13,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
+from equipoise.cli import screen
 from equipoise.recipes import RECIPES
 from equipoise.runs import checkpoint
 from equipoise.runs.folder import RunFolder
@@ -315,6 +318,17 @@ def test_without_any_good_checkpoint_resume_gives_up_with_exit_5(equipoise, trai
         assert Path("run/events.jsonl").read_bytes() == record
 
 
+@pytest.mark.parametrize("log", ["events.jsonl", "clock.jsonl"])
+def test_a_damaged_line_of_a_log_is_exit_5_and_the_run_is_listed(log, equipoise, trained):
+    path = trained / log
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"kind", b"ki\x00d", 1))
+    assert_kind(*pick(equipoise("resume", "run"), 5), log, "line 1")
+    assert "unreadable" in json.loads(equipoise("runs", ".", "--json")[1])["runs"][0]["state"]
+    path.write_bytes(whole)
+    assert equipoise("resume", "run")[0] == 0, "once it is put back"
+
+
 def test_a_changed_config_is_noticed_on_resume(equipoise, trained):
     config = json.loads(Path("run/config.json").read_text())
     Path("run/config.json").write_text(json.dumps(config | {"batch": 64}))
@@ -341,7 +355,7 @@ def test_a_class_that_is_not_there_is_said_so(equipoise, trained):
     assert_kind(*pick(equipoise("sample", "labelled", "--class", "12"), 2), "classes 0 to 9")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
 def test_a_signal_saves_says_how_to_go_on_and_exits(number, code, tmp_path):
     command = [sys.executable, "-m", "equipoise.cli.main", "train", "digits", "--kimg", "1e5", "--out", "run", *SMALL]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -378,6 +392,21 @@ def test_a_system_error_is_exit_5_and_no_traceback(equipoise, trained, monkeypat
     assert_kind(*pick(equipoise("sample", "run", "-o", "grid.png"), 5), "No space left")
     ended = equipoise("train", "digits", "--steps", "30", "--out", "other", *SMALL)
     assert_kind(ended[0], 5, ended[2].splitlines()[-1], "No space left", "resume")
+
+
+class Full(io.StringIO):
+    """What is behind a file on a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_words_that_nobody_can_be_told_end_nothing(equipoise, monkeypatch):
+    """As in a batch job whose log lies on a full disk."""
+    monkeypatch.setattr(screen, "console", Console(file=Full()))
+    assert equipoise("train", "digits", "--steps", "8", "--out", "run", *SMALL)[0] == 0
+    assert Path("run/model.safetensors").exists()
+    assert equipoise("train", "digits", "--steps", "8", "--out", "run", *SMALL)[0] == 2, "refused all the same"
 
 
 def photos(path: Path, count: int) -> Path:

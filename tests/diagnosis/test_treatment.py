@@ -115,7 +115,7 @@ def test_samples_that_become_better_by_themselves_are_not_touched():
     assert told == [] or told == ["total collapse: the relativistic loss with R1 and R2"], "before it could be seen"
 
 
-def harmed_by_its_remedy(visited):
+def harmed_by_its_remedy(visited, lost=False):
     """A run that has gone back to where the remedy began so often before; and what comes of it."""
     play = Play()
     for look in played(looks=24, at=18, **ILL["quality loss"]):
@@ -125,6 +125,7 @@ def harmed_by_its_remedy(visited):
     assert change.reason == "quality loss: the relativistic loss with R1 and R2"
     assert step in play.treatment.steps
     play.treatment.visited += [SEEN * step] * visited
+    play.treatment.forget([step] if lost else [])
     play.looks(collapsed(16))
     undone = play.changes[1][1]
     assert undone.reason.startswith("quality loss: undone")
@@ -141,6 +142,12 @@ def test_a_remedy_that_harms_is_undone_with_the_weights():
 
 def test_where_it_went_back_often_enough_a_remedy_is_undone_without_the_weights():
     treatment, _, back_to = harmed_by_its_remedy(visited=VISITS)
+    assert back_to is None
+    assert treatment.given_up == 0
+
+
+def test_where_the_state_it_began_with_is_lost_a_remedy_is_undone_without_the_weights():
+    treatment, _, back_to = harmed_by_its_remedy(visited=0, lost=True)
     assert back_to is None
     assert treatment.given_up == 0
 
@@ -168,6 +175,22 @@ def test_from_numbers_that_are_not_finite_one_goes_back_to_a_confirmed_snapshot(
     assert change.back_to == 20 - CONFIRMED
     assert change.knobs.g_lr < START.g_lr
     assert change.back_to in play.treatment.steps
+
+
+def test_what_is_lost_is_forgotten_and_an_older_snapshot_is_gone_back_to():
+    play = Play()
+    play.looks(healthy(20))
+    newest = 20 - CONFIRMED
+    assert play.treatment.best.step in play.treatment.steps
+    play.treatment.forget([newest, play.treatment.best.step])
+    assert play.treatment.best is None
+    change = play.treatment.propose(At(20, 20 * SEEN + 5, broken=True), play.knobs)
+    assert change.back_to in play.treatment.steps
+    assert change.back_to < newest
+    play.treatment.forget(play.treatment.steps)
+    assert play.treatment.steps == []
+    assert play.treatment.trial.step is None
+    assert play.treatment.propose(At(20, 20 * SEEN + 5, broken=True), play.knobs) is None
 
 
 def test_before_the_first_look_nothing_can_be_gone_back_to():

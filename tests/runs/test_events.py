@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from equipoise.errors import StorageError
+from equipoise.errors import Damaged, StorageError
 from equipoise.runs.events import Log, read
 
 
@@ -29,6 +29,17 @@ def test_numbers_that_json_does_not_know_become_words(tmp_path):
 def test_a_last_line_cut_short_is_left_out(tmp_path):
     (tmp_path / "log").write_bytes(b'{"kind": "a"}\n{"kind": "b"')
     assert [row["kind"] for row in read(tmp_path / "log")] == ["a"]
+
+
+@pytest.mark.parametrize("line", [b'{"kin\x00": 1}', b"\xff", b"5", b'{"step": 1}', b""])
+def test_a_damaged_line_is_named_by_its_number_unless_it_lies_behind_what_is_read(line, tmp_path):
+    (tmp_path / "events.jsonl").write_bytes(b'{"kind": "a"}\n' + line + b'\n{"kind": "b"}\n')
+    with pytest.raises(Damaged, match=r"events\.jsonl is damaged: line 2 .*\n.*from a copy.*\n.* --from"):
+        list(read(tmp_path / "events.jsonl"))
+    assert list(read(tmp_path / "events.jsonl", before=14)) == [{"kind": "a"}]
+    (tmp_path / "events.jsonl").rename(tmp_path / "clock.jsonl")
+    with pytest.raises(Damaged, match=r"clock\.jsonl is damaged: line 2 .*\n.*take that line out"):
+        list(read(tmp_path / "clock.jsonl"))
 
 
 def test_a_torn_line_is_taken_away_when_the_log_is_opened_again(tmp_path):

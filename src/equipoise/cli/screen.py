@@ -29,7 +29,7 @@ console = Console(stderr=True, quiet=FOLLOWS)  # one process speaks for all
 
 
 def say(text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    progress.say(console, text)
 
 
 def fail(text: str) -> None:

@@ -12,6 +12,7 @@ import yaml
 from equipoise import auto
 from equipoise.cli import screen
 from equipoise.diagnosis.finding import Finding
+from equipoise.errors import EquipoiseError
 from equipoise.recipes import RECIPES, about, recipe
 from equipoise.reports import comparison, diagnosis, film
 from equipoise.reports import report as reporting
@@ -87,7 +88,7 @@ def summarised(run: RunFolder) -> dict[str, object]:
     """Of a run whose files cannot be read, in place of its state, why: the others are told nevertheless."""
     try:
         return summary(run)
-    except (OSError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+    except (EquipoiseError, OSError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         why = " ".join(str(error).split())[:40]
         return {
             "run": str(run.path), "recipe": "", "state": f"unreadable: {why}", "step": 0, "progress": 0.0, "seed": "",

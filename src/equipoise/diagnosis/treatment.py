@@ -6,7 +6,7 @@ A function of the history and of its own state: the same numbers give the same c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -45,7 +45,7 @@ class Trial:
 
     rung: str
     symptom: str
-    step: int  # whose state it began with, or had when it was last seen to help
+    step: int | None  # whose state it began with, or had when it was last seen to help; None where that is lost
     seen: int
     look: int
     shortfall: float  # then
@@ -192,7 +192,8 @@ class Treatment:
             return None
         self.failed[trial.rung] = self.failed.get(trial.rung, 0) + 1
         reason = f"{trial.symptom}: undone, because it did not help: {words_of(trial.rung)}"
-        back = harmed and self.affords(seen, trial.seen) and self.visits(trial.seen) < VISITS
+        known = trial.step is not None and self.visits(trial.seen) < VISITS
+        back = harmed and known and self.affords(seen, trial.seen)
         if back:
             self.visit(trial.seen, seen)
         return Change(knobs=Knobs(**trial.before), reason=reason, back_to=trial.step if back else None)
@@ -355,8 +356,16 @@ class Treatment:
     @property
     def steps(self) -> list[int]:
         """Whose state may be gone back to."""
-        others = [each.step for each in (self.best, self.imitated, self.trial) if each]
+        others = [each.step for each in (self.best, self.imitated, self.trial) if each and each.step is not None]
         return list(dict.fromkeys([*(snapshot.step for snapshot in self.snapshots), *others]))
+
+    def forget(self, steps: Collection[int]) -> None:
+        """Their states are lost."""
+        self.snapshots = [snapshot for snapshot in self.snapshots if snapshot.step not in steps]
+        self.best = None if self.best and self.best.step in steps else self.best
+        self.imitated = None if self.imitated and self.imitated.step in steps else self.imitated
+        if self.trial and self.trial.step in steps:
+            self.trial = replace(self.trial, step=None)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -166,18 +166,24 @@ def means(told: list[Signals]) -> Signals:
 
 
 def set_pace(optimizer: Optimizer, lr: float, beta2: float = 0.0) -> None:
-    """The learning rate, and Adam's second beta unless it is 0."""
+    """The learning rate, and Adam's second beta; where that is 0, the one that the optimizer was made with."""
     for group in optimizer.param_groups:
         group["lr"] = lr
-        if beta2 and "betas" in group:
-            group["betas"] = (group["betas"][0], beta2)
+        if "betas" in group:
+            group["betas"] = (group["betas"][0], beta2 or optimizer.defaults["betas"][1])
 
 
-def keep_statistics(net: nn.Module, keep: bool) -> None:
-    """Whether BatchNorm takes the statistics that it has gathered, or those of each batch."""
-    for layer in net.modules():
-        if isinstance(layer, BatchNorm) and layer.training == keep:
-            layer.train(not keep)
+def keep_statistics(net: nn.Module, keep: bool, processes: Processes = ALONE) -> None:
+    """Whether BatchNorm takes the statistics that it has gathered, or those of each batch.
+
+    Each process has gathered those of its own samples. Once they are kept, the leader's are those of all: its
+    checkpoints hold them, so that a resumed run keeps the same.
+    """
+    turned = [layer for layer in net.modules() if isinstance(layer, BatchNorm) and layer.training == keep]
+    if keep and turned:
+        processes.lead([buffer for layer in turned for buffer in layer.buffers() if buffer.is_floating_point()])
+    for layer in turned:
+        layer.train(not keep)
 
 
 def weights(net: nn.Module) -> list[Tensor]:

@@ -41,19 +41,20 @@ class CycleGAN:
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round: `d_steps` updates of each D, then `g_steps` of both generators together."""
         before, knobs = self.seen, self.knobs
-        lost = torch.zeros((), dtype=torch.long, device=self.there.latents.device)
+        lost = g_lost = torch.zeros((), dtype=torch.long, device=self.there.latents.device)
         for left in reversed(range(knobs.d_steps)):
             there, back = self.update_D(list(self.deal(reals, graph=False)), last=left == 0)
             lost = lost + there["d_nonfinite"] + back["d_nonfinite"]
         for _ in range(knobs.g_steps):
             g_signals = self.update_G(self.deal(reals, graph=True))
+            g_lost = g_lost + g_signals["g_nonfinite"]
         with span("average of G"):
             for game in self.games:
                 game.ema.update(game.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
         shown = self.seen - before
         there |= self.there.pace.hear(there, shown, knobs, self.there.processes)
         back |= self.back.pace.hear(back, shown, knobs, self.back.processes)
-        return there | of_way_back(back) | g_signals | {"d_nonfinite": lost}
+        return there | of_way_back(back) | g_signals | {"d_nonfinite": lost, "g_nonfinite": g_lost}
 
     def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hands]:
         """Both games get the same batches, and see other sides of them."""
@@ -74,7 +75,7 @@ class CycleGAN:
         knobs, there, told = self.knobs, self.there, list[Signals]()
         set_pace(there.g_opt, knobs.g_lr, knobs.beta2)
         for game in self.games:
-            keep_statistics(game.D, knobs.frozen_norm)
+            keep_statistics(game.D, knobs.frozen_norm, game.processes)
         with frozen(self.there.D, self.back.D):
             losses = (self.loss_of_G(hands, told) for hands in dealt)
             done = descend(there.g_opt, losses, knobs.clip_norm, knobs.clip_value, there.processes, "G descends")

@@ -102,7 +102,7 @@ class GAN:
         """One round (Algorithm 1): `d_steps` updates of D, then `g_steps` of G."""
         before, knobs = self.seen, self.knobs
         shared = self.shared_fakes and knobs.accumulate == 1
-        lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
+        lost = g_lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for left in reversed(range(knobs.d_steps)):
             dealt = self.deal(reals, graph=shared and left == 0)
             last = list(dealt) if shared else []
@@ -111,10 +111,11 @@ class GAN:
             lost = lost + d_signals["d_nonfinite"]
         for i in range(knobs.g_steps):
             g_signals = self.update_G(last if last and i == 0 else self.deal(reals, graph=True))
+            g_lost = g_lost + g_signals["g_nonfinite"]
         with span("average of G"):
             self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
         paced = self.pace.hear(d_signals, self.seen - before, knobs, self.processes)
-        return d_signals | g_signals | {"d_nonfinite": lost} | paced
+        return d_signals | g_signals | {"d_nonfinite": lost, "g_nonfinite": g_lost} | paced
 
     def deal(self, reals: Iterator[Batch], graph: bool) -> Iterator[Hand]:
         """What one update is made on: `accumulate` batches of reals, and fakes of their classes, as they are needed."""
@@ -130,7 +131,7 @@ class GAN:
     def update_D(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
         set_pace(self.d_opt, knobs.d_lr, knobs.beta2)
-        keep_statistics(self.D, knobs.frozen_norm)
+        keep_statistics(self.D, knobs.frozen_norm, self.processes)
         losses = (self.loss_of_D(hand, told) for hand in hands)
         done = descend(self.d_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes, "D descends")
         if knobs.clip_weights:
@@ -167,7 +168,7 @@ class GAN:
     def update_G(self, hands: Iterable[Hand]) -> Signals:
         knobs, told = self.knobs, list[Signals]()
         set_pace(self.g_opt, knobs.g_lr, knobs.beta2)
-        keep_statistics(self.D, knobs.frozen_norm)
+        keep_statistics(self.D, knobs.frozen_norm, self.processes)
         with frozen(self.D):
             losses = (self.loss_of_G(hand, told) for hand in hands)
             done = descend(self.g_opt, losses, knobs.clip_norm, knobs.clip_value, self.processes, "G descends")

@@ -94,15 +94,16 @@ class Restyling:
     def step(self, reals: Iterator[Batch]) -> Signals:
         """One round: `d_steps` updates of D (Algorithm 1), then `g_steps` of G (Algorithm 2)."""
         before, knobs = self.seen, self.knobs
-        lost = torch.zeros((), dtype=torch.long, device=self.asked.device)
+        lost = g_lost = torch.zeros((), dtype=torch.long, device=self.asked.device)
         for _ in range(knobs.d_steps):
             d_signals = self.update_D(self.deal(reals))
             lost = lost + d_signals["d_nonfinite"]
         for _ in range(knobs.g_steps):
             g_signals = self.update_G(self.deal(reals))
+            g_lost = g_lost + g_signals["g_nonfinite"]
         with span("average of G"):
             self.ema.update(self.G, self.seen - before, self.seen, 1000 * knobs.ema_halflife_kimg, knobs.ema_ramp)
-        return d_signals | g_signals | {"d_nonfinite": lost}
+        return d_signals | g_signals | {"d_nonfinite": lost, "g_nonfinite": g_lost}
 
     def deal(self, reals: Iterator[Batch]) -> Iterator[Hand]:
         for _ in range(self.knobs.accumulate):

@@ -98,7 +98,7 @@ class TextGAN:
 
     def compete(self, reals: Iterator[Batch]) -> Signals:
         signals, waits = dict[str, Tensor](), self.seen < self.imitates + self.alone
-        lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
+        lost = g_lost = torch.zeros((), dtype=torch.long, device=self.latents.device)
         for _ in range(self.knobs.d_steps):
             signals = self.update_D(next(reals))
             lost = lost + signals["d_nonfinite"]
@@ -107,7 +107,8 @@ class TextGAN:
         update = self.update_G if self.against == "gumbel" else self.update_G_by_policy
         for _ in range(self.knobs.g_steps):
             signals |= update(next(reals))
-        return signals | {"d_nonfinite": lost}
+            g_lost = g_lost + signals["g_nonfinite"]
+        return signals | {"d_nonfinite": lost, "g_nonfinite": g_lost}
 
     def update_D(self, real: Batch) -> Signals:
         set_pace(self.d_opt, self.knobs.d_lr, self.knobs.beta2)

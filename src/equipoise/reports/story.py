@@ -86,7 +86,7 @@ class Story:
 
 
 def told(run: RunFolder) -> Story:
-    """Raises ConfigError for a config that cannot be read."""
+    """Raises ConfigError for a config that cannot be read, Damaged for a log."""
     events, clock = folder.rows(run.events), folder.rows(run.clock)
     return Story(run, read(run.config), env_of(run), folder.state(run), events, clock, history(events), final(run))
 

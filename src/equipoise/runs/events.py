@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
-from equipoise.errors import StorageError
+from equipoise.errors import Damaged, StorageError
 
 
 class Record(Protocol):
@@ -105,15 +106,37 @@ def write_whole(file: FileIO, line: bytes) -> None:
 
 def read(path: Path, before: int | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a log, those of a run in progress too: a last line cut short is left out. `before`: those that end
-    before this offset."""
+    before this offset.
+
+    Raises:
+        Damaged: for a line that is not as it was written.
+    """
     place = 0
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             place += len(line)
             if before is not None and place > before:
                 return
             if line.endswith(b"\n"):
-                yield json.loads(line)
+                yield parsed(line, path, number)
+
+
+def parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if isinstance(row, dict) and "kind" in row:
+        return row
+    if path.name == "events.jsonl":  # whose length checkpoints know
+        run = shlex.quote(str(path.parent))
+        remedy = (
+            "Put the file back from a copy. Without one the run can be read once that line is out, but not resumed;\n"
+            f"a new one can begin with its weights: equipoise train --config {run}/config.json --from {run}"
+        )
+    else:
+        remedy = "Nothing of the game hangs on it: take that line out."
+    raise Damaged(f"{path} is damaged: line {number} is not a row as it was written.\n{remedy}")
 
 
 def printable(value: Any) -> Any:

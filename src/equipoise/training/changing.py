@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from equipoise.diagnosis.causes import found
-from equipoise.errors import Diverged
+from equipoise.errors import Damaged, Diverged
 from equipoise.knobs import At, Change, ramp
 from equipoise.progress import Reporter
 from equipoise.runs import checkpoint
@@ -22,6 +22,10 @@ def intervene(run: Run[Any], report: Reporter, broken: Sequence[str] = (), over:
     standing, at = run.standing, At(run.standing.step, run.game.seen, bool(broken), over)
     mends = run.processes.leads and run.wishes.guardian in (None, "on")
     proposed = run.controller.propose(at, standing.knobs) if mends else None
+    if proposed and (why := lost(run, proposed.back_to)):
+        report(at.seen, {}, f"not gone back: {why}")
+        reason = f"{proposed.reason}; without going back, because that snapshot is damaged or gone"
+        proposed = None if broken else proposed.model_copy(update={"back_to": None, "reason": reason})
     told = run.processes.told(proposed.model_dump_json() if proposed else "")
     if not told:
         return None
@@ -33,6 +37,18 @@ def intervene(run: Run[Any], report: Reporter, broken: Sequence[str] = (), over:
     return change
 
 
+def lost(run: Run[Any], step: int | None) -> str:
+    """Why a snapshot cannot be gone back to, which is then forgotten; empty where nothing is wrong."""
+    if step is None:
+        return ""
+    try:
+        checkpoint.verify(run.folder.snapshots / checkpoint.name_of(step))
+    except Damaged as error:
+        run.controller.forget([step])
+        return str(error)
+    return ""
+
+
 def make(run: Run[Any], change: Change, at: At, report: Reporter) -> None:
     """Records a change, and applies it."""
     standing = run.standing
@@ -42,7 +58,7 @@ def make(run: Run[Any], change: Change, at: At, report: Reporter) -> None:
     report(run.game.seen, {}, f"changed: {change.reason}")
     if change.back_to is not None:
         go_back(run, change.back_to)
-    standing.ramp = ramp(standing.unscheduled(at.seen), change, at.seen)
+    standing.ramp = ramp(standing.knobs, standing.ramp, change, at.seen)
     standing.knobs = change.knobs
     standing.stopped = change.reason if change.stop else ""
 

@@ -29,7 +29,7 @@ def train(run: Run[Any], report: Reporter = silent) -> None:
     Raises:
         Diverged: at a signal that is not finite, unless the controller goes back; the last checkpoint is from before.
         GaveUp: when the controller stops the run, with the state saved.
-        Stopped: after SIGINT, SIGTERM or SIGHUP, with the state saved. A second signal stops without saving.
+        Stopped: after SIGINT, SIGTERM, SIGHUP or SIGUSR1, with the state saved. A second signal stops without saving.
         StorageError: when nothing can be written; the last checkpoint is intact.
     """
     game, plan, clock = run.game, run.plan, Stopwatch()

@@ -49,7 +49,7 @@ class Standing:
     knobs: Knobs
     step: int = 0  # rounds of the game so far
     judged: list[tuple[int, float]] = field(default_factory=list)  # see judging.History; the leader's alone
-    ramp: Ramp | None = None  # of the last change
+    ramp: Ramp | None = None  # what is still on its way
     went_back: tuple[int, float] = (0, 0.0)  # when so much was seen, to this part of the schedules
     stopped: str = ""  # why the controller ended the run
 
