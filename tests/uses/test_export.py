@@ -132,7 +132,7 @@ def test_the_sampler_of_an_onnx_file_draws_classes_as_often(tmp_path):
     (tmp_path / "onnxruntime.py").write_text(RUNTIME)
     subprocess.run([sys.executable, "sampler.py", "-n", "500"], cwd=tmp_path, check=True)
     z = np.random.default_rng(0).standard_normal((500, 4), np.float32)
-    y = (np.load(tmp_path / "samples.npy") - z)[:, 0].round()
+    y = (np.load(tmp_path / "samples.npy", allow_pickle=False) - z)[:, 0].round()
     assert y.tolist() == in_proportion(500, (7, 0, 3)).tolist()
 
 
