@@ -8,6 +8,7 @@ Chromium is needed for the first. Figures taken beside other work are upper boun
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -15,13 +16,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from statistics import fmean, stdev
 from urllib.parse import urlsplit
 
 from record import Record
+from scipy.stats import t
 
 from equipoise.config import override
 from equipoise.dashboard.catalogue import key_of
@@ -30,6 +33,7 @@ from equipoise.runs.folder import RunFolder, rows
 
 NAMES = ("d_loss", "g_loss", "real_logit", "fake_logit", "d_accuracy", "paired_sign", "d_grad_norm", "g_grad_norm",
          "d_update_ratio", "g_update_ratio", "d_penalty", "d_nonfinite", "g_nonfinite", "d_dead", "g_dead")  # fmt: skip
+Figures = dict[str, float]
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 SHOWN = "document.querySelectorAll('#panels canvas').length > 0"
 BYTES = "performance.getEntries().reduce((sum, each) => sum + (each.transferSize || 0), 0)"
@@ -151,20 +155,27 @@ class Listener(threading.Thread):
         self.over = True
 
 
-def clients(home: Path, steps: int = 3000) -> dict[str, object]:
-    """The same run alone and with six clients, in turn: its bits, and the processor time and the time that it took."""
+def clients(home: Path, steps: int = 3000, pairs: int = 8) -> dict[str, object]:
+    """The same run alone and with six clients, in pairs, the second of which goes first every other time: its bits, and
+    by how much the clients slow it, as a bound that is exceeded by chance in one of twenty such measurements."""
     home.mkdir(parents=True)
-    plays = [play(home / f"{watched}-{i}", steps, watched=watched) for i in range(3) for watched in (False, True)]
-    alone, beside = ([figures for was, figures in plays if was == watched] for watched in (False, True))
-    records = {(run.events.read_bytes(), run.model.read_bytes()) for run in map(RunFolder, home.glob("*-?/run"))}
-    fastest = [min(each[key] for each in arm) for key in ("seconds", "cpu_s") for arm in (alone, beside)]
-    return {
-        "steps": steps, "plays": 3, "same_bits": len(records) == 1,
-        "slower_by": round(fastest[1] / fastest[0] - 1, 4), "slower_by_cpu": round(fastest[3] / fastest[2] - 1, 4),
-    }  # fmt: skip
+    alone, beside = list[Figures](), list[Figures]()
+    for i in range(pairs):
+        for watched in (False, True) if i % 2 else (True, False):
+            (beside if watched else alone).append(play(home / f"{watched}-{i}", steps, watched=watched))
+    records = {(run.events.read_bytes(), run.model.read_bytes()) for run in map(RunFolder, home.glob("*-*/run"))}
+    slower = {key: slower_by([each[key] for each in alone], [each[key] for each in beside]) for key in alone[0]}
+    return {"steps": steps, "pairs": pairs, "same_bits": len(records) == 1, "slower_by": slower}
 
 
-def play(home: Path, steps: int, *, watched: bool) -> tuple[bool, dict[str, float]]:
+def slower_by(alone: Sequence[float], beside: Sequence[float]) -> dict[str, float]:
+    """The mean of the pairs' log ratios, and its upper 95% bound by Student's t, as parts."""
+    logs = [math.log(b / a) for a, b in zip(alone, beside, strict=True)]
+    bound = fmean(logs) + t.ppf(0.95, len(logs) - 1) * stdev(logs) / math.sqrt(len(logs))
+    return {"mean": round(math.expm1(fmean(logs)), 4), "upper": round(math.expm1(bound), 4)}
+
+
+def play(home: Path, steps: int, *, watched: bool) -> Figures:
     home.mkdir()
     config = override(recipe("digits"), [
         f"kimg={steps * 64 / 1000}", "batch=64", "machine.threads=1", "machine.precision=fp32", "machine.device=cpu",
@@ -183,7 +194,7 @@ def play(home: Path, steps: int, *, watched: bool) -> tuple[bool, dict[str, floa
         if stalled:
             stalled.close()
     clock = rows(run.clock)[-1]
-    return watched, {"seconds": clock["seconds"], "cpu_s": usage.ru_utime + usage.ru_stime}
+    return {"seconds": clock["seconds"], "cpu_s": usage.ru_utime + usage.ru_stime}
 
 
 def watch(address: str, run: RunFolder) -> socket.socket:
