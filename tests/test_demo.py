@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -65,28 +63,6 @@ def test_a_run_that_cannot_be_begun_is_told_and_not_compared(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(MachineError, match="did not get so far"):
         tour.killed_at(tmp_path / "config.json", RunFolder(tmp_path / "out"))
-
-
-def test_a_second_process_that_fails_says_why(tmp_path):
-    config = override(recipe("ring"), ["kimg=0.64", *tour.PINNED])
-    occupied = start(config, tmp_path / "occupied")
-    with tour.beside(config, occupied, None) as word, pytest.raises(MachineError, match="choose another --out"):
-        word()
-
-
-def test_a_second_process_ends_with_the_first(tmp_path, monkeypatch):
-    made: list[subprocess.Popen[bytes]] = []
-    begun = subprocess.Popen
-
-    def noted(*args: Any, **options: Any) -> subprocess.Popen[bytes]:
-        made.append(begun(*args, **options))
-        return made[0]
-
-    monkeypatch.setattr(tour.subprocess, "Popen", noted)
-    config = override(recipe("ring"), [*tour.PINNED])
-    with pytest.raises(KeyError), tour.beside(config, RunFolder(tmp_path / "run"), None):
-        raise KeyError
-    assert made[0].returncode is not None
 
 
 def test_other_weights_are_not_the_same_bits(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from PIL import Image
 
 from equipoise import charts, generator, launch
 from equipoise.build import splits
-from equipoise.config import Digits, TrainConfig, override, read, write
+from equipoise.config import Digits, TrainConfig, override, write
 from equipoise.data.source import scaled
 from equipoise.data.toy import ring
 from equipoise.encoders.classifier import Classifier, accuracy, trained_classifier
@@ -99,7 +99,8 @@ def demo(
     say(words)
     say("3. A game that is broken on purpose: three digits to an image, 1,000 modes, and no penalty that holds D back.")
     judge = trained_classifier(splits(Digits()).train, epochs=8)
-    runs, found = both(seeded(BROKEN, seed, *WATCHED), "broken", judge, say, watch, home, int(1000 * SHORT_KIMG))
+    short = until(watch, 1000 * SHORT_KIMG)
+    runs, found = both(seeded(BROKEN, seed, *WATCHED), "broken", judge, say, short, home)
     both_over_time = written(runs, "broken.html")
     say("4. Handwritten digits: 1,439 real ones of 8x8 pixels to learn from.")
     run = launch.start(seeded("digits", seed, *DIGITS), place(home, "digits"), watch=watch)
@@ -118,62 +119,24 @@ def seeded(name: str, seed: int, *settings: str) -> TrainConfig:
 
 
 def both(
-    config: TrainConfig, name: str, judge: Classifier, say: Say, watch: launch.Watch, home: Path | None,
-    images: int | None = None,
-) -> tuple[dict[str, RunFolder], dict[str, int]]:  # fmt: skip
-    """The same game twice at once, watched only (in a process of its own) and mended, until so many images (None: all)
-    were seen: the runs, and how many modes each draws. What was found, done and counted is said."""
-    configs = {mode: override(config, [f"guardian.mode={mode}"]) for mode in NAMES}
-    runs = {mode: RunFolder(place(home, f"{name}_{mode}")) for mode in NAMES}
-    found, ended = dict[str, int](), dict[str, str]()
-    say("   Left alone in a second process, and mended in this one:")
-    with beside(configs["watch"], runs["watch"], images) as word:
-        ended["on"] = played(configs["on"], runs["on"], watch, images)
-        ended["watch"] = word()
-    for mode, run in runs.items():
-        say(f"   {sentence(NAMES[mode])}:")
+    config: TrainConfig, name: str, judge: Classifier, say: Say, watch: launch.Watch, home: Path | None
+) -> tuple[dict[str, RunFolder], dict[str, int]]:
+    """The same game twice, watched only and mended: the runs, and how many modes each draws. What was found, done and
+    counted is said."""
+    runs, found = dict[str, RunFolder](), dict[str, int]()
+    for mode, words in NAMES.items():
+        say(f"   {sentence(words)}:")
+        runs[mode] = run = RunFolder(place(home, f"{name}_{mode}"))
+        try:
+            launch.start(override(config, [f"guardian.mode={mode}"]), run.path, watch=watch)
+        except (GaveUp, Stopped) as error:
+            say(f"   {str(error).splitlines()[0]}")
         for row in rows(run.events):
             if row["kind"] == "change" or (row["kind"] == "finding" and row["severity"] == "severe"):
                 say(f"   at {row['seen']:,} images: {row.get('reason') or row['symptom']}")
-        if ended[mode]:
-            say(f"   {ended[mode]}")
         found[mode] = modes_drawn(run, judge)
         say(f"   {found[mode]} of 1,000 modes among {STACKS:,} samples")
     return runs, found
-
-
-def played(config: TrainConfig, run: RunFolder, watch: launch.Watch, images: int | None) -> str:
-    """Why it ended before its time; nothing where it did not."""
-    try:
-        launch.start(config, run.path, watch=watch if images is None else until(watch, images))
-    except (GaveUp, Stopped) as error:
-        return str(error).splitlines()[0].removesuffix(" Go on with:")
-    return ""
-
-
-@contextmanager
-def beside(config: TrainConfig, run: RunFolder, images: int | None) -> Iterator[Callable[[], str]]:
-    """Plays it in a process of its own; what is handed out waits for its end, and returns what `played` does.
-
-    Raises:
-        MachineError: when it is asked for its end and that process had failed.
-    """
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "config.json"
-        write(config, path)
-        command = [sys.executable, "-m", __name__, str(path), str(run.path), str(images or "")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-
-            def word() -> str:
-                said, errors = child.communicate()
-                if child.returncode:
-                    raise MachineError(f"the run in the second process failed: {last_line(errors)}")
-                return said.decode().strip()
-
-            try:
-                yield word
-            finally:
-                child.terminate()
 
 
 def until(watch: launch.Watch, images: int) -> launch.Watch:
@@ -308,18 +271,12 @@ def killed_at(config: Path, out: RunFolder) -> int:
     while child.poll() is None and not checkpoint.newest_first(out.checkpoints) and time.monotonic() < end:
         time.sleep(POLL_S)
     child.kill()
-    told = last_line(child.communicate()[1])
+    told = child.communicate()[1].decode(errors="replace").strip().splitlines()
     saved = checkpoint.newest_first(out.checkpoints)
     if not saved:
-        why = told or f"it saved nothing within {PATIENCE_S:.0f} s"
+        why = told[-1] if told else f"it saved nothing within {PATIENCE_S:.0f} s"
         raise MachineError(f"the run that was to be killed did not get so far: {why}")
     return checkpoint.step_of(saved[0])
-
-
-def last_line(said: bytes) -> str:
-    """Of what a process said."""
-    lines = said.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else ""
 
 
 def opened(page: Path) -> None:
@@ -338,11 +295,4 @@ def next_steps(run: RunFolder) -> str:
         f"   equipoise sample {run.path} -n 100 -o digits.png      more of them\n"
         "   equipoise train auto --data FOLDER --time 20m         your own pictures\n"
         "   equipoise recipes                                     what else there is"
-    )
-
-
-if __name__ == "__main__":  # the second process of `beside`
-    config, out, images = sys.argv[1:]
-    sys.stdout.write(
-        played(read(Path(config)), RunFolder(Path(out)), launch.unwatched, int(images) if images else None)
     )
