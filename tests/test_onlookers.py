@@ -122,7 +122,12 @@ def test_what_is_refused_from_the_start_is_refused_later(made):
 def test_of_several_processes_none_refuses_what_was_so_from_the_start(made):
     for lead in (True, False):
         mending = made("guardian.mode=on", lead=lead)
-        mending.mending(mending.guardian(1000), 1000, processes=2)
+        controller = mending.guardian(1000)
+        state, treatment = controller.state_dict(), getattr(controller, "treatment", None)
+        mending.mending(controller, 1000, processes=2)
+        assert controller.state_dict() == state
+        assert getattr(controller, "treatment", None) is treatment
+        assert (treatment is not None) == lead
 
 
 def test_of_sentences_the_gradients_of_the_game_are_not_held_against_those_of_imitation(made):

@@ -27,7 +27,6 @@ from equipoise.data.survey import LISTED
 from equipoise.environment import environment
 from equipoise.errors import (
     ConfigError,
-    Damaged,
     DataError,
     Diverged,
     EquipoiseError,
@@ -172,16 +171,10 @@ def held(run: RunFolder, warn: Warn) -> Iterator[None]:
 
 
 def damaged_checkpoints(run: RunFolder) -> Iterator[str]:
-    """Sets the damaged ones aside, from the newest on, until one is good; the best; and every snapshot."""
+    """Sets damaged ones aside: the newest, until one is good, the best, and every snapshot, which may all be gone back
+    to."""
     for place in (run.checkpoints, run.best, run.snapshots):
-        for path in checkpoint.newest_first(place):
-            try:
-                checkpoint.verify(path)
-            except Damaged as error:
-                yield f"{error}\nIt was set aside as {checkpoint.set_aside(path).name}."
-            else:
-                if place != run.snapshots:  # of which any may be gone back to
-                    break
+        yield from checkpoint.damaged(place, every=place == run.snapshots)
 
 
 def play(
@@ -190,9 +183,8 @@ def play(
 ) -> None:  # fmt: skip
     """Builds the objects, restores the newest state if there is one, trains, and writes the generator to share."""
     if processes.leads:
-        checkpoint.sweep(folder.checkpoints)
-        checkpoint.sweep(folder.best)
-        checkpoint.sweep(folder.snapshots)
+        for place in (folder.checkpoints, folder.best, folder.snapshots):
+            checkpoint.sweep(place)
     processes.told("swept")  # the others must not look for a checkpoint before
     with assembled(config, folder, onlookers, controller, processes) as run:
         if not checkpoint.newest_first(folder.checkpoints):
@@ -264,7 +256,7 @@ def assembled(
     assert config.evaluate.patience_kimg is not None, "forecast.resolve gives it a number"
     with (
         stoppable() as stop,
-        closing(sending(log(folder.events, processes), config, folder, onlookers.warn)) as events,
+        closing(loggers.sending(log(folder.events, processes), config, folder, onlookers.warn)) as events,
         closing(log(folder.clock, processes)) as clock,
     ):
         batches = build.batches(config, data, device, processes)
@@ -311,14 +303,6 @@ def require_bins(knobs: Knobs, bins: Mapping[int, Sequence[int]]) -> None:
     raise ConfigError(
         f"knobs.focus_on={list(knobs.focus_on)} names no bin that holds training data: choose from 0 to {max(bins)}"
     )
-
-
-def sending(record: Record, config: c.TrainConfig, folder: RunFolder, warn: Warn) -> Record:
-    """The record of a run, whose numbers go to loggers as well where the config names some."""
-    if not (config.log.to and isinstance(record, Log)):
-        return record
-    loggers.require_installed(config.log.to)  # a run may be resumed elsewhere
-    return loggers.Sending(record, loggers.opened(config.log.to, folder, config.model_dump(mode="json"), warn), warn)
 
 
 def log(path: Path, processes: Processes) -> Record:

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol, assert_never
 
-from equipoise.config import LoggerName
+from equipoise.config import LoggerName, TrainConfig
 from equipoise.data.hooks import Warn
 from equipoise.errors import MachineError
-from equipoise.runs.events import Log
+from equipoise.runs.events import Log, Record
 from equipoise.runs.folder import RunFolder
 
 NEEDS: Mapping[LoggerName, tuple[str, ...]] = {  # any one of these packages
@@ -86,6 +86,14 @@ def named(kind: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             yield from ((f"{where}/{key}", float(figure["value"])) for key, figure in values["figures"].items())
         case "look":
             yield from ((f"look/{key}", float(value)) for key, value in values["signals"].items())
+
+
+def sending(record: Record, config: TrainConfig, run: RunFolder, warn: Warn) -> Record:
+    """The record of a run, whose numbers go to loggers as well where the config names some."""
+    if not (config.log.to and isinstance(record, Log)):
+        return record
+    require_installed(config.log.to)  # a run may be resumed elsewhere
+    return Sending(record, opened(config.log.to, run, config.model_dump(mode="json"), warn), warn)
 
 
 def opened(names: Sequence[LoggerName], run: RunFolder, config: Mapping[str, Any], warn: Warn) -> dict[str, Logger]:

@@ -9,7 +9,8 @@ from histories import COLLAPSED, ILL, SEEN, calibration, played
 
 from equipoise.diagnosis.history import Look
 from equipoise.diagnosis.remedies import LADDER, Setting
-from equipoise.diagnosis.treatment import CALM, CONFIRMED, FAILURES, RESCUES, VISITS, Snapshot, Treatment, kept
+from equipoise.diagnosis.snapshots import CONFIRMED, Snapshot, kept
+from equipoise.diagnosis.treatment import CALM, FAILURES, RESCUES, VISITS, Treatment
 from equipoise.diagnosis.watch import Watch
 from equipoise.knobs import At, Change, Knobs
 

@@ -12,6 +12,7 @@ from equipoise.diagnosis.history import History, Look
 from equipoise.diagnosis.signs import OF_SAMPLES, badness
 
 OF = 3  # looks whose middle is taken
+GAIN, LEAST_GAIN = 0.1, 0.5  # of the shortfall, and in units of what matters: less is no help
 MOST = 10.0  # of one signal: what is far out says no more
 OF_COPIES = ("copy_rate", "c_t")  # they are good where the samples are bad
 
@@ -36,3 +37,8 @@ def recent_shortfall(history: History, calibration: Calibration | None, of: int 
         return math.nan
     found = np.array([shortfall(look, calibration) for look in history[-of:]])
     return float(np.median(found[~np.isnan(found)])) if (~np.isnan(found)).any() else math.nan
+
+
+def is_less(a: float, b: float) -> bool:
+    """Of two shortfalls, by what matters; not of one that is not known."""
+    return b - a > max(GAIN * b, LEAST_GAIN)

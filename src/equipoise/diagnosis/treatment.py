@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from equipoise.diagnosis.finding import Finding
+from equipoise.diagnosis.health import is_less
 from equipoise.diagnosis.remedies import LADDER, PASSING, REMEDIES, Case, Rung, Setting, eased
+from equipoise.diagnosis.snapshots import CONFIRMED, Snapshot, kept
 from equipoise.diagnosis.watch import Watching
 from equipoise.knobs import At, Change, Knobs
 
 LOOKS = 3  # at least, until a remedy is judged
 HOLD, LONG_HOLD = 0.05, 0.16  # of a run: the same in images, and for another loss, in which D must find its feet first
-GAIN, LEAST_GAIN = 0.1, 0.5  # of the shortfall, and in units of what matters: less is no help
 FAILURES = 2  # after so many, a remedy is banned
-CONFIRMED = 2  # looks without a finding, after which a snapshot counts as healthy
 HEALING = 5  # looks, over which samples that become better by themselves are seen to
 CALM = 5  # looks without a finding, after which what is for a time only goes half of the way back
 LASTING = 2  # times that a remedy must be begun to stay
@@ -28,15 +28,6 @@ SCALES = (  # knobs on which the size of gradients depends
     "loss", "r1", "r2", "gp", "frozen_norm", "accumulate", "imitation", "temperature",
 )  # fmt: skip
 REGION, VISITS = 0.05, 3  # snapshots so near to each other, of a run, are one region: it is gone back to so often
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    step: int
-    seen: int
-    look: int
-    shortfall: float
-    healthy: bool  # as far as the looks up to now tell
 
 
 @dataclass(frozen=True)
@@ -392,18 +383,5 @@ class Treatment:
         self.begin_at(state.get("asked", {}))
 
 
-def is_less(a: float, b: float) -> bool:
-    """Of two shortfalls, by what matters; not of one that is not known."""
-    return b - a > max(GAIN * b, LEAST_GAIN)
-
-
 def words_of(rung: str) -> str:
     return REMEDIES[rung.removeprefix("back, ")].words
-
-
-def kept(newest_first: Sequence[Snapshot]) -> list[Snapshot]:
-    """The newest ones; of the healthy ones that are older, the oldest of each doubling of the age, in looks: 2 to 3, 4
-    to 7, 8 to 15, ..."""
-    now = newest_first[0].look
-    oldest = {(now - s.look).bit_length(): s for s in newest_first if s.healthy}
-    return [s for i, s in enumerate(newest_first) if i <= CONFIRMED or s in oldest.values()]

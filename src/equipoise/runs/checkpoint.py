@@ -153,6 +153,18 @@ def latest(folder: Path) -> tuple[Path, list[str]]:
     )
 
 
+def damaged(place: Path, every: bool = False) -> Iterator[str]:
+    """Sets damaged ones aside, with a word for each, from the newest on: until one is good, or all of them."""
+    for path in newest_first(place):
+        try:
+            verify(path)
+        except Damaged as error:
+            yield f"{error}\nIt was set aside as {set_aside(path).name}."
+        else:
+            if not every:
+                return
+
+
 def set_aside(checkpoint: Path) -> Path:
     """Renames a damaged checkpoint, so that it is kept but never taken for a good one."""
     kept = checkpoint.with_name(f"damaged-{checkpoint.name}")
