@@ -18,6 +18,7 @@ from torch import Tensor
 from equipoise import build, pictures
 from equipoise import config as c
 from equipoise.data.hooks import Track, Warn
+from equipoise.data.labels import counted
 from equipoise.data.layout import PartName
 from equipoise.data.source import Source, Splits, everything, mixed, order_of
 from equipoise.diagnosis.beforehand import beforehand
@@ -25,7 +26,7 @@ from equipoise.diagnosis.remedies import Setting
 from equipoise.encoders.cache import Cache
 from equipoise.encoders.choose import encoder_for
 from equipoise.encoders.encoder import Encoder
-from equipoise.encoders.looked import CHUNK, identity
+from equipoise.encoders.looked import identity
 from equipoise.evaluation import OF_PIXELS, Reference, features_of, seen
 from equipoise.guardian import OfGame, spread
 from equipoise.judging import Held, OfSamples
@@ -129,7 +130,7 @@ class Viewpoint:
         n = 0 if eyes is None else eyes.n
         return partial(
             OfGame, eyes, self.bench(z[: self.asked], y[: self.asked]), z[:n], y[:n],
-            first=tuple(beforehand(len(train), class_counts(train), self.config.batch)) if images else (),
+            first=tuple(beforehand(len(train), counted(train), self.config.batch)) if images else (),
             draw=drawing_of_modes(eyes, train) if images and eyes else None, conditional=self.form.classes > 1,
             ask=standing if self.form.vocabulary is None else unasked,
             strip=strip_of_bins(eyes, train) if images and eyes else None, turns=self.imitates,
@@ -194,18 +195,6 @@ class Viewpoint:
 def unasked(game: Any, bench: Bench) -> dict[str, float]:
     """Of players whose samples have no slope, and no way between two of them."""
     return {}
-
-
-def class_counts(source: Source) -> list[int]:
-    """How many there are of each class, among at most LEARNED samples; none without classes."""
-    if not source.classes:
-        return []
-    part = mixed(source, LEARNED)
-    counts = [
-        torch.bincount(part.take(some)[1], minlength=source.classes)
-        for some in torch.split(torch.arange(len(part)), CHUNK)  # large pictures do not lie in memory together
-    ]
-    return torch.stack(counts).sum(0).tolist()
 
 
 def strip_of_bins(eyes: Eyes, train: Source) -> Callable[[], Image.Image]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from equipoise.build.players import Form
-from equipoise.data.labels import labels_of
+from equipoise.data.labels import counted
 from equipoise.data.source import Source
 
 GOLDEN = (5**0.5 - 1) / 2
@@ -16,7 +16,7 @@ GOLDEN = (5**0.5 - 1) / 2
 
 def class_counts(train: Source) -> tuple[int, ...]:
     """Training samples of each class; () where all have as many."""
-    counts = torch.bincount(labels_of(train), minlength=train.classes).tolist()
+    counts = counted(train)
     return tuple(counts) if len(set(counts)) > 1 else ()
 
 

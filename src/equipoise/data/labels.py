@@ -23,3 +23,8 @@ def labels_of(source: Source) -> Tensor:
             return source.y
         case _:
             return torch.cat([source.take(some)[1] for some in torch.split(torch.arange(len(source)), AT_ONCE)])
+
+
+def counted(source: Source) -> list[int]:
+    """How many there are of each class; none without classes."""
+    return torch.bincount(labels_of(source), minlength=source.classes).tolist() if source.classes else []
