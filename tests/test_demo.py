@@ -68,9 +68,9 @@ def test_a_run_that_cannot_be_begun_is_told_and_not_compared(tmp_path):
 def test_other_weights_are_not_the_same_bits(tmp_path, monkeypatch):
     """The negative control: a resume that begins with another seed."""
     whole, other = (override(recipe("ring"), [*tour.KILLED, "kimg=0.64", f"seed={i}"]) for i in (0, 1))
-    monkeypatch.setattr(tour, "killed_at", lambda config, out: start(other, out.path) and 1)
+    killed = start(other, tmp_path / "killed")
     monkeypatch.setattr(tour.launch, "resume", lambda path: None)
-    same, words = tour.killed_and_resumed(whole, tmp_path)
+    same, words = tour.resumed_and_whole(whole, killed, tmp_path)
     assert not same
     assert "These are not the same." in words
 

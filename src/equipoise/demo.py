@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import signal
 import subprocess
@@ -10,9 +11,10 @@ import sys
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +23,7 @@ import torch
 from PIL import Image
 
 from equipoise import charts, generator, launch
+from equipoise.beside import beside
 from equipoise.build import splits
 from equipoise.config import Digits, TrainConfig, override, write
 from equipoise.data.source import scaled
@@ -52,7 +55,7 @@ WATCHED = (
 SHORT_KIMG = 80  # what the tour plays of it: by then 84 modes or more in 20 seeds (T3 of results/guardian.jsonl)
 EVERY_KIMG = 6.4  # looks of the rescue
 SAVED, LEFT = 50, 20  # modes of 1,000: at least so many where it was mended, at most so many where it was left alone
-KILLED = ("kimg=25.6", "save.every_kimg=1.28", "guardian.mode=off", *PINNED)  # at its first checkpoint, of twenty
+KILLED = ("kimg=12.8", "save.every_kimg=0.64", "guardian.mode=off", *PINNED)  # at its first checkpoint, of twenty
 POLL_S, PATIENCE_S = 0.01, 120.0  # how often a child is looked after, and how long
 COLLAPSE = ("total collapse", "partial collapse")
 NAMES = {"watch": "left alone", "on": "mended"}
@@ -91,16 +94,17 @@ def demo(
         StorageError: when runs/ cannot be written.
     """
     say("1. A ring of eight narrow modes: does the generator find all of them?")
-    run = launch.start(seeded("ring", seed, *RING), place(home, "ring"), watch=watch)
+    brief, killed = seeded("ring", seed, *KILLED), RunFolder(place(home, "killed"))
+    with doomed(brief, killed) as step:  # on the other core
+        run = launch.start(seeded("ring", seed, *RING), place(home, "ring"), watch=watch)
     covered, words = ring_verdict(run)
     say(words)
-    say("2. Such a run is killed in the middle (SIGKILL), and resumed.")
-    same, words = killed_and_resumed(seeded("ring", seed, *KILLED), home)
-    say(words)
+    say("2. Such a run was killed meanwhile (SIGKILL). It is resumed, and played once more from beginning to end.")
+    same, words = resumed_and_whole(brief, killed, home)
+    say(f"   Killed after step {step.result():,}. {words}")
     say("3. A game that is broken on purpose: three digits to an image, 1,000 modes, and no penalty that holds D back.")
     judge = trained_classifier(splits(Digits()).train, epochs=8)
-    short = until(watch, 1000 * SHORT_KIMG)
-    runs, found = both(seeded(BROKEN, seed, *WATCHED), "broken", judge, say, short, home)
+    runs, found = both(seeded(BROKEN, seed, *WATCHED), "broken", judge, say, watch, home, 1000 * SHORT_KIMG)
     both_over_time = written(runs, "broken.html")
     say("4. Handwritten digits: 1,439 real ones of 8x8 pixels to learn from.")
     run = launch.start(seeded("digits", seed, *DIGITS), place(home, "digits"), watch=watch)
@@ -119,45 +123,71 @@ def seeded(name: str, seed: int, *settings: str) -> TrainConfig:
 
 
 def both(
-    config: TrainConfig, name: str, judge: Classifier, say: Say, watch: launch.Watch, home: Path | None
-) -> tuple[dict[str, RunFolder], dict[str, int]]:
-    """The same game twice, watched only and mended: the runs, and how many modes each draws. What was found, done and
-    counted is said."""
-    runs, found = dict[str, RunFolder](), dict[str, int]()
-    for mode, words in NAMES.items():
-        say(f"   {sentence(words)}:")
-        runs[mode] = run = RunFolder(place(home, f"{name}_{mode}"))
-        try:
-            launch.start(override(config, [f"guardian.mode={mode}"]), run.path, watch=watch)
-        except (GaveUp, Stopped) as error:
-            say(f"   {str(error).splitlines()[0]}")
+    config: TrainConfig, name: str, judge: Classifier, say: Say, watch: launch.Watch, home: Path | None,
+    images: float | None = None,
+) -> tuple[dict[str, RunFolder], dict[str, int]]:  # fmt: skip
+    """The same game twice at once, watched only and mended, until so many images (None: all) were seen: the runs, and
+    how many modes each draws. What was found, done and counted is said."""
+    configs = {mode: override(config, [f"guardian.mode={mode}"]) for mode in NAMES}
+    runs = {mode: RunFolder(place(home, f"{name}_{mode}")) for mode in NAMES}
+    say("   Left alone in a second process, and mended in this one:")
+    with beside(partial(counted, configs["watch"], runs["watch"], judge, launch.unwatched, images)) as left_alone:
+        mended = counted(configs["on"], runs["on"], judge, watch, images)
+        came = {"watch": left_alone(), "on": mended}
+    for mode, run in runs.items():
+        ended, modes = came[mode]
+        say(f"   {sentence(NAMES[mode])}:")
         for row in rows(run.events):
             if row["kind"] == "change" or (row["kind"] == "finding" and row["severity"] == "severe"):
                 say(f"   at {row['seen']:,} images: {row.get('reason') or row['symptom']}")
-        found[mode] = modes_drawn(run, judge)
-        say(f"   {found[mode]} of 1,000 modes among {STACKS:,} samples")
-    return runs, found
+        if ended:
+            say(f"   {ended}")
+        say(f"   {modes} of 1,000 modes among {STACKS:,} samples")
+    return runs, {mode: modes for mode, (_, modes) in came.items()}
 
 
-def until(watch: launch.Watch, images: int) -> launch.Watch:
-    """Asks a run to stop, politely, once it has seen so many: the rest would take minutes. (SIGINT is ignored in what a
-    shell plays in the background.)"""
+def counted(
+    config: TrainConfig, run: RunFolder, judge: Classifier, watch: launch.Watch, images: float | None
+) -> tuple[str, int]:
+    """Trains, as `played`, and counts the modes."""
+    return played(config, run, watch, images), modes_drawn(run, judge)
+
+
+def played(config: TrainConfig, run: RunFolder, watch: launch.Watch, images: float | None) -> str:
+    """Trains until so many images were seen (None: to the end). Why it ended before its time; nothing where it did not.
+
+    Raises: as `launch.start`, but for what ends it as it was asked to, or as its guardian decides.
+    """
+    until = Until(watch, images or math.inf)
+    try:
+        launch.start(config, run.path, watch=until)
+    except GaveUp as error:
+        return str(error).splitlines()[0]
+    except Stopped as error:
+        if not until.reached:  # somebody else asked
+            raise
+        return str(error).splitlines()[0].removesuffix(" Go on with:")
+    return ""
+
+
+class Until:
+    """A watch that asks a run to stop, politely, once it has seen so many: the rest would take minutes. (SIGINT is
+    ignored in what a shell plays in the background.)"""
+
+    def __init__(self, watch: launch.Watch, images: float):
+        self.watch, self.images, self.reached = watch, images, False
 
     @contextmanager
-    def short(label: str, total: int, done: int) -> Iterator[Reporter]:
-        asked = False
-        with watch(label, min(total, images), done) as report:
+    def __call__(self, label: str, total: int, done: int) -> Iterator[Reporter]:
+        with self.watch(label, int(min(total, self.images)), done) as report:
 
             def reported(seen: int, signals: Mapping[str, float], news: str = "") -> None:
-                nonlocal asked
                 report(seen, signals, news)
-                if seen >= images and not asked:
-                    asked = True
+                if seen >= self.images and not self.reached:
+                    self.reached = True
                     signal.raise_signal(signal.SIGTERM)
 
             yield reported
-
-    return short
 
 
 def told(run: RunFolder) -> tuple[str, ...]:
@@ -237,24 +267,31 @@ def digits_verdict(run: RunFolder, judge: Classifier) -> tuple[int, str]:
     return present(classes), words
 
 
-def killed_and_resumed(config: TrainConfig, home: Path | None) -> tuple[bool, str]:
-    """Plays a run whole, and beside it in a process that is killed, resumes that one, and compares: whether all is the
-    same to the bit, and what was seen."""
-    killed = RunFolder(place(home, "killed"))
+@contextmanager
+def doomed(config: TrainConfig, out: RunFolder) -> Iterator[Future[int]]:
+    """Plays a run beside this process, in one of its own, and kills that. What is yielded knows at which step.
+
+    Raises:
+        MachineError: once it is over, as `killed_at`.
+    """
     with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as beside:
         path = Path(folder) / "config.json"
         write(config, path)
-        found = beside.submit(killed_at, path, killed)
-        whole = launch.start(config, place(home, "whole"))
-        step = found.result()
+        yield (step := beside.submit(killed_at, path, out))
+        step.result()
+
+
+def resumed_and_whole(config: TrainConfig, killed: RunFolder, home: Path | None) -> tuple[bool, str]:
+    """Resumes a killed run, plays its like without a break, and compares: whether all is the same to the bit, and what
+    was seen."""
     launch.resume(killed.path)
+    whole = launch.start(config, place(home, "whole"))
     same = whole.events.read_bytes() == killed.events.read_bytes()
     digests = [hashlib.sha256(run.model.read_bytes()).hexdigest()[:16] for run in (whole, killed)]
     same = same and digests[0] == digests[1]
     words = (
-        f"   Killed after step {step:,}, resumed, finished. SHA-256 of the weights: {digests[1]}..\n"
-        f"   of the same run, never killed:                      {digests[0]}..  "
-        f"{'The same bits.' if same else 'These are not the same.'}"
+        f"SHA-256 of the weights, resumed and finished: {digests[1]}..\n"
+        f"   of the same run, never killed: {digests[0]}..  {'The same bits.' if same else 'These are not the same.'}"
     )
     return same, words
 

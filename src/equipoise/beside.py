@@ -1,0 +1,64 @@
+"""Something else meanwhile, in a second process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+import torch
+
+from equipoise.errors import EquipoiseError, MachineError
+
+T = TypeVar("T")
+
+
+@contextmanager
+def beside(play: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Plays in a copy of this process, which shares what both hold; where none can be made, here and beforehand. What
+    is yielded waits for the end, and returns or raises what `play` does. The copy ends with the block.
+
+    Raises:
+        MachineError: when it is asked for, and the copy ended without a word.
+    """
+    if not forks():
+        found = play()
+        yield lambda: found
+        return
+    process = get_context("fork")
+    ours, theirs = process.Pipe(duplex=False)
+    copy = process.Process(target=_play, args=(play, theirs), daemon=True)
+    copy.start()
+    theirs.close()
+    try:
+        yield lambda: _heard(ours, copy.pid)
+    finally:
+        copy.terminate()
+        copy.join()
+        ours.close()
+
+
+def forks() -> bool:
+    """Whether a copy of this process can train: neither another system's libraries nor an accelerator's threads bear
+    being copied."""
+    return sys.platform == "linux" and not torch.cuda.is_available()
+
+
+def _play(play: Callable[[], T], theirs: Connection) -> None:
+    try:
+        theirs.send(play())
+    except EquipoiseError as error:
+        theirs.send(error)
+
+
+def _heard(ours: Connection, pid: int | None) -> Any:
+    try:
+        said = ours.recv()
+    except EOFError:
+        raise MachineError(f"process {pid}, which played the second run, ended without a word.") from None
+    if isinstance(said, EquipoiseError):
+        raise said
+    return said

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import os
+import time
+from multiprocessing import active_children
+
+import pytest
+
+from equipoise import beside
+from equipoise.errors import MachineError, StorageError
+
+
+def here() -> str:
+    return str(os.getpid())
+
+
+def refused() -> str:
+    raise StorageError("the disk is full.")
+
+
+def vanished() -> str:
+    os._exit(3)
+
+
+def endless() -> str:
+    time.sleep(600)
+    return ""
+
+
+def test_it_plays_in_another_process_that_is_gone_afterwards() -> None:
+    with beside.beside(here) as word:
+        assert int(word()) != os.getpid()
+    assert not active_children()
+
+
+def test_where_none_can_be_made_it_has_played_here_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "forks", lambda: False)
+    with beside.beside(here) as word:
+        assert int(word()) == os.getpid()
+
+
+def test_what_it_is_refused_is_raised_here() -> None:
+    with beside.beside(refused) as word, pytest.raises(StorageError, match="the disk is full"):
+        word()
+
+
+def test_one_that_vanishes_is_told() -> None:
+    with beside.beside(vanished) as word, pytest.raises(MachineError, match="ended without a word"):
+        word()
+
+
+def test_it_ends_with_the_block_also_where_that_fails() -> None:
+    start = time.monotonic()
+    with pytest.raises(KeyError), beside.beside(endless):
+        raise KeyError
+    assert not active_children()
+    assert time.monotonic() - start < 60
