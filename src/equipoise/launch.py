@@ -217,7 +217,7 @@ def told(run: Run[Any]) -> Iterator[str]:
         return
     if text := run.controller.told():
         yield text
-    for finding in run.controller.beforehand():
+    for finding in run.beforehand():
         facts = ", ".join(f"{name} {number(value)}" for name, value in finding.evidence.items())
         yield f"{finding.symptom} ({facts}): {finding.meaning}. {sentence(finding.advice)}."
 
@@ -320,7 +320,7 @@ def restore(run: Run[Any], left_out: Mapping[str, str]) -> None:
             run.events.append("left_out", count=len(left_out), files=some)
         if facts := run.controller.facts():
             run.events.append("calibration", **facts)
-        for finding in run.controller.beforehand():
+        for finding in run.beforehand():
             run.events.append("finding", step=0, seen=0, **asdict(finding))
         run.clock.append("started", **machine_facts())
         return
@@ -382,6 +382,7 @@ def plan(config: c.TrainConfig, facts: dict[str, Any]) -> Plan:
         stop_when_converged=config.evaluate.stop_when_converged,
         schedules=config.schedules,
         facts=facts,
+        settings=c.settings(config),
     )
 
 

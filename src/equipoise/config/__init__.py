@@ -24,6 +24,7 @@ from equipoise.config.data import Toy as Toy
 from equipoise.config.dotted import nearest as nearest
 from equipoise.config.files import override as override
 from equipoise.config.files import read as read
+from equipoise.config.files import settings as settings
 from equipoise.config.files import write as write
 from equipoise.config.model import ALIASES as ALIASES
 from equipoise.config.model import SGD as SGD

@@ -11,11 +11,12 @@ from pydantic import BaseModel
 from equipoise.errors import ConfigError
 
 
-def keys(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def flat(raw: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value by its path; a section's, too."""
     for key, value in raw.items():
-        yield prefix + key
+        yield prefix + key, value
         if isinstance(value, dict):
-            yield from keys(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
 
 
 def put(raw: dict[str, Any], path: str, value: Any) -> None:

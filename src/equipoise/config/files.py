@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from equipoise.config.dotted import holds, keys, nearest, put, take
+from equipoise.config.dotted import flat, holds, nearest, put, take
 from equipoise.config.model import ALIASES, TrainConfig
 from equipoise.errors import ConfigError
 
@@ -50,7 +50,7 @@ def override(config: TrainConfig, assignments: Iterable[str]) -> TrainConfig:
     raw = config.model_dump(mode="json")
     changes = [parsed(text) for text in assignments]
     for key, value in sorted(changes, key=lambda change: not change[0].endswith("kind")):
-        known = set(keys(raw)) | set(known_keys())
+        known = {*dict(flat(raw)), *known_keys()}
         if key not in known and not key.startswith("schedules."):
             raise ConfigError(f"unknown key '{key}'{nearest(key, known)}")
         section, _, last = key.rpartition(".")
@@ -83,6 +83,12 @@ def explained(error: ValidationError, raw: dict[str, Any]) -> Iterator[str]:
             yield f"unknown key '{path}'{nearest(path, known)}"
         else:
             yield f"{path}: {message}" if path else message
+
+
+def settings(config: TrainConfig) -> dict[str, Any]:
+    """All that is set, by the names of --set."""
+    found = dict(flat(config.model_dump(mode="json")))
+    return found | {alias: found[path] for alias, path in ALIASES.items()}
 
 
 def known_keys() -> Iterator[str]:

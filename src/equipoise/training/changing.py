@@ -31,7 +31,7 @@ def intervene(run: Run[Any], report: Reporter, broken: Sequence[str] = (), over:
         return None
     if broken:
         evidence = dict.fromkeys(broken, 1.0)
-        run.events.append("finding", step=at.step, seen=at.seen, **asdict(found("divergence", evidence)))
+        run.events.append("finding", step=at.step, seen=at.seen, **asdict(run.apt(found("divergence", evidence))))
     change = Change.model_validate_json(told)
     make(run, change, at, report)
     return change

@@ -8,15 +8,14 @@ from typing import Any, Generic, TypeVar
 
 from equipoise.controller import Controller
 from equipoise.data.batches import Batches
+from equipoise.diagnosis.apt import apt, in_force
+from equipoise.diagnosis.finding import Finding
 from equipoise.games.base import Game
 from equipoise.judging import Judge
 from equipoise.knobs import Knobs, Ramp, Schedule
 from equipoise.pictures import Picture
 from equipoise.processes import ALONE, Processes
-from equipoise.requests import (
-    Inbox,
-    Wishes,
-)
+from equipoise.requests import Inbox, Wishes
 from equipoise.runs import checkpoint
 from equipoise.runs.events import Record
 from equipoise.runs.folder import RunFolder
@@ -39,6 +38,7 @@ class Plan:
     stop_when_converged: bool
     schedules: Mapping[str, Schedule]
     facts: Mapping[str, Any]  # of the run, for the manifest of each checkpoint
+    settings: Mapping[str, Any]  # its config at the start, by the names of --set
 
 
 @dataclass
@@ -98,6 +98,14 @@ class Run(Generic[G]):
     wishes: Wishes = field(default_factory=Wishes)
     processes: Processes = ALONE
     stop: StopRequest = field(default_factory=StopRequest)
+
+    def beforehand(self) -> list[Finding]:
+        """What is known before the first step."""
+        return [self.apt(finding) for finding in self.controller.beforehand()]
+
+    def apt(self, finding: Finding) -> Finding:
+        """With advice that fits the game as it is played now."""
+        return apt(finding, in_force(self.plan.settings, self.game.knobs))
 
     def registry(self) -> checkpoint.Registry:
         """Everything that the next step depends on."""
