@@ -155,7 +155,7 @@ class Listener(threading.Thread):
         self.over = True
 
 
-def clients(home: Path, steps: int = 3000, pairs: int = 8) -> dict[str, object]:
+def clients(home: Path, steps: int = 3000, pairs: int = 16) -> dict[str, object]:
     """The same run alone and with six clients, in pairs, the second of which goes first every other time: its bits, and
     by how much the clients slow it, as a bound that is exceeded by chance in one of twenty such measurements."""
     home.mkdir(parents=True)
