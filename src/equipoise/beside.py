@@ -44,7 +44,7 @@ def beside(play: Callable[[], T]) -> Iterator[Callable[[], T]]:
 def forks() -> bool:
     """Whether a copy of this process can train: neither another system's libraries nor an accelerator's threads bear
     being copied."""
-    return sys.platform == "linux" and not torch.cuda.is_available()
+    return sys.platform == "linux" and not torch.accelerator.is_available()
 
 
 def _play(play: Callable[[], T], theirs: Connection) -> None:
