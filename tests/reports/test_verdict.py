@@ -28,6 +28,18 @@ def test_a_finding_is_as_severe_as_the_last_look_has_it(now, mood):
     ]  # fmt: skip
     assert findings(events)[0]["severity"] == now
     assert verdict(events).mood == mood
+    assert verdict(events).word == ("healthy" if now == "note" else "D overfitting")
+
+
+def test_a_note_before_the_first_step_names_no_run():
+    sparse = {**finding(0, "note"), "symptom": "data too sparse"}
+    assert verdict([sparse]).word == "warming up"
+    assert verdict([sparse, *BEGINNING, look(1, {})])[:2] == ("healthy", "good")
+
+
+def test_that_samples_no_longer_gain_names_a_run():
+    converged = {**finding(2, "note"), "symptom": "converged"}
+    assert verdict([*BEGINNING, look(1, {}), converged])[:2] == ("plateau", "good")
 
 
 def test_records_of_before_knew_the_symptoms_alone():

@@ -104,11 +104,15 @@ def findings(log: Log, margin: float = MARGIN) -> list[Found]:
 
 
 def verdict(found: Iterable[Finding]) -> str:
-    """One word for all: that of the worst finding."""
-    worst = min(found, key=order, default=None)
+    """One word for all: that of the worst finding. A note names no run, but for the one that it no longer gains."""
+    worst = min((each for each in found if names_a_run(each)), key=order, default=None)
     if worst is None:
         return "healthy"
     return REMEDIES[worst.symptom].verdict if worst.symptom in REMEDIES else worst.verdict
+
+
+def names_a_run(finding: Finding) -> bool:
+    return finding.severity != "note" or finding.symptom in ("plateau", "converged")
 
 
 def order(finding: Finding) -> tuple[int, int]:

@@ -39,9 +39,8 @@ def verdict(events: Sequence[Row]) -> Verdict:
     if worst and worst["severity"] == "warning":
         return Verdict(word, "bad", f"Not quite: {worst['symptom']}.")
     if not any(row["kind"] == "signals" for row in events):
-        return Verdict(
-            word if current else "warming up", "unsure", "It is too early to tell: nothing was recorded yet."
-        )
+        word = "warming up" if word == "healthy" else word
+        return Verdict(word, "unsure", "It is too early to tell: nothing was recorded yet.")
     looks = len({row["seen"] for row in events if row["kind"] == "metrics"})
     if not looks and last(events, "look"):
         return Verdict(
