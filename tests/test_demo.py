@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +10,9 @@ import pytest
 
 from equipoise import demo as tour
 from equipoise.config import override
-from equipoise.errors import MachineError
-from equipoise.launch import start
+from equipoise.errors import MachineError, Stopped
+from equipoise.launch import start, unwatched
+from equipoise.progress import Reporter
 from equipoise.recipes import recipe
 from equipoise.runs.folder import RunFolder
 
@@ -63,6 +67,21 @@ def test_a_run_that_cannot_be_begun_is_told_and_not_compared(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(MachineError, match="did not get so far"):
         tour.killed_at(tmp_path / "config.json", RunFolder(tmp_path / "out"))
+
+
+@contextmanager
+def somebody_asks(label: str, total: int, done: int) -> Iterator[Reporter]:
+    yield lambda seen, signals, news="": signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("images", [None, 1000])
+def test_only_a_stop_that_the_tour_asked_for_is_swallowed(tmp_path, images):
+    """Ctrl-C in the middle of the broken game ends the tour."""
+    config = override(recipe("ring"), ["kimg=12.8", "guardian.mode=off", *tour.PINNED])
+    with pytest.raises(Stopped):
+        tour.played(config, RunFolder(tmp_path / "interrupted"), somebody_asks, images)
+    assert "stopped" in tour.played(config, RunFolder(tmp_path / "short"), unwatched, 1000)
+    assert tour.played(config, RunFolder(tmp_path / "whole"), unwatched, None) == ""
 
 
 def test_other_weights_are_not_the_same_bits(tmp_path, monkeypatch):

@@ -274,10 +274,11 @@ def doomed(config: TrainConfig, out: RunFolder) -> Iterator[Future[int]]:
     Raises:
         MachineError: once it is over, as `killed_at`.
     """
-    with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as beside:
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
         path = Path(folder) / "config.json"
         write(config, path)
-        yield (step := beside.submit(killed_at, path, out))
+        step = pool.submit(killed_at, path, out)
+        yield step
         step.result()
 
 

@@ -10,7 +10,6 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -217,7 +216,7 @@ def told(run: Run[Any]) -> Iterator[str]:
         return
     if text := run.controller.told():
         yield text
-    for finding in run.beforehand():
+    for finding in map(run.apt, run.controller.beforehand()):
         facts = ", ".join(f"{name} {number(value)}" for name, value in finding.evidence.items())
         yield f"{finding.symptom} ({facts}): {finding.meaning}. {sentence(finding.advice)}."
 
@@ -286,6 +285,7 @@ def assembled(
             clock=clock,
             standing=Standing(config.knobs),
             inbox=Inbox(folder.requests, lambda line, why: clock.append("misread", line=line, why=why)),
+            settings=lambda knobs: c.settings(config.model_copy(update={"knobs": knobs})),
             fits=fits,
             mend=mend,
             watch=onlookers.require_watched if controller is None else lambda: None,
@@ -320,8 +320,8 @@ def restore(run: Run[Any], left_out: Mapping[str, str]) -> None:
             run.events.append("left_out", count=len(left_out), files=some)
         if facts := run.controller.facts():
             run.events.append("calibration", **facts)
-        for finding in run.beforehand():
-            run.events.append("finding", step=0, seen=0, **asdict(finding))
+        for finding in run.controller.beforehand():
+            run.note(finding)
         run.clock.append("started", **machine_facts())
         return
     path, _ = checkpoint.latest(run.folder.checkpoints)
@@ -382,7 +382,6 @@ def plan(config: c.TrainConfig, facts: dict[str, Any]) -> Plan:
         stop_when_converged=config.evaluate.stop_when_converged,
         schedules=config.schedules,
         facts=facts,
-        settings=c.settings(config),
     )
 
 

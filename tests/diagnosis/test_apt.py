@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from equipoise.config import override, settings
 from equipoise.config.files import known_keys
-from equipoise.diagnosis.apt import SETTING, apt, in_force
+from equipoise.diagnosis.apt import SETTING, apt
 from equipoise.diagnosis.causes import KNOWN, found
 from equipoise.recipes import recipe
 
 
 def advised(symptom, name, *changed):
     config = override(recipe(name), changed)
-    return apt(found(symptom, {}), in_force(settings(config), config.knobs)).advice
+    return apt(found(symptom, {}), settings(config)).advice
 
 
 @pytest.mark.parametrize(
@@ -43,11 +44,15 @@ def test_of_numbers_at_least_as_much_is_asked_for():
     assert "knobs.r2=1" in advised("total collapse", "hinge", *part), "one of three is missing"
 
 
-def test_where_nothing_is_left_all_is_told():
-    finding = found("batch too small", {})
+@pytest.mark.parametrize("symptom", KNOWN)
+def test_something_is_always_left(symptom):
+    """Where nothing that it sets exists."""
+    assert apt(found(symptom, {}), {}).advice
+
+
+def test_words_of_its_own_stay():
+    finding = replace(found("D overfitting", {}), advice="augment (--set knobs.augment_p=.3)")
     assert apt(finding, {}) == finding
-    done = found("labels ignored", {})
-    assert apt(done, {"nets.conditioning": "projection"}).advice == "train for longer"
 
 
 @pytest.mark.parametrize("symptom", KNOWN)

@@ -9,25 +9,19 @@ from typing import Any
 
 from equipoise.diagnosis.causes import KNOWN, either
 from equipoise.diagnosis.finding import Finding
-from equipoise.knobs import Knobs
 
 SETTING = re.compile(r"--set ([\w.]+)=([\w.-]+)((?: or [\w.-]+)*)")
 
 
 def apt(finding: Finding, settings: Mapping[str, Any]) -> Finding:
-    """The finding, of whose ways out those are left whose settings differ from what is in force; all of them where none
-    does. `settings` are in force, by the names that --set knows."""
+    """The finding, of whose ways out those are left that would change something. `settings` are in force, by the names
+    that --set knows; augmentation that a rule rules counts as whole."""
     known = KNOWN.get(finding.symptom)
     if known is None or finding.advice != known.advice:
         return finding
-    left = [way for way in known.ways if not idle(way, settings)]
-    return replace(finding, advice=either(left or known.ways))
-
-
-def in_force(settings: Mapping[str, Any], knobs: Knobs) -> dict[str, Any]:
-    """What is set, with knobs as they stand; augmentation that a rule rules counts as whole."""
-    ruled = {"knobs.augment_p": 1.0} if knobs.augment_target else {}
-    return {**settings, **{f"knobs.{name}": value for name, value in knobs}, "loss": knobs.loss, **ruled}
+    if settings.get("knobs.augment_target"):
+        settings = {**settings, "knobs.augment_p": 1.0}
+    return replace(finding, advice=either([way for way in known.ways if not idle(way, settings)]))
 
 
 def idle(way: str, settings: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ Severity = Literal["note", "warning", "severe"]
 class Known(NamedTuple):
     severity: Severity
     meaning: str
-    ways: tuple[str, ...]  # out of it, any of which may help; the settings that one names are in the form of --set
+    ways: tuple[str, ...]  # out of it, any of which may help, with what they --set; one sets nothing
     source: str
 
     @property

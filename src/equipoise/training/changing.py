@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from equipoise.diagnosis.causes import found
@@ -30,8 +29,7 @@ def intervene(run: Run[Any], report: Reporter, broken: Sequence[str] = (), over:
     if not told:
         return None
     if broken:
-        evidence = dict.fromkeys(broken, 1.0)
-        run.events.append("finding", step=at.step, seen=at.seen, **asdict(run.apt(found("divergence", evidence))))
+        run.note(found("divergence", dict.fromkeys(broken, 1.0)))
     change = Change.model_validate_json(told)
     make(run, change, at, report)
     return change

@@ -47,11 +47,9 @@ def watched(run: Run[Any], clock: Stopwatch, report: Reporter) -> None:
     if sight.signals:
         shares = [round(share, 5) for share in sight.shares]
         run.events.append("look", **at, signals=sight.signals, shares=shares, ill=dict(sight.ill))
-    news = [
-        run.apt(Finding(**raw)) for raw in json.loads(run.processes.told(json.dumps([asdict(f) for f in sight.news])))
-    ]
+    news = [Finding(**raw) for raw in json.loads(run.processes.told(json.dumps([asdict(f) for f in sight.news])))]
     for finding in news:
-        run.events.append("finding", **at, **asdict(finding))
+        run.note(finding)
         report(run.game.seen, {}, f"{finding.severity}: {finding.symptom}: {finding.meaning}")
     if sight.picture is not None:
         keep(sight.picture, run.folder.missing_modes(run.standing.step))
@@ -84,7 +82,7 @@ def judged(run: Run[Any]) -> None:
     if verdict.value is not None:
         run.standing.judged.append((run.game.seen, verdict.value))
     if verdict.finding:
-        run.events.append("finding", **at, **asdict(run.apt(verdict.finding)))
+        run.note(verdict.finding)
     if verdict.best:
         run.events.append("best", **at, value=verdict.value)
         keep_best(run)

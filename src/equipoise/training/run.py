@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
 from equipoise.controller import Controller
 from equipoise.data.batches import Batches
-from equipoise.diagnosis.apt import apt, in_force
+from equipoise.diagnosis.apt import apt
 from equipoise.diagnosis.finding import Finding
 from equipoise.games.base import Game
 from equipoise.judging import Judge
@@ -38,7 +38,6 @@ class Plan:
     stop_when_converged: bool
     schedules: Mapping[str, Schedule]
     facts: Mapping[str, Any]  # of the run, for the manifest of each checkpoint
-    settings: Mapping[str, Any]  # its config at the start, by the names of --set
 
 
 @dataclass
@@ -92,6 +91,7 @@ class Run(Generic[G]):
     clock: Record
     standing: Standing
     inbox: Inbox
+    settings: Callable[[Knobs], Mapping[str, Any]]  # all that is set, by the names of --set, with these knobs
     fits: Callable[[Knobs], None] = lambda knobs: None  # raises ConfigError for knobs that this game cannot play by
     mend: Callable[[], None] = lambda: None  # lets a controller that watches mend, too; or raises ConfigError
     watch: Callable[[], None] = lambda: None  # raises ConfigError where nobody watches
@@ -99,13 +99,13 @@ class Run(Generic[G]):
     processes: Processes = ALONE
     stop: StopRequest = field(default_factory=StopRequest)
 
-    def beforehand(self) -> list[Finding]:
-        """What is known before the first step."""
-        return [self.apt(finding) for finding in self.controller.beforehand()]
-
     def apt(self, finding: Finding) -> Finding:
         """With advice that fits the game as it is played now."""
-        return apt(finding, in_force(self.plan.settings, self.game.knobs))
+        return apt(finding, self.settings(self.game.knobs))
+
+    def note(self, finding: Finding) -> None:
+        """Writes down what is found now."""
+        self.events.append("finding", step=self.standing.step, seen=self.game.seen, **asdict(self.apt(finding)))
 
     def registry(self) -> checkpoint.Registry:
         """Everything that the next step depends on."""
