@@ -291,8 +291,9 @@ def resumed_and_whole(config: TrainConfig, killed: RunFolder, home: Path | None)
     digests = [hashlib.sha256(run.model.read_bytes()).hexdigest()[:16] for run in (whole, killed)]
     same = same and digests[0] == digests[1]
     words = (
-        f"SHA-256 of the weights, resumed and finished: {digests[1]}..\n"
-        f"   of the same run, never killed: {digests[0]}..  {'The same bits.' if same else 'These are not the same.'}"
+        "SHA-256 of the weights:\n"
+        f"   resumed and finished    {digests[1]}..\n"
+        f"   never killed            {digests[0]}..  {'The same bits.' if same else 'These are not the same.'}"
     )
     return same, words
 
