@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
 import os
+import subprocess
+import sys
 import time
 from multiprocessing import active_children
 
@@ -31,6 +34,32 @@ def test_it_plays_in_another_process_that_is_gone_afterwards() -> None:
     with beside.beside(here) as word:
         assert int(word()) != os.getpid()
     assert not active_children()
+
+
+THREADED = """
+import torch
+from equipoise.beside import beside
+
+def summed():
+    return torch.ones(1_000_000).mul(2).sum().item()
+
+torch.set_num_threads(2)
+here = summed()  # from here on OpenMP has a second thread
+with beside(summed) as word:
+    assert word() == here == 2e6
+"""
+
+
+def test_the_copy_waits_for_no_thread_that_was_not_copied() -> None:
+    """With more than one thread the first large sum in the copy never ended."""
+    subprocess.run([sys.executable, "-c", THREADED], check=True, timeout=60)
+
+
+def test_what_is_shared_is_swept_again_afterwards() -> None:
+    with beside.beside(here) as word:
+        assert gc.get_freeze_count() > 0
+        word()
+    assert gc.get_freeze_count() == 0
 
 
 def test_where_none_can_be_made_it_has_played_here_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ def beside(play: Callable[[], T]) -> Iterator[Callable[[], T]]:
         found = play()
         yield lambda: found
         return
+    gc.collect()
+    gc.freeze()  # a sweep of either process would write to what they share, and so double it
     process = get_context("fork")
     ours, theirs = process.Pipe(duplex=False)
     copy = process.Process(target=_play, args=(play, theirs), daemon=True)
@@ -39,6 +42,7 @@ def beside(play: Callable[[], T]) -> Iterator[Callable[[], T]]:
         copy.terminate()
         copy.join()
         ours.close()
+        gc.unfreeze()
 
 
 def forks() -> bool:
@@ -48,6 +52,7 @@ def forks() -> bool:
 
 
 def _play(play: Callable[[], T], theirs: Connection) -> None:
+    torch.set_num_threads(1)  # the threads of OpenMP are not copied, and more than one would wait for them for ever
     try:
         theirs.send(play())
     except EquipoiseError as error:
