@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -76,6 +77,17 @@ def test_what_it_is_refused_is_raised_here() -> None:
 def test_one_that_vanishes_is_told() -> None:
     with beside.beside(vanished) as word, pytest.raises(MachineError, match="ended without a word"):
         word()
+
+
+def interrupted() -> str:
+    signal.raise_signal(signal.SIGINT)
+    return "went on"
+
+
+def test_ctrl_c_is_for_whoever_made_the_copy() -> None:
+    """A terminal tells both: the copy's traceback would be all that is seen."""
+    with beside.beside(interrupted) as word:
+        assert word() == "went on"
 
 
 def test_it_ends_with_the_block_also_where_that_fails() -> None:

@@ -106,7 +106,7 @@ def test_a_report_is_opened_where_there_is_a_screen(tmp_path, monkeypatch, displ
 
 
 def test_a_rescue_shows_the_same_game_left_alone_and_mended(tmp_path, monkeypatch):
-    settings = ["kimg=24", "guardian.features=pixels", "guardian.n=60", "evaluate.metrics=[]", "machine.threads=1"]
+    settings = ["kimg=24", "guardian.features=pixels", "guardian.n=60", "evaluate.metrics=[]"]
     monkeypatch.setattr(tour, "EVERY_KIMG", 1.2)
     monkeypatch.setattr(tour, "recipe", lambda name: override(recipe(name), settings))
     said: list[str] = []

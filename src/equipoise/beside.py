@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ T = TypeVar("T")
 def beside(play: Callable[[], T]) -> Iterator[Callable[[], T]]:
     """Plays in a copy of this process, which shares what both hold; where none can be made, here and beforehand. What
     is yielded waits for the end, and returns or raises what `play` does. The copy ends with the block.
+
+    The copy has one thread, and what it plays must ask for no more: those of OpenMP are not copied, and would be waited
+    for without end.
 
     Raises:
         MachineError: when it is asked for, and the copy ended without a word.
@@ -52,7 +56,8 @@ def forks() -> bool:
 
 
 def _play(play: Callable[[], T], theirs: Connection) -> None:
-    torch.set_num_threads(1)  # the threads of OpenMP are not copied, and more than one would wait for them for ever
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is heard here too: whoever made the copy ends it
+    torch.set_num_threads(1)
     try:
         theirs.send(play())
     except EquipoiseError as error:

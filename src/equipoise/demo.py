@@ -210,7 +210,8 @@ def rescue(say: Say, watch: launch.Watch = launch.unwatched, home: Path | None =
     """
     say("Three digits to an image: 1,000 modes. The non-saturating loss without a penalty finds one or two of them.")
     judge = trained_classifier(splits(Digits()).train, epochs=8)
-    runs, _ = both(override(recipe(BROKEN), [f"guardian.every_kimg={EVERY_KIMG}"]), "rescue", judge, say, watch, home)
+    game = override(recipe(BROKEN), ["machine.threads=1", f"guardian.every_kimg={EVERY_KIMG}"])
+    runs, _ = both(game, "rescue", judge, say, watch, home)
     path = written(runs, "rescue.html")
     say(f"Both, over time: {path}")
     return path
