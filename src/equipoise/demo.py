@@ -46,13 +46,13 @@ PINNED = (  # on one thread the same counts each time; nobody judges, which woul
 )  # fmt: skip
 BY_PIXELS = ("guardian.features=pixels", "guardian.n=300", *PINNED)  # no net has to learn first
 RING = ("kimg=112", *PINNED)  # by then 8 of 8 modes in 20 of 20 seeds
-DIGITS = ("kimg=112", *BY_PIXELS)
+DIGITS = ("kimg=96", *BY_PIXELS)
 BROKEN = "stacked-digits-ns"  # a game without a penalty, which collapses
 STACKS = 5000  # samples whose modes are counted
 WATCHED = (
     "guardian.every_kimg=3.2", "record.every_kimg=3.2", "samples.every_kimg=6.4", "save.every_kimg=16", *BY_PIXELS,
 )  # fmt: skip
-SHORT_KIMG = 80  # what the tour plays of it: after 67 one of two mended games has 39 modes still
+SHORT_KIMG = 76.8  # what the tour plays of it: after 67 one of two mended games has 39 modes still
 EVERY_KIMG = 6.4  # looks of the rescue
 SAVED, LEFT = 50, 20  # modes of 1,000: at least so many where it was mended, at most so many where it was left alone
 KILLED = ("kimg=6.4", "save.every_kimg=0.64", "guardian.mode=off", *PINNED)  # at its first checkpoint, of ten
@@ -96,7 +96,7 @@ def demo(
     say("1. A ring of eight narrow modes: does the generator find all of them?")
     brief, killed = seeded("ring", seed, *KILLED), RunFolder(place(home, "killed"))
     with doomed(brief, killed) as step:  # on the other core
-        judge = trained_classifier(splits(Digits()).train, epochs=8)
+        judge = trained_classifier(splits(Digits()).train, epochs=5)
     digits = partial(launch.start, seeded("digits", seed, *DIGITS), place(home, "digits"), watch=apart(watch))
     with beside(digits) as learned:
         points = launch.start(seeded("ring", seed, *RING), place(home, "ring"), watch=watch)
