@@ -47,13 +47,14 @@ def summed():
 torch.set_num_threads(2)
 here = summed()  # from here on OpenMP has a second thread
 with beside(summed) as word:
-    assert word() == here == 2e6
+    print(here, word())
 """
 
 
 def test_the_copy_waits_for_no_thread_that_was_not_copied() -> None:
     """With more than one thread the first large sum in the copy never ended."""
-    subprocess.run([sys.executable, "-c", THREADED], check=True, timeout=60)
+    said = subprocess.run([sys.executable, "-c", THREADED], check=True, timeout=60, capture_output=True, text=True)
+    assert said.stdout.split() == ["2000000.0", "2000000.0"]
 
 
 def test_what_is_shared_is_swept_again_afterwards() -> None:

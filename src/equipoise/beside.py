@@ -33,19 +33,28 @@ def beside(play: Callable[[], T]) -> Iterator[Callable[[], T]]:
         found = play()
         yield lambda: found
         return
-    gc.collect()
-    gc.freeze()  # a sweep of either process would write to what they share, and so double it
     process = get_context("fork")
     ours, theirs = process.Pipe(duplex=False)
     copy = process.Process(target=_play, args=(play, theirs), daemon=True)
-    copy.start()
-    theirs.close()
+    with unswept():
+        copy.start()
+        theirs.close()
+        try:
+            yield lambda: _heard(ours, copy.pid)
+        finally:
+            copy.terminate()
+            copy.join()
+            ours.close()
+
+
+@contextmanager
+def unswept() -> Iterator[None]:
+    """What is there now is no garbage: a sweep of either process would write to what they share, and so double it."""
+    gc.collect()
+    gc.freeze()
     try:
-        yield lambda: _heard(ours, copy.pid)
+        yield
     finally:
-        copy.terminate()
-        copy.join()
-        ours.close()
         gc.unfreeze()
 
 
